@@ -1,0 +1,213 @@
+# etlift - see README.md for the two commands a newcomer needs (make demo, make check).
+#
+#   make                 build/release/etlift, libetlift.a, libetlift.so
+#   make CONFIG=san      the same with ASan + UBSan in build/san; CONFIG=fuzz for libFuzzer (clang)
+#   make unit            unit tests of the current CONFIG
+#   make check           everything: both compilers, all tests (installs what is missing)
+#   make bench fuzz demo install uninstall clean
+#
+# Layering is enforced here: each module is compiled with -I for the modules it may use and no others (the MAY_ lines).
+
+CONFIG ?= release
+# V=1 shows the commands
+ifeq ($(V),)
+MAKEFLAGS += -s --no-print-directory
+endif
+BUILD ?= build
+B := $(BUILD)/$(CONFIG)
+CC ?= cc
+HOSTCC ?= $(CC)
+AR ?= ar
+PKG_CONFIG ?= pkg-config
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+mandir ?= $(prefix)/share/man
+docdir ?= $(prefix)/share/doc/etlift
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+# ---- modules, lowest first, and what each may include -------------------------------------------------------------------------------
+MODULES := util phys etw dumpfmt addrspace kstructs etlwrite etl recover report decode scan job
+MAY_util := util
+MAY_phys := util phys
+MAY_etw := util etw
+MAY_dumpfmt := util phys dumpfmt
+MAY_addrspace := util phys addrspace
+MAY_kstructs := util phys addrspace kstructs
+MAY_etlwrite := util etw etlwrite
+MAY_etl := util etw etl
+MAY_recover := util phys etw dumpfmt addrspace kstructs recover
+MAY_report := util etw report
+MAY_decode := util etw etl decode
+MAY_scan := util etw scan
+MAY_job := $(MODULES)
+MAY_cli := $(MODULES) cli
+
+# ---- flags ---------------------------------------------------------------------------------------------------------------------------
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 \
+        -Wimplicit-fallthrough -Wnull-dereference $(if $(findstring clang,$(CC)),,-Wno-format-truncation)
+WERROR ?= $(if $(CI),-Werror)
+CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+CFLAGS_san := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+LDFLAGS_release := -Wl,-z,relro,-z,now
+LDFLAGS_san := -fsanitize=address,undefined
+LDFLAGS_fuzz := -fsanitize=address,undefined
+
+# Required libraries; optional ones are found by pkg-config, and `etlift --version` says which are in.
+REQUIRED := zlib libcjson libcrypto
+OPTIONAL := LZMA:liblzma ZSTD:libzstd LZ4:liblz4 SNAPPY:snappy EXPAT:expat YARA:yara MSPACK:libmspack
+pc_name = $(word 2,$(subst :, ,$1))
+pc_macro = $(word 1,$(subst :, ,$1))
+FOUND := $(foreach o,$(OPTIONAL),$(if $(shell $(PKG_CONFIG) --exists $(call pc_name,$o) && echo y),$o))
+LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f))) $(foreach f,$(FOUND),-DHAVE_$(call pc_macro,$f)=1)
+LIB_LIBS := $(shell $(PKG_CONFIG) --libs $(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f)))
+# bzip2 has no pkg-config file in Debian 12
+ifneq ($(wildcard /usr/include/bzlib.h),)
+LIB_CFLAGS += -DHAVE_BZIP2=1
+LIB_LIBS += -lbz2
+endif
+
+BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DETLIFT_VERSION='"$(VERSION)"' -fPIC -pthread $(WARN) $(WERROR) $(CFLAGS_$(CONFIG)) $(LIB_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS := -pthread -Wl,--as-needed $(LDFLAGS_$(CONFIG)) $(LDFLAGS)
+LIBS := $(LIB_LIBS) -lm
+
+# ---- what there is -------------------------------------------------------------------------------------------------------------------
+LIB_SRC := $(foreach m,$(MODULES),$(sort $(wildcard src/$m/*.c)))
+CLI_SRC := $(sort $(wildcard src/cli/*.c))
+GEN_C :=
+-include mk/generated.mk
+LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(GEN_C:.c=.o)
+CLI_OBJ := $(CLI_SRC:%.c=$B/%.o)
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c)) $(sort $(wildcard tests/lib/*.c))
+UNIT_OBJ := $(UNIT_SRC:%.c=$B/%.o)
+TOOL_SRC := $(sort $(wildcard tests/tools/*/main.c))
+FUZZ_SRC := $(sort $(wildcard fuzz/fuzz_*.c))
+FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(FUZZ_SRC))
+
+BIN := $(if $(CLI_SRC),$B/etlift)
+LIBA := $B/libetlift.a
+LIBSO := $(if $(filter release,$(CONFIG)),$B/libetlift.so.$(SOVERSION))
+
+.PHONY: all
+all: $(LIBA) $(LIBSO) $(BIN)
+
+# ---- compiling -----------------------------------------------------------------------------------------------------------------------
+# Rebuild on changed flags: the stamp changes when compiler or flags do.
+FLAGS_NOW := $(CC) $(BASE_CFLAGS) $(ALL_LDFLAGS) $(LIBS)
+$B/flags: FORCE
+	@mkdir -p $B
+	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
+FORCE:
+
+define module_rule
+$B/src/$1/%.o: src/$1/%.c $B/flags | $$(GEN_H)
+	@mkdir -p $$(@D)
+	$$(if $$(V),,echo "  CC $$<")
+	$$(CC) $$(BASE_CFLAGS) -Iinclude -I$B/gen $(foreach d,$(MAY_$1),-Isrc/$d) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach m,$(MODULES) cli,$(eval $(call module_rule,$m)))
+
+ALL_INC := -Iinclude -I$B/gen $(foreach d,$(MODULES),-Isrc/$d)
+$B/gen/%.o: $B/gen/%.c $B/flags
+	$(CC) $(BASE_CFLAGS) $(ALL_INC) -MMD -MP -c -o $@ $<
+# Criterion's macros and the test tools need a shorter warning list; tests see every module.
+TEST_WARN := -Wno-shadow -Wno-null-dereference -Wno-missing-prototypes -Wno-format-nonliteral
+$B/tests/%.o: tests/%.c $B/flags | $(GEN_H)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(TEST_WARN) $(ALL_INC) -Itests/lib -Itests/tools/$(firstword $(subst /, ,$(patsubst tests/tools/%,%,$<))) -MMD -MP -c -o $@ $<
+$B/fuzz/%.o: fuzz/%.c $B/flags | $(GEN_H)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(TEST_WARN) $(ALL_INC) -Itests/lib -Ifuzz -MMD -MP -c -o $@ $<
+
+$(LIBA): $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$B/libetlift.so.$(SOVERSION): $(LIB_OBJ) src/job/etlift.map
+	$(CC) -shared -Wl,-soname,libetlift.so.$(SOVERSION) -Wl,--version-script=src/job/etlift.map $(ALL_LDFLAGS) -o $@ $(LIB_OBJ) $(LIBS)
+	ln -sf libetlift.so.$(SOVERSION) $B/libetlift.so
+
+$B/etlift: $(CLI_OBJ) $(LIBA)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(CLI_OBJ) $(LIBA) $(LIBS)
+
+# ---- tests ---------------------------------------------------------------------------------------------------------------------------
+$B/unit: $(UNIT_OBJ) $(LIBA)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(UNIT_OBJ) $(LIBA) $(LIBS) -lcriterion
+
+# A leak report does not fail a Criterion test: it goes to a file, and a file fails the run.
+.PHONY: unit
+unit: $B/unit
+	@rm -f $B/asan.*
+	ASAN_OPTIONS=log_path=$(abspath $B)/asan:detect_leaks=1 $B/unit --timeout 120 $(UNIT_ARGS)
+	@if ls $B/asan.* >/dev/null 2>&1; then cat $B/asan.*; echo "sanitizer report: see above"; exit 1; fi
+
+# Test tools: tests/tools/NAME/*.c -> build/CONFIG/tools/NAME
+define tool_rule
+$B/tools/$1: $$(patsubst %.c,$B/%.o,$$(sort $$(wildcard tests/tools/$1/*.c))) $$(LIBA)
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
+tools: $B/tools/$1
+endef
+.PHONY: tools
+tools:
+$(foreach t,$(TOOL_SRC),$(eval $(call tool_rule,$(patsubst tests/tools/%/main.c,%,$t))))
+
+# Fuzz targets. Without an engine they replay files (fuzz/replay.c); with CONFIG=fuzz CC=clang they are libFuzzer programs.
+define fuzz_rule
+$B/fuzz-$1: $B/fuzz/fuzz_$1.o $(if $(filter fuzz,$(CONFIG)),,$B/fuzz/replay.o) $$(LIBA)
+	$$(CC) $$(ALL_LDFLAGS) $(if $(filter fuzz,$(CONFIG)),-fsanitize=fuzzer) -o $$@ $$^ $$(LIBS)
+fuzzers: $B/fuzz-$1
+endef
+.PHONY: fuzzers
+fuzzers:
+$(foreach f,$(FUZZ_NAMES),$(eval $(call fuzz_rule,$f)))
+
+.PHONY: deps check check-build demo bench fuzz lint
+deps:
+	@tools/deps.sh build
+check:
+	@tools/deps.sh build check
+	@tests/check.sh
+demo:
+	@tools/deps.sh build
+	@tools/demo.sh
+bench:
+	@tools/deps.sh build bench
+	@bench/run.sh
+fuzz:
+	@tools/deps.sh build fuzz
+	@fuzz/run.sh
+lint:
+	@tests/lint.sh
+
+# ---- installing ----------------------------------------------------------------------------------------------------------------------
+.PHONY: install uninstall clean
+install: all
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(docdir)
+	install -m 755 $B/etlift $(DESTDIR)$(bindir)/etlift
+	install -m 644 $B/libetlift.a $(DESTDIR)$(libdir)/libetlift.a
+	install -m 755 $B/libetlift.so.$(SOVERSION) $(DESTDIR)$(libdir)/libetlift.so.$(SOVERSION)
+	ln -sf libetlift.so.$(SOVERSION) $(DESTDIR)$(libdir)/libetlift.so
+	install -m 644 include/etlift.h $(DESTDIR)$(includedir)/etlift.h
+	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' -e 's|@version@|$(VERSION)|' \
+	    -e 's|@requires@|$(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f))|' tools/etlift.pc.in > $(DESTDIR)$(libdir)/pkgconfig/etlift.pc
+	install -m 644 man/*.1 $(DESTDIR)$(mandir)/man1/
+	install -m 644 README.md LICENSE NOTICE CHANGELOG.md docs/*.md docs/*.json $(DESTDIR)$(docdir)/
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/etlift $(DESTDIR)$(libdir)/libetlift.a $(DESTDIR)$(libdir)/libetlift.so $(DESTDIR)$(libdir)/libetlift.so.$(SOVERSION)
+	rm -f $(DESTDIR)$(includedir)/etlift.h $(DESTDIR)$(libdir)/pkgconfig/etlift.pc
+	for m in man/*.1; do rm -f $(DESTDIR)$(mandir)/man1/$$(basename $$m); done
+	rm -rf $(DESTDIR)$(docdir)
+clean:
+	rm -rf $(BUILD)
+
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
+-include $(wildcard $B/tests/tools/*/*.d $B/fuzz/*.d)
+
+# For scripts: make -s print-NAME
+print-%:
+	@echo '$($*)'

@@ -1,0 +1,62 @@
+/* dumpfmt.h - the containers of physical memory: tells which one a file is, registers its runs with phys, hands over hints, steps aside.
+ *
+ * A container knows nothing of paging, Windows structures or ETW. The type is told by content, never by file name; companions (.002, .vmss,
+ * E02) are found by name or given with --sidecar.
+ * To add one: src/dumpfmt/NAME.c with a `const struct dumpfmt dumpfmt_NAME`, a line in formats.def (probing order), its writer in
+ * tests/tools/mkdump, a fuzz target, a page in docs/formats/. */
+#ifndef ETLIFT_DUMPFMT_H
+#define ETLIFT_DUMPFMT_H
+
+#include "err.h"
+#include "hints.h"
+#include "input.h"
+#include "note.h"
+#include "phys.h"
+
+struct dump_opts {
+	const char *sidecar; /* --sidecar, or NULL */
+	const char *spill;   /* --spill DIR, or NULL: never write a temporary file */
+};
+
+/* An opened image. Filled by the container's open(); lives until dump_close(). */
+struct dump {
+	const struct dumpfmt *fmt;
+	char format[40];      /* the report's image.format: "raw", "crash64-full", "lime" ... */
+	char compression[40]; /* "" or what the bytes were packed with */
+	char advice[200];     /* "" or one line that `info` prints: what would make the image better readable */
+	uint32_t n_segments;  /* files read; at least 1 */
+	struct input *in;     /* owned; the outermost file */
+	struct input **more;  /* owned: segments, companions, decompressing layers; closed in reverse order */
+	size_t n_more, cap_more;
+	struct phys *phys; /* owned; sealed by dump_open() */
+	struct hints hints;
+	void *state;         /* the container's own; freed by its close() */
+	struct notes *notes; /* borrowed; may be NULL */
+	struct dump_opts opts;
+};
+
+struct dumpfmt {
+	const char *name;
+	/* Looks at magic only. `head` = the first bytes of the input (up to DUMP_HEAD). True: this one, and open() has the last word. */
+	bool (*probe)(const uint8_t *head, size_t n, uint64_t file_size);
+	/* Registers runs and hints. A container that is mine but broken beyond use is ERR_FORMAT/ERR_TRUNC/ERR_NOIMAGE/ERR_UNSUPPORTED with the
+	 * reason in words; damage that leaves something is a note. */
+	int (*open)(struct dump *d, struct err *e);
+	void (*close)(struct dump *d); /* frees d->state; may be NULL */
+};
+
+#define DUMP_HEAD 8192
+
+/* Opens an image. Files that are no memory image (PE, JPEG, PDF, MDMP, archives ...) are refused by name with ERR_NOIMAGE. `notes` may be
+ * NULL and must live as long as the dump. */
+int dump_open(struct dump **out, const char *path, const struct dump_opts *opts, struct notes *notes, struct err *e);
+
+/* The same on an input that is open; takes it over, also on failure. For tests, fuzzing and layers. */
+int dump_open_input(struct dump **out, struct input *in, const struct dump_opts *opts, struct notes *notes, struct err *e);
+
+void dump_close(struct dump *d); /* takes NULL */
+
+/* For containers: hands an input to the dump, which closes it. On failure the input is closed. */
+int dump_keep(struct dump *d, struct input *in, struct err *e);
+
+#endif

@@ -1,0 +1,41 @@
+/* hints.c - see hints.h */
+#include "hints.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+
+void hints_init(struct hints *h)
+{
+	memset(h, 0, sizeof(*h));
+}
+
+void hints_free(struct hints *h)
+{
+	free(h->cpus);
+	free(h->blobs);
+	hints_init(h);
+}
+
+struct hint_cpu *hints_add_cpu(struct hints *h)
+{
+	void *arr = h->cpus;
+
+	if (h->n_cpus >= HINTS_CPUS_MAX || arr_reserve(&arr, &h->cap_cpus, h->n_cpus, sizeof(*h->cpus)) < 0)
+		return NULL;
+	h->cpus = arr;
+	memset(&h->cpus[h->n_cpus], 0, sizeof(*h->cpus));
+	return &h->cpus[h->n_cpus++];
+}
+
+struct hint_blob *hints_add_blob(struct hints *h)
+{
+	void *arr = h->blobs;
+
+	if (h->n_blobs >= HINTS_BLOBS_MAX || arr_reserve(&arr, &h->cap_blobs, h->n_blobs, sizeof(*h->blobs)) < 0)
+		return NULL;
+	h->blobs = arr;
+	memset(&h->blobs[h->n_blobs], 0, sizeof(*h->blobs));
+	return &h->blobs[h->n_blobs++];
+}

@@ -1,0 +1,35 @@
+/* buf.h - growable bytes and growable arrays.
+ *
+ * `struct buf` has a sticky failure flag: write freely, look once. After a failure the contents are whatever fitted. Also used as a
+ * string builder: buf_str() keeps a NUL behind the bytes. */
+#ifndef ETLIFT_BUF_H
+#define ETLIFT_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf {
+	uint8_t *p;
+	size_t n, cap;
+	bool failed; /* out of memory */
+};
+
+void buf_init(struct buf *b);
+void buf_free(struct buf *b);               /* takes a zeroed one; leaves it initialised */
+void buf_clear(struct buf *b);              /* keeps the memory */
+uint8_t *buf_grow(struct buf *b, size_t n); /* n new zeroed bytes at the end, or NULL */
+void buf_put(struct buf *b, const void *p, size_t n);
+void buf_fill(struct buf *b, uint8_t v, size_t n);
+void buf_u8(struct buf *b, uint8_t v);
+void buf_u16(struct buf *b, uint16_t v); /* little endian */
+void buf_u32(struct buf *b, uint32_t v);
+void buf_u64(struct buf *b, uint64_t v);
+void buf_puts(struct buf *b, const char *s);
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+const char *buf_str(struct buf *b); /* NUL-terminated view, "" after a failure; valid until the next write */
+
+/* Makes room for one more element: returns 0 or ERR_NOMEM. `*arr` is a heap array of *cap elements of elem bytes, n of them used. */
+int arr_reserve(void **arr, size_t *cap, size_t n, size_t elem);
+
+#endif

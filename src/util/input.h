@@ -1,0 +1,46 @@
+/* input.h - a read-only byte source addressed by offset: a file, bytes in memory, or a layer over another one.
+ *
+ * The one module that opens and reads evidence. Files are read with pread, never mapped: no SIGBUS when a file shrinks, no 32-bit limits,
+ * and many threads may read at once. Evidence is opened read-only, and nothing is ever written beside it.
+ * Layers (segments, decompressors) are inputs too: see input_new(). A layer must be safe for concurrent reads, or say in its own header
+ * that it is not. */
+#ifndef ETLIFT_INPUT_H
+#define ETLIFT_INPUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+
+struct input;
+
+struct input_ops {
+	/* Reads up to len bytes at off. Returns the count (short only at the end), 0 at or past the end, negative ERR_*. */
+	int64_t (*read)(void *ctx, uint64_t off, void *buf, size_t len, struct err *e);
+	void (*close)(void *ctx); /* frees ctx; may be NULL */
+};
+
+/* Opens a regular file or block device ("-" = standard input, which must be seekable). A folder is ERR_NOIMAGE. */
+int input_open(struct input **out, const char *path, struct err *e);
+
+/* Bytes in memory, borrowed: they must outlive the input. `name` is copied. */
+int input_open_memory(struct input **out, const void *p, size_t n, const char *name, struct err *e);
+
+/* A layer of your own. On failure ctx is not closed. `name` is copied. */
+int input_new(struct input **out, const struct input_ops *ops, void *ctx, uint64_t size, const char *name, struct err *e);
+
+/* A window on another input, which must outlive it. Clamped to what is there. */
+int input_open_window(struct input **out, struct input *of, uint64_t off, uint64_t len, struct err *e);
+
+void input_close(struct input *in); /* takes NULL */
+
+uint64_t input_size(const struct input *in);    /* bytes */
+const char *input_name(const struct input *in); /* as given; may hold any bytes but NUL */
+
+/* Up to len bytes: the count (short only at the end of the input), or ERR_*. */
+int64_t input_read(struct input *in, uint64_t off, void *buf, size_t len, struct err *e);
+
+/* All len bytes or ERR_TRUNC. */
+int input_read_all(struct input *in, uint64_t off, void *buf, size_t len, struct err *e);
+
+#endif

@@ -1,0 +1,322 @@
+/* outfile.c - see outfile.h */
+#include "outfile.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define WRITE_BUFFER 65536
+
+struct outdir {
+	int fd;
+	char *path;
+};
+
+struct outfile {
+	int fd, dirfd;
+	char *final, *temp; /* names in dirfd */
+	uint64_t size;      /* bytes given to outfile_write */
+	size_t n_pending;
+	uint8_t pending[WRITE_BUFFER];
+};
+
+static int fail(struct err *e, const char *what, const char *name)
+{
+	return err_set(e, ERR_IO, "%s: %s: %s", name, what, strerror(errno));
+}
+
+static int make_path(char *path, struct err *e)
+{
+	for (char *s = path + 1; *s; s++) {
+		if (*s != '/')
+			continue;
+		*s = 0;
+		if (mkdir(path, 0777) < 0 && errno != EEXIST) {
+			int rc = fail(e, "can't make the folder", path);
+
+			*s = '/';
+			return rc;
+		}
+		*s = '/';
+	}
+	if (mkdir(path, 0777) < 0 && errno != EEXIST)
+		return fail(e, "can't make the folder", path);
+	return 0;
+}
+
+static int is_empty(int fd, const char *path, bool *empty, struct err *e)
+{
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *de;
+
+	if (!d) {
+		if (copy >= 0)
+			close(copy);
+		return fail(e, "can't list", path);
+	}
+	*empty = true;
+	while ((de = readdir(d)))
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+			*empty = false;
+	closedir(d);
+	return 0;
+}
+
+int outdir_open(struct outdir **out, const char *path, bool force, struct err *e)
+{
+	struct outdir *d = calloc(1, sizeof(*d));
+	bool empty = false;
+	int rc;
+
+	if (!d || !(d->path = strdup(path))) {
+		free(d);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	d->fd = -1;
+	rc = *path ? make_path(d->path, e) : err_set(e, ERR_USAGE, "the output folder has no name");
+	if (rc == 0) {
+		d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (d->fd < 0)
+			rc = fail(e, "can't open the folder", path);
+	}
+	if (rc == 0)
+		rc = is_empty(d->fd, path, &empty, e);
+	if (rc == 0 && !empty && !force)
+		rc = err_set(e, ERR_EXISTS, "%s: is not empty; choose another folder, or give --force", path);
+	if (rc < 0) {
+		outdir_close(d);
+		return rc;
+	}
+	*out = d;
+	return 0;
+}
+
+void outdir_close(struct outdir *d)
+{
+	if (!d)
+		return;
+	if (d->fd >= 0)
+		close(d->fd);
+	free(d->path);
+	free(d);
+}
+
+static bool part_ok(const char *s, size_t n)
+{
+	return n > 0 && n < 256 && !(n == 1 && s[0] == '.') && !(n == 2 && s[0] == '.' && s[1] == '.');
+}
+
+static bool rel_ok(const char *rel)
+{
+	for (;;) {
+		const char *slash = strchr(rel, '/');
+
+		if (!part_ok(rel, slash ? (size_t)(slash - rel) : strlen(rel)))
+			return false;
+		if (!slash)
+			return true;
+		rel = slash + 1;
+	}
+}
+
+/* Opens (making it) the folder that rel's last part stands in; *name = that last part. */
+static int open_parent(int base, const char *rel, int *dirfd, const char **name, struct err *e)
+{
+	int fd;
+
+	if (!rel_ok(rel))
+		return err_set(e, ERR_USAGE, "'%s' can't be a name in the output folder", rel);
+	fd = dup(base);
+	if (fd < 0)
+		return fail(e, "dup", rel);
+	for (;;) {
+		const char *slash = strchr(rel, '/');
+		char part[256];
+		int next;
+
+		if (!slash)
+			break;
+		memcpy(part, rel, (size_t)(slash - rel));
+		part[slash - rel] = 0;
+		if (mkdirat(fd, part, 0777) < 0 && errno != EEXIST) {
+			close(fd);
+			return fail(e, "can't make the folder", part);
+		}
+		next = openat(fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		close(fd);
+		if (next < 0)
+			return fail(e, "can't open the folder", part);
+		fd = next;
+		rel = slash + 1;
+	}
+	*dirfd = fd;
+	*name = rel;
+	return 0;
+}
+
+static int start(struct outfile **out, int dirfd, const char *name, struct err *e)
+{
+	struct outfile *f = calloc(1, sizeof(*f));
+	size_t n = strlen(name) + 16;
+
+	if (!f)
+		goto nomem;
+	f->fd = -1;
+	f->dirfd = dirfd;
+	f->final = strdup(name);
+	f->temp = malloc(n);
+	if (!f->final || !f->temp)
+		goto nomem;
+	snprintf(f->temp, n, ".%.200s.part", name);
+	if (unlinkat(dirfd, f->temp, 0) < 0 && errno != ENOENT)
+		goto failed;
+	f->fd = openat(dirfd, f->temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	if (f->fd < 0)
+		goto failed;
+	*out = f;
+	return 0;
+failed:
+	fail(e, "can't create", name);
+	outfile_abort(f);
+	return ERR_IO;
+nomem:
+	if (f)
+		outfile_abort(f);
+	else
+		close(dirfd);
+	return err_set(e, ERR_NOMEM, "out of memory");
+}
+
+int outfile_create(struct outfile **out, struct outdir *d, const char *rel, struct err *e)
+{
+	const char *name;
+	int dirfd, rc = open_parent(d->fd, rel, &dirfd, &name, e);
+
+	if (rc < 0)
+		return rc;
+	return start(out, dirfd, name, e);
+}
+
+int outfile_create_path(struct outfile **out, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir;
+	int dirfd;
+
+	if (slash)
+		dir = slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+	else
+		dir = strdup(".");
+	if (!dir)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(dir);
+	if (dirfd < 0)
+		return fail(e, "can't open its folder", path);
+	if (!part_ok(slash ? slash + 1 : path, strlen(slash ? slash + 1 : path))) {
+		close(dirfd);
+		return err_set(e, ERR_USAGE, "%s: is not a file name", path);
+	}
+	return start(out, dirfd, slash ? slash + 1 : path, e);
+}
+
+static int put(struct outfile *f, uint64_t off, const uint8_t *p, size_t n, struct err *e)
+{
+	while (n) {
+		ssize_t w = pwrite(f->fd, p, n, (off_t)off);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return fail(e, "write", f->final);
+		p += w;
+		off += (uint64_t)w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+static int flush(struct outfile *f, struct err *e)
+{
+	int rc = put(f, f->size - f->n_pending, f->pending, f->n_pending, e);
+
+	if (rc == 0)
+		f->n_pending = 0;
+	return rc;
+}
+
+int outfile_write(struct outfile *f, const void *p, size_t n, struct err *e)
+{
+	int rc;
+
+	if (n > sizeof(f->pending) - f->n_pending) {
+		rc = flush(f, e);
+		if (rc < 0)
+			return rc;
+	}
+	if (n > sizeof(f->pending)) {
+		rc = put(f, f->size, p, n, e);
+		if (rc < 0)
+			return rc;
+	} else {
+		memcpy(f->pending + f->n_pending, p, n);
+		f->n_pending += n;
+	}
+	f->size += n;
+	return 0;
+}
+
+int outfile_pwrite(struct outfile *f, uint64_t off, const void *p, size_t n, struct err *e)
+{
+	int rc = flush(f, e);
+
+	if (rc < 0)
+		return rc;
+	if (off > f->size || n > f->size - off)
+		return err_set(e, ERR_USAGE, "%s: write past the end", f->final);
+	return put(f, off, p, n, e);
+}
+
+uint64_t outfile_size(const struct outfile *f)
+{
+	return f->size;
+}
+
+static void release(struct outfile *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	close(f->dirfd);
+	free(f->final);
+	free(f->temp);
+	free(f);
+}
+
+int outfile_commit(struct outfile *f, struct err *e)
+{
+	int rc = flush(f, e);
+
+	if (rc == 0 && fsync(f->fd) < 0)
+		rc = fail(e, "fsync", f->final);
+	if (rc == 0 && renameat(f->dirfd, f->temp, f->dirfd, f->final) < 0)
+		rc = fail(e, "rename", f->final);
+	if (rc < 0)
+		unlinkat(f->dirfd, f->temp, 0);
+	release(f);
+	return rc;
+}
+
+void outfile_abort(struct outfile *f)
+{
+	if (!f)
+		return;
+	if (f->fd >= 0)
+		unlinkat(f->dirfd, f->temp, 0);
+	release(f);
+}

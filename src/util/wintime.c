@@ -1,0 +1,150 @@
+/* wintime.c - see wintime.h */
+#include "wintime.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TICKS INT64_C(10000000)
+
+/* Days since 1601-01-01 of a proleptic Gregorian date; 1601 starts a 400-year cycle. */
+static int64_t days_of(int64_t y, int m, int d)
+{
+	static const int before[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+	int64_t n = y - 1601;
+	bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+
+	return n * 365 + n / 4 - n / 100 + n / 400 + before[m - 1] + (m > 2 && leap) + d - 1;
+}
+
+static int month_days(int64_t y, int m)
+{
+	return (int)(m == 12 ? 31 : days_of(y, m + 1, 1) - days_of(y, m, 1));
+}
+
+bool wintime_text(int64_t t, char out[WINTIME_STR])
+{
+	int64_t days = t / (TICKS * 86400), rest = t % (TICKS * 86400), y;
+	int m = 1, sec = (int)(rest / TICKS);
+
+	out[0] = 0;
+	if (t < 0 || t > WINTIME_MAX)
+		return false;
+	y = 1601 + days / 366;
+	while (days_of(y + 1, 1, 1) <= days)
+		y++;
+	while (m < 12 && days_of(y, m + 1, 1) <= days)
+		m++;
+	snprintf(out, WINTIME_STR, "%04d-%02d-%02dT%02d:%02d:%02d.%07dZ", (int)y % 10000, m % 100, (int)(days - days_of(y, m, 1) + 1) % 100,
+		 sec / 3600 % 100, sec / 60 % 60, sec % 60, (int)(rest % TICKS));
+	return true;
+}
+
+/* Exactly n digits at *s; advances. -1 when there are fewer. */
+static int digits(const char **s, int n)
+{
+	int v = 0;
+
+	for (; n > 0; n--, (*s)++) {
+		if (**s < '0' || **s > '9')
+			return -1;
+		v = v * 10 + (**s - '0');
+	}
+	return v;
+}
+
+static bool parse_fraction(const char **s, int64_t *ticks)
+{
+	int64_t unit = TICKS / 10;
+
+	if (**s != '.' && **s != ',')
+		return true;
+	(*s)++;
+	if (**s < '0' || **s > '9')
+		return false;
+	for (int n = 0; **s >= '0' && **s <= '9'; (*s)++, n++) {
+		if (n == 9)
+			return false;
+		*ticks += (**s - '0') * unit;
+		unit /= 10;
+	}
+	return true;
+}
+
+static bool parse_clock(const char **s, int64_t *ticks)
+{
+	int h = digits(s, 2), mi, sec = 0;
+
+	if (h < 0 || h > 23 || **s != ':')
+		return false;
+	(*s)++;
+	mi = digits(s, 2);
+	if (mi < 0 || mi > 59)
+		return false;
+	if (**s == ':') {
+		(*s)++;
+		sec = digits(s, 2);
+		if (sec < 0 || sec > 59)
+			return false;
+	}
+	*ticks += ((int64_t)h * 3600 + mi * 60 + sec) * TICKS;
+	return parse_fraction(s, ticks);
+}
+
+static bool parse_zone(const char **s, int64_t *ticks)
+{
+	int sign, h, m;
+
+	if (**s == 'Z' || **s == 'z') {
+		(*s)++;
+		return true;
+	}
+	if (**s != '+' && **s != '-')
+		return true;
+	sign = *(*s)++ == '+' ? -1 : 1;
+	h = digits(s, 2);
+	if (**s == ':')
+		(*s)++;
+	m = digits(s, 2);
+	if (h < 0 || h > 14 || m < 0 || m > 59)
+		return false;
+	*ticks += sign * ((int64_t)h * 3600 + m * 60) * TICKS;
+	return true;
+}
+
+bool wintime_parse(const char *s, int64_t *out)
+{
+	int64_t t;
+	int y = digits(&s, 4), m, d;
+
+	if (y < 1601 || *s++ != '-')
+		return false;
+	m = digits(&s, 2);
+	if (m < 1 || m > 12 || *s++ != '-')
+		return false;
+	d = digits(&s, 2);
+	if (d < 1 || d > month_days(y, m))
+		return false;
+	t = days_of(y, m, d) * 86400 * TICKS;
+	if (*s == 'T' || *s == 't' || *s == ' ') {
+		s++;
+		if (!parse_clock(&s, &t) || !parse_zone(&s, &t))
+			return false;
+	}
+	if (*s || t < 0)
+		return false;
+	*out = t;
+	return true;
+}
+
+int64_t muldiv_floor(int64_t a, int64_t b, int64_t c)
+{
+	__int128 p = (__int128)a * b, q = p / c;
+
+	if (p % c != 0 && p < 0)
+		q--;
+	if (q > INT64_MAX)
+		return INT64_MAX;
+	if (q < INT64_MIN)
+		return INT64_MIN;
+	return (int64_t)q;
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Style and layering: clang-format and clang-tidy without a finding, no include that climbs out of its room, no banned habit.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+say() { echo "$1"; bad=1; }
+sources=$(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/**/*.[ch]' 'fuzz/*.[ch]' 'tools/*.c' 2>/dev/null)
+[ -n "$sources" ] || sources=$(find src include tests fuzz tools -name '*.[ch]')
+
+# shellcheck disable=SC2086
+clang-format-14 --dry-run --Werror $sources || say "clang-format: run clang-format-14 -i on the files above"
+
+hits=$(grep -nE '#include +"\.\./' $sources) && say "includes that climb out of their room: $hits"
+hits=$(grep -nE '\b(printf|puts|exit|abort|getenv|fprintf) *\(' $(echo "$sources" | grep -E '^src/' | grep -vE '^src/cli/')) && say "library code prints, exits or reads the environment: $hits"
+hits=$(grep -nE '\b(open|openat|creat|fopen|mkdir|unlink|rename|mmap|pread|pwrite|lseek|fstat|opendir) *\(' $(echo "$sources" | grep -E '^src/' | grep -vE '^src/util/')) && say "OS calls outside src/util: $hits"
+hits=$(grep -nEi 'build *(>=|<=|>|<|==) *[0-9]{4,}' $(echo "$sources" | grep -E '^src/.*\.c$')) && say "a build number is compared in C: $hits"
+
+# clang-tidy, two files at a time; flags as the Makefile gives them
+tidy() {
+	local f=$1 m inc=""
+	m=$(echo "$f" | cut -d/ -f2)
+	for d in $(make -s print-MAY_"$m"); do inc="$inc -Isrc/$d"; done
+	# shellcheck disable=SC2086
+	clang-tidy-14 --quiet "$f" -- -std=c11 -D_GNU_SOURCE -DETLIFT_VERSION='"0"' -Iinclude $inc $(make -s print-LIB_CFLAGS) 2>/dev/null | grep -E 'warning:|error:'
+}
+export -f tidy
+hits=$(git ls-files 'src/*.c' | xargs -P "$(nproc)" -I{} bash -c 'tidy {}') && [ -n "$hits" ] && say "clang-tidy: $hits"
+exit $bad

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs what is missing for the named purposes (build, check, bench, fuzz), from Debian. Never prompts: as root it installs, else through
+# sudo -n when there is no terminal (or CI is set), else through sudo. Does nothing when all is there.
+set -eu
+build="gcc make pkg-config libc6-dev zlib1g-dev libcjson-dev libssl-dev liblzma-dev libzstd-dev liblz4-dev libsnappy-dev libbz2-dev
+libexpat1-dev libyara-dev libmspack-dev"
+check="clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev libcriterion-dev python3 python3-jsonschema jq xz-utils git"
+bench="python3"
+fuzz="clang-14 libclang-rt-14-dev"
+
+want=""
+for purpose in "$@"; do
+	case $purpose in
+	build | check | bench | fuzz) want="$want ${!purpose}" ;;
+	*) echo "deps.sh: no such purpose: $purpose" >&2; exit 2 ;;
+	esac
+done
+command -v dpkg-query >/dev/null || { echo "deps.sh: no dpkg here: install by hand:$want" >&2; exit 0; }
+
+missing=""
+for p in $want; do
+	dpkg-query -W -f='${db:Status-Abbrev}\n' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+
+sudo=""
+if [ "$(id -u)" != 0 ]; then
+	command -v sudo >/dev/null || { echo "deps.sh: not root and no sudo; missing:$missing" >&2; exit 1; }
+	sudo="sudo"
+	if [ -n "${CI:-}" ] || [ ! -t 0 ]; then sudo="sudo -n"; fi
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq </dev/null
+# shellcheck disable=SC2086
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing </dev/null >/dev/null
