@@ -153,6 +153,8 @@ struct etw_session {
 	size_t n_buffers, cap_buffers;
 	struct etw_buffer *residual; /* owned */
 	size_t n_residual, cap_residual;
+	uint8_t *header_records; /* owned; records of the header buffer behind the first, when the session came from a file; else NULL */
+	size_t header_records_len;
 	uint32_t buffer_count;          /* buffers met, also ones that were lost; for `sessions` */
 	struct etw_consumer *consumers; /* owned */
 	size_t n_consumers, cap_consumers;
@@ -193,9 +195,13 @@ int etw_provider_copy(struct etw_provider *to, const struct etw_provider *from);
 int etw_session_add_buffer(struct etw_session *s, struct etw_buffer *b);
 int etw_session_add_residual(struct etw_session *s, struct etw_buffer *b);
 
-/* The order of buffers in the file (memory-recovery.md section 5): by last event time, then cpu, then address; buffers without events
+/* The order of buffers and residual buffers in the file (memory-recovery.md section 5): by last event time, then cpu, then address; buffers without events
  * last. Stable and total: same input, same order. */
 void etw_session_order(struct etw_session *s);
+
+/* The pair {FILETIME, session clock} that all conversion rests on, from the best source there is: the session's own reference; for QPC the
+ * system's pair, else boot time and 0 (wrong by the clock's drift since boot). Clock 2 needs none: any time pairs with itself. False: none. */
+bool etw_session_anchor(const struct etw_session *s, const struct etw_system *sys, int64_t *time, uint64_t *ts);
 
 /* Session clock -> FILETIME (etl-format.md section 5). False when the clock or what it needs is unknown. */
 bool etw_session_time(const struct etw_session *s, const struct etw_system *sys, uint64_t ts, int64_t *out);
