@@ -1,5 +1,6 @@
 /* src/util: windows on bytes, GUIDs, times, text, notes, files. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
