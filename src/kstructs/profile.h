@@ -57,14 +57,17 @@ struct prof_traits {
 	uint32_t empty_slot;         /* value of a free logger table slot: 1, or 0 before it was so */
 	bool table_is_inline;        /* context table: inline array, not a pointer */
 	uint32_t table_slots;        /* slots of the inline table: 64 */
-	uint8_t handle_object_shift; /* ObjectPointerBits: entry >> shift, << 4; 0: plain pointer with low bits masked */
+	uint8_t handle_object_shift; /* ObjectPointerBits: entry >> shift, << 4 (x86: << 3); 0: plain pointer with low bits masked */
 	bool type_index_encoded;     /* ^ cookie ^ second address byte (Windows 10) */
 	bool queue_has_head;         /* _ETW_BUFFER_QUEUE with QueueHead */
 	struct vm_traits vm;
 };
 
+#define PROF_NAME_MAX 80
+
 struct profile {
-	char name[64]; /* "19041-x64/ntkrnlmp.pdb-GUID-AGE", "19041-x64/a" ... */
+	char name[PROF_NAME_MAX]; /* "19041-x64/ntkrnlmp.pdb-GUID-AGE"; a variant: "19041-x64/19041.1466" */
+	char version[24];         /* "10.0.19041.1466"; "" unknown */
 	uint32_t build;
 	enum vm_arch arch;
 	unsigned pointer_size;
@@ -95,6 +98,8 @@ static inline bool prof_has_symbol(const struct profile *p, enum prof_symbol s)
 	return p->symbol[s] != 0;
 }
 
+const char *prof_arch_name(enum vm_arch a); /* "x64" "x64-la57" "x86" "x86-pae" "arm64" */
+bool prof_arch_parse(const char *s, enum vm_arch *out);
 const char *prof_field_type(enum prof_field f);   /* "_WMI_LOGGER_CONTEXT" */
 const char *prof_field_member(enum prof_field f); /* "GlobalList" */
 const char *prof_type_name(enum prof_type t);
@@ -115,10 +120,20 @@ void profset_disable_builtin_build(struct profset *s); /* --no-builtin=build */
 int profset_find(struct profset *s, const struct guid *guid, uint32_t age, uint32_t build_hint, struct profile *out, const char **from,
 		 struct err *e);
 
-/* Layout variants of a build (no symbols in them): the i-th, ERR_NOTFOUND behind the last. */
+/* Layout variants of a build (no symbols in them): the i-th, ERR_NOTFOUND behind the last. Given ones first, then built-in ones; those made
+ * from kernels before those known by structure only, later versions first (an unknown kernel is most often newer than the tables). x86 with
+ * and without PAE count as one: only the PTE traits differ. */
 int profset_variant(struct profset *s, uint32_t build, enum vm_arch arch, size_t i, struct profile *out, struct err *e);
 
-/* By name or file (--profile). */
+/* The i-th (build, arch) that profset_variant() has something for: each once, by rising build. ERR_NOTFOUND behind the last. */
+int profset_build_at(struct profset *s, size_t i, uint32_t *build, enum vm_arch *arch, struct err *e);
+
+/* --no-builtin=build works on the build that the first profset_find() named (its hint, or the built-in profile of that GUID), or on the one
+ * that is told here. */
+void profset_set_image_build(struct profset *s, uint32_t build);
+
+/* By name or file (--profile): "BUILD-ARCH/VARIANT", "BUILD-ARCH" when it has one variant only, "[PDB-]GUID-AGE", a profile file of one kernel
+ * or one variant, an ISF file. */
 int profset_named(struct profset *s, const char *name, struct profile *out, struct err *e);
 
 #endif

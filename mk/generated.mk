@@ -1,0 +1,17 @@
+# Files made at build time, in $B/gen.
+GEN_C += $B/gen/profiles_data.c
+GEN_H +=
+
+PROFILES := $(sort $(filter-out profiles/traits.json,$(wildcard profiles/*.json)))
+
+$B/embed: tools/embed.c
+	@mkdir -p $(@D)
+	$(HOSTCC) -O2 -Wall -Wextra -o $@ $< -lz
+
+# A file that went away must not stay in: the list is part of the rule.
+$B/gen/profiles.list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(PROFILES)' | cmp -s - $@ || echo '$(PROFILES)' > $@
+
+$B/gen/profiles_data.c: $B/embed profiles/traits.json $(PROFILES) $B/gen/profiles.list
+	$B/embed $@ profiles/traits.json $(PROFILES)

@@ -1,0 +1,83 @@
+/* dirlist.c - see dirlist.h */
+#include "dirlist.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "buf.h"
+
+bool path_is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool path_is_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+}
+
+void dirlist_free(struct dirlist *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		free(d->name[i]);
+	free(d->name);
+	free(d->folder);
+	memset(d, 0, sizeof(*d));
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int read_names(struct dirlist *d, DIR *dir, const char *path, struct err *e)
+{
+	struct dirent *de;
+
+	while ((de = readdir(dir))) {
+		if (!strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
+			continue;
+		if (d->n == DIRLIST_MAX)
+			return err_set(e, ERR_LIMIT, "%s: more than %d names in this folder", path, DIRLIST_MAX);
+		if (arr_reserve((void **)&d->name, &d->cap, d->n, sizeof(*d->name)) || !(d->name[d->n] = strdup(de->d_name)))
+			return err_set(e, ERR_NOMEM, "out of memory");
+		d->n++;
+	}
+	return 0;
+}
+
+int dirlist_read(struct dirlist *d, const char *path, struct err *e)
+{
+	DIR *dir = opendir(path);
+	struct buf b;
+	int r;
+
+	memset(d, 0, sizeof(*d));
+	if (!dir)
+		return err_set(e, errno == ENOENT || errno == ENOTDIR ? ERR_NOTFOUND : ERR_IO, "%s: %s", path, strerror(errno));
+	r = read_names(d, dir, path, e);
+	closedir(dir);
+	if (!r && d->n && !(d->folder = calloc(d->n, sizeof(*d->folder))))
+		r = err_set(e, ERR_NOMEM, "out of memory");
+	if (r) {
+		dirlist_free(d);
+		return r;
+	}
+	if (d->n)
+		qsort(d->name, d->n, sizeof(*d->name), by_name);
+	buf_init(&b);
+	for (size_t i = 0; i < d->n; i++) {
+		buf_clear(&b);
+		buf_printf(&b, "%s/%s", path, d->name[i]);
+		d->folder[i] = path_is_folder(buf_str(&b));
+	}
+	buf_free(&b);
+	return 0;
+}
