@@ -2,7 +2,7 @@
 GEN_C += $B/gen/profiles_data.c
 GEN_H +=
 
-PROFILES := $(sort $(filter-out profiles/traits.json,$(wildcard profiles/*.json)))
+PROFILES := $(sort $(filter-out profiles/builds.json,$(wildcard profiles/*.json)))
 
 $B/embed: tools/embed.c
 	@mkdir -p $(@D)
@@ -13,5 +13,5 @@ $B/gen/profiles.list: FORCE
 	@mkdir -p $(@D)
 	@echo '$(PROFILES)' | cmp -s - $@ || echo '$(PROFILES)' > $@
 
-$B/gen/profiles_data.c: $B/embed profiles/traits.json $(PROFILES) $B/gen/profiles.list
-	$B/embed $@ profiles/traits.json $(PROFILES)
+$B/gen/profiles_data.c: $B/embed profiles/builds.json $(PROFILES) $B/gen/profiles.list
+	$B/embed $@ profiles/builds.json $(PROFILES)

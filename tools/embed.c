@@ -1,6 +1,6 @@
 /* embed.c - build-time tool: packs the JSON files of profiles/ into one C file. Runs on the build machine, needs zlib only.
  *
- *   embed OUT.c traits.json BUILD-ARCH.json...
+ *   embed OUT.c builds.json BUILD-ARCH.json...
  *
  * Each file is stripped of blanks outside strings and packed by itself (zlib); the "id" of every kernel ("GUID-AGE") goes into a sorted index. */
 #include <stdint.h>
@@ -155,7 +155,7 @@ static void put_file(FILE *out, const char *path, unsigned i, struct entry *en)
 
 static void put_tables(FILE *out, const struct entry *en, unsigned n)
 {
-	fprintf(out, "const struct builtin_file profiles_data_traits = {\"traits\", f0, %lu, %zu};\n", en[0].packed, en[0].size);
+	fprintf(out, "const struct builtin_file profiles_data_builds = {\"builds\", f0, %lu, %zu};\n", en[0].packed, en[0].size);
 	fprintf(out, "const size_t profiles_data_files = %u;\nconst struct builtin_file profiles_data_file[] = {\n", n - 1);
 	for (unsigned i = 1; i < n; i++)
 		fprintf(out, "{\"%s\", f%u, %lu, %zu},\n", en[i].name, i, en[i].packed, en[i].size);
@@ -177,7 +177,7 @@ int main(int argc, char **argv)
 	FILE *out;
 
 	if (!n)
-		die("usage", "embed OUT.c traits.json BUILD-ARCH.json...");
+		die("usage", "embed OUT.c builds.json BUILD-ARCH.json...");
 	en = want(calloc(n, sizeof(*en)));
 	out = fopen(argv[1], "wb");
 	if (!out)

@@ -37,9 +37,9 @@ int builtin_text(size_t i, struct buf *out, struct err *e)
 	return text_of(&profiles_data_file[i], out, e);
 }
 
-int builtin_traits(struct buf *out, struct err *e)
+int builtin_builds(struct buf *out, struct err *e)
 {
-	return text_of(&profiles_data_traits, out, e);
+	return text_of(&profiles_data_builds, out, e);
 }
 
 static int compare(const struct builtin_id *id, const struct guid *guid, uint32_t age)

@@ -21,15 +21,15 @@ struct builtin_id { /* generated; sorted by GUID bytes, then age */
 
 extern const struct builtin_file profiles_data_file[];
 extern const size_t profiles_data_files;
-extern const struct builtin_file profiles_data_traits;
+extern const struct builtin_file profiles_data_builds;
 extern const struct builtin_id profiles_data_id[];
 extern const size_t profiles_data_ids;
 
-size_t builtin_count(void); /* profile files, sorted by name; traits.json is not one of them */
+size_t builtin_count(void); /* profile files, sorted by name; builds.json is not one of them */
 const char *builtin_name(size_t i);
 bool builtin_build(size_t i, uint32_t *build, enum vm_arch *arch);
 int builtin_text(size_t i, struct buf *out, struct err *e);
-int builtin_traits(struct buf *out, struct err *e);
+int builtin_builds(struct buf *out, struct err *e);
 
 /* The file that has this kernel; false: none. */
 bool builtin_find(const struct guid *guid, uint32_t age, size_t *file);

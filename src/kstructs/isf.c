@@ -196,7 +196,7 @@ static int identity(const cJSON *root, struct isf *f, struct prof_source *s, str
 	if ((machine == MACHINE_I386) != (size == 4))
 		return err_set(e, ERR_FORMAT, "machine type 0x%x with pointers of %u bytes", (unsigned)machine, (unsigned)size);
 	s->arch = machine == MACHINE_ARM64 ? VM_ARM64 : machine == MACHINE_AMD64 ? VM_X64 : VM_X86;
-	if (!cJSON_IsObject(pdb))
+	if (!cJSON_IsObject(pdb) || !get(pdb, "GUID"))
 		return 0;
 	if (!guid_parse(guid, &s->guid) || !number(get(pdb, "age"), UINT32_MAX, &age) || strlen(name) >= sizeof(s->pdb) || !*name)
 		return err_set(e, ERR_FORMAT, "metadata.windows.pdb: no fitting GUID, age or database");

@@ -13,7 +13,7 @@
 #define ISF_ANONYMOUS_MAX  256          /* anonymous members looked into per type */
 #define ISF_TYPE_DEPTH_MAX 16           /* array of array of ... */
 
-/* ERR_NOTMINE: no ISF (no user_types and symbols). ERR_FORMAT with the place. */
+/* Without metadata.windows.pdb.GUID it is a table of structures only: out->has_guid is false. ERR_NOTMINE: no ISF (no user_types and symbols). ERR_FORMAT with the place. */
 int isf_parse(const char *text, size_t n, struct prof_source *out, struct err *e);
 
 #endif

@@ -80,8 +80,11 @@ int proffile_parse(struct proffile **out, const char *text, size_t n, struct err
 /* The JSON text. ERR_NOMEM. Call proffile_settle() after changes. */
 int proffile_write(const struct proffile *pf, struct buf *out, struct err *e);
 
-/* Traits of a build from the types, where they tell, else from the built-in table of traits (profiles/traits.json). */
+/* Traits of a build from the types, where they tell, else from the built-in table of builds (profiles/builds.json). */
 int prof_source_traits(const struct prof_source *s, uint32_t build, struct prof_traits *out, struct err *e);
+
+/* The build under which the profiles of this one stand (profiles/builds.json): 19045 -> 19041; itself when it is in no family. */
+int prof_build_family(uint32_t build, uint32_t *out, struct err *e);
 
 /* Adds the kernel (when s has a GUID) and its layout. ERR_USAGE when build or architecture is not the file's. A kernel that is there already is
  * replaced. */

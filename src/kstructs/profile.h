@@ -122,7 +122,8 @@ int profset_find(struct profset *s, const struct guid *guid, uint32_t age, uint3
 
 /* Layout variants of a build (no symbols in them): the i-th, ERR_NOTFOUND behind the last. Given ones first, then built-in ones; those made
  * from kernels before those known by structure only, later versions first (an unknown kernel is most often newer than the tables). x86 with
- * and without PAE count as one: only the PTE traits differ. */
+ * and without PAE count as one: only the PTE traits differ. Builds of one family (19041 .. 19045) share their profiles: out->build says
+ * under which they stand. */
 int profset_variant(struct profset *s, uint32_t build, enum vm_arch arch, size_t i, struct profile *out, struct err *e);
 
 /* The i-th (build, arch) that profset_variant() has something for: each once, by rising build. ERR_NOTFOUND behind the last. */

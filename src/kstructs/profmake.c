@@ -145,7 +145,7 @@ static int facts_of(const struct maker *m, const struct prof_source *s, struct k
 	*build = m->o->build ? m->o->build : build_of_version(k->version);
 	if (!*build)
 		return err_set(e, ERR_USAGE, "its build is not known: give --build N, or --versions TABLE");
-	return 0;
+	return prof_build_family(*build, build, e);
 }
 
 /* ---- joining ---- */

@@ -29,8 +29,6 @@ static unsigned distance(const struct prof_variant *a, const struct prof_variant
 static bool holds(const struct prof_variant *full, const struct prof_variant *part)
 {
 	for (int i = 0; i < PROF_FIELDS; i++) {
-		if (part->size[prof_type_of((enum prof_field)i)] == 0)
-			continue;
 		if (part->field[i].off != PROF_ABSENT && !same_member(&full->field[i], &part->field[i]))
 			return false;
 	}

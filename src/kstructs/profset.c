@@ -72,7 +72,8 @@ void profset_disable_builtin_build(struct profset *s)
 
 void profset_set_image_build(struct profset *s, uint32_t build)
 {
-	s->image_build = build;
+	if (prof_build_family(build, &s->image_build, NULL))
+		s->image_build = build;
 }
 
 /* ---- given files ---- */
@@ -119,8 +120,10 @@ static int view_symbols(const struct prof_source *src, uint32_t build, const cha
 {
 	struct prof_facts facts = {build, NULL, NULL, path};
 	struct proffile *pf;
-	int r = proffile_new(&pf, build, src->arch, e);
+	int r = prof_build_family(build, &facts.build, e);
 
+	if (!r)
+		r = proffile_new(&pf, facts.build, src->arch, e);
 	if (r)
 		return r;
 	r = proffile_add_source(pf, src, &facts, e);
@@ -320,7 +323,7 @@ int profset_find(struct profset *s, const struct guid *guid, uint32_t age, uint3
 	int r;
 
 	if (!s->image_build)
-		s->image_build = build_hint;
+		profset_set_image_build(s, build_hint);
 	for (size_t i = 0; i < s->n_given; i++) {
 		r = given_find(&s->given[i], guid, age, build_hint, out, e);
 		if (!r)
@@ -366,6 +369,10 @@ static size_t nth_variant(const struct proffile *pf, size_t nth)
 
 int profset_variant(struct profset *s, uint32_t build, enum vm_arch arch, size_t i, struct profile *out, struct err *e)
 {
+	int r = prof_build_family(build, &build, e);
+
+	if (r)
+		return r;
 	for (size_t g = 0; g < s->n_given; g++) {
 		const struct proffile *pf = s->given[g].f.pf;
 
@@ -381,7 +388,6 @@ int profset_variant(struct profset *s, uint32_t build, enum vm_arch arch, size_t
 		const struct proffile *pf;
 		enum vm_arch a;
 		uint32_t b;
-		int r;
 
 		if (!builtin_build(f, &b, &a) || b != build || !same_family(a, arch) || builtin_off(s, b))
 			continue;

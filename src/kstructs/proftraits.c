@@ -1,5 +1,5 @@
 /* proftraits.c - traits by name, and where their values come from: the types of the kernel where they tell, else rules by build in
- * profiles/traits.json. See proffile.h, docs/profiles.md. */
+ * profiles/builds.json. See proffile.h, docs/profiles.md. */
 #include <cjson/cJSON.h>
 #include <stddef.h>
 #include <string.h>
@@ -188,28 +188,55 @@ static int from_rules(const cJSON *root, uint32_t build, enum vm_arch arch, stru
 		if (!rule_fits(rule, build, arch))
 			continue;
 		if (!cJSON_IsString(name) || !number(rule, "value", 1, &v) || !prof_trait_set(t, name->valuestring, v))
-			return err_set(e, ERR_FORMAT, "traits.json: a rule without a known trait and a fitting value");
+			return err_set(e, ERR_FORMAT, "builds.json: a rule without a known trait and a fitting value");
 	}
+	return 0;
+}
+
+static int open_builds(cJSON **root, struct err *e)
+{
+	struct buf text;
+	int r;
+
+	buf_init(&text);
+	r = builtin_builds(&text, e);
+	*root = r ? NULL : cJSON_ParseWithLength((const char *)text.p, text.n);
+	buf_free(&text);
+	return r ? r : *root ? 0 : err_set(e, ERR_FORMAT, "builds.json: not JSON");
+}
+
+int prof_build_family(uint32_t build, uint32_t *out, struct err *e)
+{
+	const cJSON *family, *x;
+	uint32_t base;
+	cJSON *root;
+	int r = open_builds(&root, e);
+
+	if (r)
+		return r;
+	*out = build;
+	cJSON_ArrayForEach(family, cJSON_GetObjectItemCaseSensitive(root, "families"))
+	{
+		if (!number(family, "build", 0, &base))
+			continue;
+		cJSON_ArrayForEach(x, cJSON_GetObjectItemCaseSensitive(family, "also"))
+		{
+			if (cJSON_IsNumber(x) && x->valuedouble == build)
+				*out = base;
+		}
+	}
+	cJSON_Delete(root);
 	return 0;
 }
 
 int prof_source_traits(const struct prof_source *s, uint32_t build, struct prof_traits *out, struct err *e)
 {
 	struct prof_traits t;
-	struct buf text;
 	cJSON *root;
-	int r;
+	int r = open_builds(&root, e);
 
-	buf_init(&text);
-	r = builtin_traits(&text, e);
-	if (r) {
-		buf_free(&text);
+	if (r)
 		return r;
-	}
-	root = cJSON_ParseWithLength((const char *)text.p, text.n);
-	buf_free(&text);
-	if (!root)
-		return err_set(e, ERR_FORMAT, "traits.json: not JSON");
 	prof_traits_default(&t);
 	r = from_rules(root, build, s->arch, &t, e);
 	cJSON_Delete(root);

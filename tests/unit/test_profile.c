@@ -128,9 +128,32 @@ Test(profile, no_builtin)
 	cr_assert_eq(profset_variant(s, 19041, VM_X64, 0, &p, NULL), 0);
 	for (size_t i = 0; profset_build_at(s, i, &build, &arch, NULL) == 0; i++)
 		cr_assert_neq(build, 18362);
+	cr_assert_eq(profset_variant(s, 18363, VM_X64, 0, &p, NULL), ERR_NOTFOUND); /* the same family */
 	profset_disable_builtin(s);
 	cr_assert_eq(profset_variant(s, 19041, VM_X64, 0, &p, NULL), ERR_NOTFOUND);
 	cr_assert_eq(profset_build_at(s, 0, &build, &arch, NULL), ERR_NOTFOUND);
+	profset_free(s);
+}
+
+Test(profile, families_and_order_of_variants)
+{
+	struct profset *s;
+	struct profile p;
+	bool structure = false;
+	size_t n = 0;
+
+	cr_assert_eq(profset_new(&s, NULL), 0);
+	cr_assert_eq(profset_variant(s, 19045, VM_X64, 0, &p, NULL), 0);
+	cr_assert_eq(p.build, 19041);
+	for (; profset_variant(s, 9600, VM_X64, n, &p, NULL) == 0; n++) {
+		bool by_structure = strchr(p.name, '/')[1] == 's';
+
+		cr_assert(by_structure || !structure, "%s after one known by structure", p.name);
+		structure = by_structure;
+	}
+	cr_assert(structure && n >= 3);
+	cr_assert_eq(profset_variant(s, 7601, VM_X86_PAE, 0, &p, NULL), 0);
+	cr_assert_eq(p.pointer_size, 4);
 	profset_free(s);
 }
 

@@ -10,17 +10,19 @@ int main(int argc, char **argv)
 	struct profmake_opts o = {0};
 	struct profmake_done done;
 	struct err e;
-	int i = 1;
+	int i = argc > 3 && !strcmp(argv[1], "profile") ? 4 : 1; /* "profile make -q" may stand before */
 
 	for (; i + 1 < argc && argv[i][0] == '-'; i += 2) {
 		if (!strcmp(argv[i], "-o"))
 			o.out = argv[i + 1];
 		else if (!strcmp(argv[i], "--build"))
 			o.build = (uint32_t)strtoul(argv[i + 1], NULL, 10);
-		else if (!strcmp(argv[i], "--version"))
+		else if (!strcmp(argv[i], "--kernel-version"))
 			o.version = argv[i + 1];
 		else if (!strcmp(argv[i], "--source"))
 			o.source = argv[i + 1];
+		else if (!strcmp(argv[i], "--os"))
+			o.os = argv[i + 1];
 		else if (!strcmp(argv[i], "--versions"))
 			o.versions = argv[i + 1];
 	}
