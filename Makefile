@@ -79,7 +79,8 @@ LIBS := $(LIB_LIBS) -lm
 LIB_SRC := $(foreach m,$(MODULES),$(sort $(wildcard src/$m/*.c)))
 CLI_SRC := $(sort $(wildcard src/cli/*.c))
 GEN_C :=
--include mk/generated.mk
+.DEFAULT_GOAL := all
+-include $(sort $(wildcard mk/*.mk))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(GEN_C:.c=.o)
 CLI_OBJ := $(CLI_SRC:%.c=$B/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c)) $(sort $(wildcard tests/lib/*.c))

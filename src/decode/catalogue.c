@@ -1,0 +1,186 @@
+/* catalogue.c - see catalogue.h. A text file of the catalogue is searched line by line: it is sorted, small (about 100 KB), and asked once per kind of
+ * event; what is found is kept by the caller. */
+#include "catalogue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "packed.h"
+
+extern const struct packed_file events_packed[];
+extern const size_t events_packed_n;
+
+#define DIGITS 16
+
+struct catalogue {
+	char *text[DIGITS]; /* NULL: not unpacked yet */
+	bool failed[DIGITS];
+};
+
+struct catalogue *catalogue_new(void)
+{
+	return calloc(1, sizeof(struct catalogue));
+}
+
+void catalogue_free(struct catalogue *c)
+{
+	if (!c)
+		return;
+	for (int i = 0; i < DIGITS; i++)
+		free(c->text[i]);
+	free(c);
+}
+
+static const char *text_of(struct catalogue *c, char digit)
+{
+	int i = digit <= '9' ? digit - '0' : digit - 'a' + 10;
+
+	if (c->text[i] || c->failed[i])
+		return c->text[i];
+	for (size_t k = 0; k < events_packed_n; k++)
+		if (events_packed[k].name[0] == digit)
+			c->text[i] = packed_text(&events_packed[k]);
+	c->failed[i] = !c->text[i];
+	return c->text[i];
+}
+
+/* The provider's line ("P<guid> <name>"), or NULL. */
+static const char *provider_line(struct catalogue *c, const struct guid *guid)
+{
+	char want[GUID_STR + 2] = "P", *nl;
+	const char *s;
+
+	guid_text(guid, want + 1);
+	s = text_of(c, want[1]);
+	while (s && *s) {
+		if (*s == 'P' && strncmp(s, want, GUID_STR) == 0)
+			return s;
+		nl = strchr(s, '\n');
+		s = nl ? nl + 1 : NULL;
+	}
+	return NULL;
+}
+
+static size_t line_len(const char *s)
+{
+	const char *nl = strchr(s, '\n');
+
+	return nl ? (size_t)(nl - s) : strlen(s);
+}
+
+const char *catalogue_provider_name(struct catalogue *c, const struct guid *guid, struct arena *a)
+{
+	const char *s = provider_line(c, guid);
+	size_t n = s ? line_len(s) : 0;
+
+	return n > GUID_STR + 1 ? arena_strndup(a, s + GUID_STR + 1, n - GUID_STR - 1) : NULL;
+}
+
+struct type_name {
+	const char *name;
+	uint16_t in;
+};
+
+static const struct type_name types[] = {
+	{"u8", IN_UINT8},           {"u16", IN_UINT16},     {"u32", IN_UINT32}, {"u64", IN_UINT64}, {"i8", IN_INT8},
+	{"i16", IN_INT16},          {"i32", IN_INT32},      {"i64", IN_INT64},  {"f32", IN_FLOAT},  {"f64", IN_DOUBLE},
+	{"wstr", IN_UNICODESTRING}, {"str", IN_ANSISTRING}, {"guid", IN_GUID},  {"sid", IN_SID},    {"systemtime", IN_SYSTEMTIME}};
+
+static int field_index(const struct schema_field *f, uint32_t n, const char *name, size_t len)
+{
+	for (uint32_t i = n; i > 0; i--)
+		if (strlen(f[i - 1].name) == len && memcmp(f[i - 1].name, name, len) == 0)
+			return (int)i - 1;
+	return SCHEMA_NO_REF;
+}
+
+/* One "type name" of n bytes into f[i]. */
+static bool parse_field(struct schema_field *f, uint32_t i, const char *s, size_t n, struct arena *a)
+{
+	const char *space = memchr(s, ' ', n);
+	size_t t = space ? (size_t)(space - s) : 0;
+
+	if (!space)
+		return false;
+	memset(&f[i], 0, sizeof(f[i]));
+	f[i].length_ref = f[i].count_ref = SCHEMA_NO_REF;
+	f[i].count = 1;
+	f[i].name = arena_strndup(a, space + 1, n - t - 1);
+	if (!f[i].name)
+		return false;
+	for (size_t k = 0; k < sizeof(types) / sizeof(types[0]); k++)
+		if (strlen(types[k].name) == t && memcmp(types[k].name, s, t) == 0) {
+			f[i].in = types[k].in;
+			return true;
+		}
+	if (t < 8 || memcmp(s, "bytes[", 6) != 0 || s[t - 1] != ']')
+		return false;
+	f[i].in = IN_BINARY;
+	if (s[6] >= '0' && s[6] <= '9')
+		f[i].length = (uint32_t)strtoul(s + 6, NULL, 10);
+	else
+		f[i].length_ref = (int16_t)field_index(f, i, s + 6, t - 7);
+	return f[i].length || f[i].length_ref >= 0;
+}
+
+static const struct schema *parse_line(const char *s, size_t n, struct arena *a)
+{
+	struct schema *made = arena_alloc(a, sizeof(*made));
+	struct schema_field *f;
+	uint32_t cap = 0, i = 0;
+	const char *end = s + n, *tab = memchr(s, '\t', n);
+
+	for (const char *p = s; p < end; p++)
+		cap += *p == '\t';
+	f = arena_alloc(a, (cap ? cap : 1) * sizeof(*f));
+	if (!made || !f || cap > SCHEMA_FIELDS_MAX)
+		return NULL;
+	while (tab) {
+		const char *from = tab + 1, *next = memchr(from, '\t', (size_t)(end - from));
+
+		if (!parse_field(f, i, from, (size_t)((next ? next : end) - from), a))
+			return NULL;
+		i++;
+		tab = next;
+	}
+	memset(made, 0, sizeof(*made));
+	made->source = SCHEMA_CATALOGUE;
+	made->n_fields = i;
+	made->fields = f;
+	return made;
+}
+
+const struct schema *catalogue_find(struct catalogue *c, const struct guid *guid, uint16_t id, uint8_t version, struct arena *a)
+{
+	const char *s = provider_line(c, guid);
+
+	if (!s)
+		return NULL;
+	for (s += line_len(s); *s == '\n'; s += line_len(s)) {
+		char *dot;
+
+		s++;
+		if (*s < '0' || *s > '9')
+			break;
+		if (strtoul(s, &dot, 10) == id && *dot == '.' && strtoul(dot + 1, NULL, 10) == version)
+			return parse_line(s, line_len(s), a);
+	}
+	return NULL;
+}
+
+const struct schema *schema_narrow(const struct schema *s, struct arena *a)
+{
+	struct schema *made = arena_alloc(a, sizeof(*made));
+	struct schema_field *f = arena_alloc(a, (s->n_fields ? s->n_fields : 1) * sizeof(*f));
+
+	if (!made || !f)
+		return NULL;
+	*made = *s;
+	if (s->n_fields)
+		memcpy(f, s->fields, s->n_fields * sizeof(*f));
+	for (uint32_t i = 0; i < s->n_fields; i++)
+		if (f[i].in == IN_UINT64)
+			f[i].in = IN_POINTER;
+	made->fields = f;
+	return made;
+}

@@ -1,0 +1,21 @@
+/* catalogue.h - the built-in definitions of manifest events (profiles/events/, made by tools/make-catalogue.py), unpacked by sixteenths when asked
+ * for. It knows field names and plain types only: no event names, no maps, pointers noted as u64. */
+#ifndef ETLIFT_CATALOGUE_H
+#define ETLIFT_CATALOGUE_H
+
+#include "schema.h"
+
+struct catalogue;
+
+struct catalogue *catalogue_new(void);    /* NULL: out of memory */
+void catalogue_free(struct catalogue *c); /* takes NULL */
+
+/* The definition, made in `a` on first use by the caller (who keeps it), or NULL. wide_pointers false: fields noted as u64 that a 32-bit event
+ * holds as pointers are the caller's problem: see schema_narrow(). */
+const struct schema *catalogue_find(struct catalogue *c, const struct guid *guid, uint16_t id, uint8_t version, struct arena *a);
+const char *catalogue_provider_name(struct catalogue *c, const struct guid *guid, struct arena *a);
+
+/* A copy of s in which every u64 is pointer-sized: what to try on EVENT_HEADER32 events. */
+const struct schema *schema_narrow(const struct schema *s, struct arena *a);
+
+#endif

@@ -1,0 +1,168 @@
+/* decoder.c - see decoder.h */
+#include "decoder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "catalogue.h"
+#include "tracelogging.h"
+
+/* KernelTraceControl: the class whose events carry definitions (opcode 32: TRACE_EVENT_INFO, 33: a map). */
+static const struct guid trace_control = {{0xd1, 0xf6, 0xcc, 0xbb, 0xc1, 0x6c, 0xff, 0x48, 0x80, 0xc4, 0x83, 0x94, 0x82, 0xe3, 0x76, 0x71}};
+
+enum { OP_EVENT_INFO = 32, OP_MAP_INFO = 33 };
+
+struct decoder {
+	struct schemas *schemas;
+	struct arena arena; /* of the event being decoded */
+	struct decoder_counts counts;
+};
+
+int decoder_new(struct decoder **out, struct err *e)
+{
+	struct decoder *d = calloc(1, sizeof(*d));
+	int rc;
+
+	if (!d)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	rc = schemas_new(&d->schemas, e);
+	if (rc < 0) {
+		free(d);
+		return rc;
+	}
+	arena_init(&d->arena);
+	*out = d;
+	return 0;
+}
+
+void decoder_free(struct decoder *d)
+{
+	if (!d)
+		return;
+	schemas_free(d->schemas);
+	arena_free(&d->arena);
+	free(d);
+}
+
+struct schemas *decoder_schemas(struct decoder *d)
+{
+	return d->schemas;
+}
+
+const struct decoder_counts *decoder_counts(const struct decoder *d)
+{
+	return &d->counts;
+}
+
+/* ---- learning ------------------------------------------------------------------------------------------------------------------------ */
+
+static int learn_definition(struct decoder *d, const struct event *ev, uint8_t opcode)
+{
+	if (ev->kind != EVENT_MOF || !ev->has_opcode || ev->opcode != opcode || !guid_equal(&ev->provider, &trace_control))
+		return 0;
+	if (opcode == OP_MAP_INFO)
+		return schemas_add_map_info(d->schemas, ev->payload.p, ev->payload.n, NULL);
+	return schemas_add_event_info(d->schemas, ev->payload.p, ev->payload.n, NULL);
+}
+
+/* Maps come first: definitions refer to them by name. A broken definition is passed over: its events stay raw, with the reason. */
+static int learn_pass(struct decoder *d, struct evsource *s, uint8_t opcode, struct err *e)
+{
+	struct event ev;
+	int rc;
+
+	while ((rc = evsource_next(s, &ev, e)) > 0) {
+		int got = learn_definition(d, &ev, opcode);
+
+		if (got == ERR_NOMEM)
+			return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	evsource_rewind(s);
+	return rc;
+}
+
+int decoder_learn(struct decoder *d, struct evsource *s, struct err *e)
+{
+	int rc = learn_pass(d, s, OP_MAP_INFO, e);
+
+	return rc < 0 ? rc : learn_pass(d, s, OP_EVENT_INFO, e);
+}
+
+/* ---- decoding ------------------------------------------------------------------------------------------------------------------------ */
+
+static bool try_schema(struct decoder *d, struct event *ev, const struct schema *s)
+{
+	const struct schema *narrow;
+
+	if (schema_decode(ev, s, &d->arena))
+		return true;
+	if (s->source != SCHEMA_CATALOGUE || ev->pointer_size != 4)
+		return false;
+	narrow = schema_narrow(s, &d->arena);
+	return narrow && schema_decode(ev, narrow, &d->arena);
+}
+
+/* On a 32-bit event the catalogue's u64 is more often a pointer than not: that reading goes first. */
+static bool try_catalogue32(struct decoder *d, struct event *ev, const struct schema *s)
+{
+	const struct schema *narrow = schema_narrow(s, &d->arena);
+
+	return (narrow && schema_decode(ev, narrow, &d->arena)) || schema_decode(ev, s, &d->arena);
+}
+
+static bool decode_by_schema(struct decoder *d, struct event *ev, bool classic)
+{
+	struct schema_key key = {
+		.guid = ev->provider, .classic = classic, .id = (uint16_t)(classic ? ev->opcode : ev->id), .version = ev->version};
+	const struct schema *s = schemas_find(d->schemas, &key, NULL);
+
+	if (!s) {
+		ev->reason = "no definition of this event";
+		d->counts.no_definition += !classic;
+		return false;
+	}
+	while (s) {
+		if (s->source == SCHEMA_CATALOGUE && ev->pointer_size == 4 ? try_catalogue32(d, ev, s) : try_schema(d, ev, s))
+			return true;
+		s = schemas_find(d->schemas, &key, s);
+	}
+	d->counts.not_fitting += !classic;
+	return false;
+}
+
+static bool decode(struct decoder *d, struct event *ev)
+{
+	switch (ev->kind) {
+	case EVENT_TRACELOGGING:
+		return tracelogging_decode(ev, &d->arena);
+	case EVENT_MANIFEST:
+		return decode_by_schema(d, ev, false);
+	case EVENT_MOF:
+		return decode_by_schema(d, ev, true);
+	case EVENT_WPP:
+		ev->reason = "no TMF for this message";
+		return false;
+	case EVENT_SYSTEM:
+	case EVENT_PERFINFO:
+		ev->reason = "no definition of this kernel event";
+		return false;
+	case EVENT_KINDS:
+		break;
+	}
+	return false;
+}
+
+void decoder_event(struct decoder *d, struct event *ev)
+{
+	bool done;
+
+	arena_reset(&d->arena);
+	d->counts.events++;
+	done = !ev->reason && decode(d, ev);
+	if (ev->has_provider && !ev->provider_name && ev->kind != EVENT_WPP)
+		ev->provider_name = schemas_provider_name(d->schemas, &ev->provider);
+	if (done)
+		d->counts.decoded[ev->kind]++;
+	else
+		d->counts.undecoded[ev->kind]++;
+}
