@@ -34,7 +34,7 @@ static char *read_all(const char *path, size_t *n)
 {
 	FILE *f = fopen(path, "rb");
 	char *p;
-	long len;
+	long len = 0;
 
 	if (!f || fseek(f, 0, SEEK_END) || (len = ftell(f)) < 0 || fseek(f, 0, SEEK_SET))
 		die(path, "can't be read");

@@ -176,19 +176,27 @@ static bool useless(const struct proffile *pf, const bool *used, size_t i)
 	return false;
 }
 
-/* The version of its first kernel; a name that is taken gets a letter. */
-static void name_variant(const struct proffile *pf, struct prof_variant *v, size_t n_before, const struct prof_kernel *first)
+/* Names v (which stands behind n_before named ones) `plain`, with a number when that is taken. */
+static void name_variant(const struct proffile *pf, struct prof_variant *v, size_t n_before, const char *plain)
 {
-	char plain[24], id[PROF_ID_STR];
+	char stem[24];
+	size_t n = 0;
 
-	prof_id_text(&first->guid, first->age, id);
-	snprintf(plain, sizeof(plain), "%.22s", first->version[0] ? short_version(first->version) : id);
-	snprintf(v->name, sizeof(v->name), "%s", plain);
-	for (unsigned again = 0, i = 0; i < n_before; i++) {
-		if (strcmp(pf->v[i].name, v->name) != 0 || again == 26)
-			continue;
-		snprintf(v->name, sizeof(v->name), "%s%c", plain, (char)('a' + ++again));
-		i = UINT32_MAX; /* from the start */
+	for (; *plain && n + 1 < sizeof(stem); plain++, n++)
+		stem[n] = (char)((*plain >= 'a' && *plain <= 'z') || (*plain >= 'A' && *plain <= 'Z') || (*plain >= '0' && *plain <= '9') ||
+						 *plain == '.' || *plain == '-'
+					 ? *plain
+					 : '_');
+	stem[n] = 0;
+	snprintf(v->name, sizeof(v->name), "%s", n ? stem : "unnamed");
+	for (unsigned again = 2; again <= PROF_VARIANTS_MAX + 1; again++) {
+		size_t i = 0;
+
+		while (i < n_before && strcmp(pf->v[i].name, v->name) != 0)
+			i++;
+		if (i == n_before)
+			return;
+		snprintf(v->name, sizeof(v->name), "%s_%u", n ? stem : "unnamed", again);
 	}
 }
 
@@ -224,9 +232,15 @@ int proffile_settle(struct proffile *pf, struct err *e)
 	pf->n_v = n;
 	for (size_t i = 0; i < pf->n_k; i++)
 		pf->k[i].variant = to[pf->k[i].variant];
-	for (size_t i = 0; i < n; i++)
-		if (rank[i].first != SIZE_MAX)
-			name_variant(pf, &pf->v[i], i, &pf->k[rank[i].first]);
+	for (size_t i = 0; i < n; i++) {
+		const struct prof_kernel *first = rank[i].first == SIZE_MAX ? NULL : &pf->k[rank[i].first];
+		char plain[PROF_ID_STR];
+
+		snprintf(plain, sizeof(plain), "%s", first ? short_version(first->version) : pf->v[i].name);
+		if (first && !first->version[0])
+			prof_id_text(&first->guid, first->age, plain);
+		name_variant(pf, &pf->v[i], i, plain);
+	}
 	return 0;
 }
 
