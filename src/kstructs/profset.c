@@ -502,7 +502,7 @@ int profset_named(struct profset *s, const char *name, struct profile *out, stru
 		s->no_builtin_build = false; /* the user names it: it counts */
 		r = profset_find(s, &guid, age, s->image_build, out, &from, e);
 		s->no_builtin_build = off;
-		if (r != ERR_NOTFOUND)
+		if (r != ERR_NOTFOUND || !path_is_file(name))
 			return r;
 	}
 	for (size_t f = 0; f < builtin_count() && !s->no_builtin; f++) {

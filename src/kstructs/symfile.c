@@ -26,7 +26,7 @@ static int from_text(struct symfile *out, const struct buf *text, struct err *e)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	r = isf_parse((const char *)text->p, text->n, out->syms, e);
 	if (r == ERR_NOTMINE)
-		return err_set(e, r, "neither a profile nor an ISF symbol table");
+		err_prepend(e, "neither a profile nor a symbol table");
 	return r;
 }
 
