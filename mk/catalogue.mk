@@ -1,6 +1,6 @@
-# The event catalogue (profiles/events/*.txt), packed into $B/gen/events_data.c.
+# Text that is compiled in: the event catalogue (profiles/events/*.txt) and the kernel's classic events, packed into $B/gen.
 EVENT_FILES := $(sort $(wildcard profiles/events/*.txt))
-GEN_C += $B/gen/events_data.c
+GEN_C += $B/gen/events_data.c $B/gen/kernel_events_data.c
 
 $B/pack: tools/pack.c
 	@mkdir -p $(@D)
@@ -9,3 +9,7 @@ $B/pack: tools/pack.c
 $B/gen/events_data.c: $B/pack $(EVENT_FILES)
 	@mkdir -p $(@D)
 	$B/pack $@ events_packed $(EVENT_FILES)
+
+$B/gen/kernel_events_data.c: $B/pack profiles/kernel-events.txt
+	@mkdir -p $(@D)
+	$B/pack $@ kernel_events_packed profiles/kernel-events.txt

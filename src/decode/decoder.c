@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "catalogue.h"
+#include "kernelevents.h"
 #include "tracelogging.h"
 
 /* KernelTraceControl: the class whose events carry definitions (opcode 32: TRACE_EVENT_INFO, 33: a map). */
@@ -14,6 +15,7 @@ enum { OP_EVENT_INFO = 32, OP_MAP_INFO = 33 };
 
 struct decoder {
 	struct schemas *schemas;
+	struct kernelevents *kernel;
 	struct arena arena; /* of the event being decoded */
 	struct decoder_counts counts;
 };
@@ -25,12 +27,14 @@ int decoder_new(struct decoder **out, struct err *e)
 
 	if (!d)
 		return err_set(e, ERR_NOMEM, "out of memory");
+	arena_init(&d->arena);
 	rc = schemas_new(&d->schemas, e);
+	if (rc == 0)
+		rc = kernelevents_new(&d->kernel, e);
 	if (rc < 0) {
-		free(d);
+		decoder_free(d);
 		return rc;
 	}
-	arena_init(&d->arena);
 	*out = d;
 	return 0;
 }
@@ -40,6 +44,7 @@ void decoder_free(struct decoder *d)
 	if (!d)
 		return;
 	schemas_free(d->schemas);
+	kernelevents_free(d->kernel);
 	arena_free(&d->arena);
 	free(d);
 }
@@ -130,6 +135,59 @@ static bool decode_by_schema(struct decoder *d, struct event *ev, bool classic)
 	return false;
 }
 
+/* Some tools write pointers of the other width than their records' kind says. */
+static bool decode_other_width(struct decoder *d, struct event *ev, const struct schema *s)
+{
+	const char *why = ev->reason;
+
+	ev->pointer_size = 12 - ev->pointer_size;
+	if (schema_decode(ev, s, &d->arena))
+		return true;
+	ev->pointer_size = 12 - ev->pointer_size;
+	ev->reason = why;
+	return false;
+}
+
+/* A class's own layouts; several may stand for one version. */
+static bool decode_kernel(struct decoder *d, struct event *ev, const struct guid *guid, uint8_t opcode)
+{
+	const struct schema *s;
+
+	ev->name = kernelevents_name(d->kernel, guid, opcode);
+	ev->reason = ev->name ? "no layout of this version of the kernel event" : "no definition of this kernel event";
+	for (unsigned i = 0; (s = kernelevents_layout(d->kernel, guid, opcode, ev->version, i)); i++)
+		if (schema_decode(ev, s, &d->arena) || decode_other_width(d, ev, s))
+			return true;
+	return false;
+}
+
+static bool decode_hook(struct decoder *d, struct event *ev)
+{
+	uint8_t opcode;
+
+	if (!kernelevents_hook(d->kernel, (uint16_t)ev->id, &ev->provider, &opcode)) {
+		ev->reason = "no definition of this kernel event";
+		return false;
+	}
+	ev->has_provider = true;
+	return decode_kernel(d, ev, &ev->provider, opcode);
+}
+
+/* A classic class: what the trace says of it first, then the kernel's own. */
+static bool decode_class(struct decoder *d, struct event *ev)
+{
+	const char *why;
+
+	if (decode_by_schema(d, ev, true))
+		return true;
+	why = ev->reason;
+	if (decode_kernel(d, ev, &ev->provider, ev->opcode))
+		return true;
+	if (!ev->name)
+		ev->reason = why;
+	return false;
+}
+
 static bool decode(struct decoder *d, struct event *ev)
 {
 	switch (ev->kind) {
@@ -138,14 +196,13 @@ static bool decode(struct decoder *d, struct event *ev)
 	case EVENT_MANIFEST:
 		return decode_by_schema(d, ev, false);
 	case EVENT_MOF:
-		return decode_by_schema(d, ev, true);
+		return decode_class(d, ev);
 	case EVENT_WPP:
 		ev->reason = "no TMF for this message";
 		return false;
 	case EVENT_SYSTEM:
 	case EVENT_PERFINFO:
-		ev->reason = "no definition of this kernel event";
-		return false;
+		return decode_hook(d, ev);
 	case EVENT_KINDS:
 		break;
 	}

@@ -92,7 +92,10 @@ static bool read_scalar(struct reader *r, uint32_t i, struct dval *v)
 static bool count_of(struct reader *r, const struct schema_field *f, uint32_t *count)
 {
 	uint64_t n = f->count;
+	uint32_t each = f->to_end ? scalar_fixed_size(f->in, r->c.pointer_size) : 0;
 
+	if (each)
+		n = (r->c.n - r->c.off) / each;
 	if (f->count_ref >= 0 && !reference(r, f->count_ref, &n))
 		return false;
 	if (n > SCHEMA_ELEMENTS_MAX)

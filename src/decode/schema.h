@@ -28,11 +28,12 @@ struct schema_field {
 	uint32_t length;    /* constant length when > 0 and no length_ref */
 	uint32_t count;     /* constant count: 1 for a scalar; is_array says which */
 	bool is_array;
+	bool to_end;                  /* an array of scalars of fixed size that takes the rest of the payload */
 	uint16_t n_members;           /* in == IN_STRUCT: the members are the next n_members fields of the list */
 	const struct schema_map *map; /* NULL: none */
 };
 
-enum schema_source { SCHEMA_CATALOGUE, SCHEMA_MANIFEST, SCHEMA_EVENTSOURCE, SCHEMA_IN_BAND, SCHEMA_CLASSIC };
+enum schema_source { SCHEMA_CLASSIC, SCHEMA_CATALOGUE, SCHEMA_MANIFEST, SCHEMA_EVENTSOURCE, SCHEMA_IN_BAND };
 
 struct schema { /* one version of one event */
 	enum schema_source source;
