@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,4 +320,58 @@ void outfile_abort(struct outfile *f)
 	if (f->fd >= 0)
 		unlinkat(f->dirfd, f->temp, 0);
 	release(f);
+}
+
+#define COMMIT_THREADS 16
+
+struct committer {
+	pthread_t thread;
+	struct outfile **f;
+	size_t first, step, n;
+	size_t failed_at; /* == n: none */
+	struct err e;
+};
+
+static void *commit_some(void *arg)
+{
+	struct committer *c = arg;
+
+	for (size_t i = c->first; i < c->n; i += c->step) {
+		struct err e;
+
+		if (outfile_commit(c->f[i], &e) < 0 && c->failed_at == c->n) {
+			c->failed_at = i;
+			c->e = e;
+		}
+	}
+	return NULL;
+}
+
+int outfile_commit_all(struct outfile **f, size_t n, unsigned threads, struct err *e)
+{
+	struct committer c[COMMIT_THREADS];
+	bool started[COMMIT_THREADS] = {false};
+	size_t k = threads < 1 ? 1 : threads > COMMIT_THREADS ? COMMIT_THREADS : threads, worst;
+
+	if (k > n)
+		k = n;
+	for (size_t i = 0; i < k; i++) {
+		c[i] = (struct committer){.f = f, .first = i, .step = k, .n = n, .failed_at = n};
+		started[i] = i > 0 && pthread_create(&c[i].thread, NULL, commit_some, &c[i]) == 0;
+	}
+	for (size_t i = 0; i < k; i++) /* the first share, and those that got no thread, are done here */
+		if (!started[i])
+			commit_some(&c[i]);
+	worst = 0;
+	for (size_t i = 0; i < k; i++) {
+		if (started[i])
+			pthread_join(c[i].thread, NULL);
+		if (c[i].failed_at < c[worst].failed_at)
+			worst = i;
+	}
+	if (k == 0 || c[worst].failed_at == n)
+		return 0;
+	if (e)
+		*e = c[worst].e;
+	return c[worst].e.code;
 }

@@ -1,0 +1,67 @@
+/* report.h - report.json and the documents of --json, exactly as the contract and docs/report.schema.json say. Plain values in, text out; it
+ * knows no memory and opens no file.
+ *
+ * A document is: report_begin(), then what belongs to it, then report_end(). Sessions come one at a time and are text at once: nothing
+ * of a session is kept. Times are FILETIME, 0 = unknown (null). */
+#ifndef ETLIFT_REPORT_H
+#define ETLIFT_REPORT_H
+
+#include "etw.h"
+#include "hash.h"
+#include "jsonw.h"
+#include "note.h"
+
+struct report_run {
+	uint64_t start, bytes;
+};
+
+struct report_image {
+	const char *path, *format;
+	uint64_t bytes, physical_bytes;
+	const char *sha256; /* NULL: not asked for */
+	const struct report_run *runs;
+	size_t n_runs;
+};
+
+struct report_kernel {
+	uint32_t build;   /* 0 unknown */
+	const char *arch; /* "x64", NULL unknown */
+	bool has_base, has_dtb;
+	uint64_t base, dtb;
+	uint32_t cpus; /* 0 unknown */
+	int64_t system_time, boot_time;
+	bool has_pdb;
+	const char *pdb_name;
+	struct guid pdb_guid;
+	uint32_t pdb_age;
+	const char *profile, *match; /* NULL: none was needed, or none was found */
+};
+
+struct report_etl { /* a file that was written; path NULL: none, there was no event */
+	const char *path;
+	uint64_t bytes;
+	const char *sha256;
+	uint32_t buffers;
+	uint64_t events;
+	bool has_times;
+	int64_t first_event, last_event;
+};
+
+/* `schema`: "etlift/report/1". kernel NULL: no Windows was recognised. */
+void report_begin(struct jsonw *w, const char *schema, const struct report_image *image, const struct report_kernel *kernel);
+void report_end(struct jsonw *w);
+
+/* One element of "sessions", in full. Its buffers must be ordered. */
+void report_session(struct jsonw *w, const struct etw_session *s, const struct etw_system *sys, const struct report_etl *etl,
+		    const struct report_etl *residual);
+/* The same for `sessions --json`: "buffer_count" instead of etl, residual, buffers. */
+void report_session_brief(struct jsonw *w, const struct etw_session *s);
+
+/* One element of "consumers" and of "providers" in the commands of that name. */
+void report_consumer(struct jsonw *w, const struct etw_consumer *c);
+void report_provider(struct jsonw *w, const struct etw_provider *p);
+
+/* The member "losses", sorted. 0 or ERR_NOMEM. */
+int report_losses(struct jsonw *w, const struct notes *notes);
+
+#endif
