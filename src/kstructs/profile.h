@@ -111,8 +111,10 @@ struct profset;
 
 int profset_new(struct profset **out, struct err *e);
 void profset_free(struct profset *s); /* takes NULL */
-int profset_add_path(struct profset *s, const char *path,
-		     struct err *e);                   /* profile JSON, ISF (.json, .xz, .gz), or a folder of them, also Volatility 3's */
+int profset_add_path(
+	struct profset *s, const char *path,
+	struct
+	err *e); /* profile JSON, ISF (.json, .xz, .gz), PDB (.pdb, .pd_), or a folder of them, also Volatility 3's and symbol servers' */
 void profset_disable_builtin(struct profset *s);       /* --no-builtin */
 void profset_disable_builtin_build(struct profset *s); /* --no-builtin=build */
 

@@ -169,7 +169,8 @@ struct want {
 	uint32_t age, build;
 	struct profile *out;
 	const char **from;
-	char id[PROF_ID_STR]; /* GUID-AGE */
+	char id[PROF_ID_STR];     /* GUID-AGE: names of ISF files */
+	char server[PROF_ID_STR]; /* GUIDAGE, age in hexadecimal: folders of a symbol server */
 	size_t scanned;
 };
 
@@ -194,7 +195,7 @@ static bool ends(const char *s, const char *tail)
 
 static bool is_symbol_name(const char *name)
 {
-	return ends(name, ".json") || ends(name, ".json.xz") || ends(name, ".json.gz");
+	return ends(name, ".json") || ends(name, ".json.xz") || ends(name, ".json.gz") || ends(name, ".pdb") || ends(name, ".pd_");
 }
 
 static int lower(int c)
@@ -216,9 +217,19 @@ static bool named_by_id(const char *name, const char *id, bool *ours)
 	return name[32] == '-';
 }
 
+static bool same_name(const char *a, const char *b)
+{
+	while (*a && lower(*a) == lower(*b)) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
 /* One folder, by file name (by_name) or by looking into the files whose name says nothing. Depth is bounded, so is the number of files. */
 static int search(struct want *w, const char *path, int depth, bool by_name, struct err *e)
 {
+	bool server = same_name(strrchr(path, '/') ? strrchr(path, '/') + 1 : path, w->server);
 	struct dirlist d;
 	struct buf b;
 	int r = dirlist_read(&d, path, e);
@@ -228,8 +239,9 @@ static int search(struct want *w, const char *path, int depth, bool by_name, str
 	buf_init(&b);
 	r = ERR_NOTFOUND;
 	for (size_t i = 0; i < d.n && r == ERR_NOTFOUND; i++) {
-		bool ours = false, id = named_by_id(d.name[i], w->id, &ours);
+		bool ours = false, id = named_by_id(d.name[i], w->id, &ours) || server;
 
+		ours = ours || server;
 		buf_clear(&b);
 		buf_printf(&b, "%s/%s", path, d.name[i]);
 		if (b.n > FOLDER_BYTES_MAX)
@@ -332,6 +344,7 @@ int profset_find(struct profset *s, const struct guid *guid, uint32_t age, uint3
 			return r;
 	}
 	prof_id_text(guid, age, w.id);
+	snprintf(w.server, sizeof(w.server), "%.32s%X", w.id, age);
 	r = folders_find(&w, e);
 	if (r == ERR_NOTFOUND) {
 		r = builtin_kernel(s, guid, age, out, e);

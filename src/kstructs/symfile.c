@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cab.h"
 #include "isf.h"
+#include "pdb.h"
 #include "unpack.h"
 
 const char *symfile_word(enum symfile_kind k)
@@ -30,8 +32,47 @@ static int from_text(struct symfile *out, const struct buf *text, struct err *e)
 	return r;
 }
 
+#define PDB_FILE_MAX (512u << 20) /* bytes, unpacked; a kernel's has some 10 MB */
+
+/* `name`: the PDB's, as its folder or cabinet calls it. */
+static int from_pdb(struct symfile *out, struct input *in, const char *name, struct err *e)
+{
+	struct pdb *p;
+	int r = pdb_open(&p, in, e);
+
+	if (r)
+		return r;
+	out->kind = SYMFILE_PDB;
+	out->syms = malloc(sizeof(*out->syms));
+	r = out->syms ? pdb_source(p, name, out->syms, e) : err_set(e, ERR_NOMEM, "out of memory");
+	pdb_close(p);
+	return r;
+}
+
+static int from_cab(struct symfile *out, const struct buf *packed, struct err *e)
+{
+	char name[CAB_NAME_MAX];
+	struct input *in;
+	struct buf file;
+	int r;
+
+	buf_init(&file);
+	r = cab_first_file(packed->p, packed->n, PDB_FILE_MAX, &file, name, e);
+	if (!r)
+		r = input_open_memory(&in, file.p, file.n, name, e);
+	if (!r) {
+		r = from_pdb(out, in, name, e);
+		input_close(in);
+		if (r == ERR_NOTMINE)
+			r = err_set(e, ERR_FORMAT, "a cabinet without a PDB");
+	}
+	buf_free(&file);
+	return r;
+}
+
 int symfile_open(struct symfile *out, const char *path, struct err *e)
 {
+	const char *base = strrchr(path, '/');
 	struct input *in;
 	struct buf text;
 	int r = input_open(&in, path, e);
@@ -40,10 +81,15 @@ int symfile_open(struct symfile *out, const char *path, struct err *e)
 	if (r)
 		return r;
 	buf_init(&text);
-	r = unpack_input(&text, in, ISF_FILE_MAX, e);
+	r = from_pdb(out, in, base ? base + 1 : path, e);
+	if (r == ERR_NOTMINE) {
+		r = unpack_input(&text, in, ISF_FILE_MAX, e);
+		if (!r && text.n >= 4 && memcmp(text.p, "MSCF", 4) == 0)
+			r = from_cab(out, &text, e);
+		else if (!r)
+			r = from_text(out, &text, e);
+	}
 	input_close(in);
-	if (!r)
-		r = from_text(out, &text, e);
 	buf_free(&text);
 	if (r) {
 		symfile_close(out);

@@ -1,4 +1,5 @@
-/* symfile.h - opens a file of symbols or a profile, whichever it is: profile JSON, ISF (.json, .json.xz, .json.gz). Told by contents. */
+/* symfile.h - opens a file of symbols or a profile, whichever it is: profile JSON, ISF (.json, .json.xz, .json.gz), PDB
+ * (also as a cabinet, .pd_). Told by contents. */
 #ifndef ETLIFT_SYMFILE_H
 #define ETLIFT_SYMFILE_H
 
