@@ -1,0 +1,382 @@
+/* phys.c - see phys.h */
+#include "phys.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+
+struct run {
+	uint64_t pa, len;
+	struct input *in; /* NULL: made by fn */
+	uint64_t file_off;
+	phys_read_fn *fn;
+	void *ctx;
+	uint32_t order; /* of adding: the earlier one wins */
+};
+
+struct phys {
+	struct run *v;
+	size_t n, cap;
+	bool sealed;
+	struct notes *notes;
+	uint64_t bytes;
+	_Atomic size_t last; /* run of the last hit: reads come in clusters. A stale value only costs a search */
+};
+
+int phys_new(struct phys **out, struct notes *notes, struct err *e)
+{
+	struct phys *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	p->notes = notes;
+	*out = p;
+	return 0;
+}
+
+void phys_free(struct phys *p)
+{
+	if (!p)
+		return;
+	free(p->v);
+	free(p);
+}
+
+/* True if b goes on where a ends, in memory and in its source. */
+static bool continues(const struct run *a, const struct run *b)
+{
+	if (a->pa + a->len != b->pa || a->in != b->in || a->fn != b->fn || a->ctx != b->ctx)
+		return false;
+	return !a->in || a->file_off + a->len == b->file_off;
+}
+
+static int add(struct phys *p, const struct run *r, struct err *e)
+{
+	void *arr = p->v;
+
+	if (p->n && continues(&p->v[p->n - 1], r)) {
+		p->v[p->n - 1].len += r->len;
+		return 0;
+	}
+	if (p->n >= PHYS_RUNS_MAX)
+		return err_set(e, ERR_LIMIT, "more than %u runs of physical memory", PHYS_RUNS_MAX);
+	if (arr_reserve(&arr, &p->cap, p->n, sizeof(*p->v)) < 0)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	p->v = arr;
+	p->v[p->n] = *r;
+	p->v[p->n].order = (uint32_t)p->n;
+	p->n++;
+	return 0;
+}
+
+int phys_add_file(struct phys *p, uint64_t pa, uint64_t len, struct input *in, uint64_t file_off, struct err *e)
+{
+	struct run r = {.pa = pa, .len = len, .in = in, .file_off = file_off};
+	uint64_t size = input_size(in), there = file_off < size ? size - file_off : 0;
+
+	if (len > UINT64_MAX - pa)
+		r.len = UINT64_MAX - pa;
+	if (r.len > there) {
+		notes_add(p->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, pa + there, r.len - there),
+			  "physical memory at 0x%llx: the file ends before it", (unsigned long long)(pa + there));
+		r.len = there;
+	}
+	return r.len ? add(p, &r, e) : 0;
+}
+
+int phys_add(struct phys *p, uint64_t pa, uint64_t len, phys_read_fn *fn, void *ctx, struct err *e)
+{
+	struct run r = {.pa = pa, .len = len, .fn = fn, .ctx = ctx};
+
+	if (len > UINT64_MAX - pa)
+		r.len = UINT64_MAX - pa;
+	return r.len ? add(p, &r, e) : 0;
+}
+
+/* ---- sealing: sort by address; of two answers for one address the one added first stays ------------------------------------------------- */
+
+static int by_pa(const void *a, const void *b)
+{
+	const struct run *x = a, *y = b;
+
+	if (x->pa != y->pa)
+		return x->pa < y->pa ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static bool is_flat(const struct phys *p)
+{
+	for (size_t i = 1; i < p->n; i++)
+		if (p->v[i].pa < p->v[i - 1].pa + p->v[i - 1].len)
+			return false;
+	return true;
+}
+
+static struct run cut(const struct run *r, uint64_t from, uint64_t to)
+{
+	struct run c = *r;
+
+	c.file_off += from - r->pa;
+	c.pa = from;
+	c.len = to - from;
+	return c;
+}
+
+/* A min-heap of runs that cover the sweep's place, by order of adding: the top is the one that answers. */
+struct cover {
+	size_t *i; /* indexes into v */
+	size_t n;
+};
+
+static bool heap_less(const struct phys *p, size_t a, size_t b)
+{
+	return p->v[a].order < p->v[b].order;
+}
+
+static void heap_push(const struct phys *p, struct cover *c, size_t x)
+{
+	size_t at = c->n++;
+
+	while (at && heap_less(p, x, c->i[(at - 1) / 2])) {
+		c->i[at] = c->i[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	c->i[at] = x;
+}
+
+static void heap_pop(const struct phys *p, struct cover *c)
+{
+	size_t x = c->i[--c->n], at = 0;
+
+	for (;;) {
+		size_t k = 2 * at + 1;
+
+		if (k >= c->n)
+			break;
+		if (k + 1 < c->n && heap_less(p, c->i[k + 1], c->i[k]))
+			k++;
+		if (!heap_less(p, c->i[k], x))
+			break;
+		c->i[at] = c->i[k];
+		at = k;
+	}
+	if (c->n)
+		c->i[at] = x;
+}
+
+static uint64_t run_end(const struct run *r)
+{
+	return r->pa + r->len;
+}
+
+struct flat { /* the result being made */
+	struct run *v;
+	size_t n, cap;
+};
+
+static int emit(struct flat *f, const struct run *r)
+{
+	void *arr = f->v;
+
+	if (f->n && continues(&f->v[f->n - 1], r) && f->v[f->n - 1].order == r->order) {
+		f->v[f->n - 1].len += r->len;
+		return 0;
+	}
+	if (arr_reserve(&arr, &f->cap, f->n, sizeof(*f->v)) < 0)
+		return ERR_NOMEM;
+	f->v = arr;
+	f->v[f->n++] = *r;
+	return 0;
+}
+
+/* Sweeps over the sorted runs; at each place the earliest added one that covers it answers. */
+static int flatten(struct phys *p, struct flat *out)
+{
+	struct cover c = {malloc((p->n ? p->n : 1) * sizeof(size_t)), 0};
+	uint64_t at = 0;
+	size_t next = 0;
+	int rc = c.i ? 0 : ERR_NOMEM;
+
+	while (rc == 0 && (c.n || next < p->n)) {
+		uint64_t to;
+		struct run piece;
+
+		if (!c.n)
+			at = p->v[next].pa;
+		while (next < p->n && p->v[next].pa <= at) {
+			if (c.n && p->v[next].pa < run_end(&p->v[c.i[0]]))
+				notes_add(p->notes, &NOTE_AT(NOTE_RUN_OVERLAP, p->v[next].pa, p->v[next].len),
+					  "two runs hold physical address 0x%llx: the first one is taken",
+					  (unsigned long long)p->v[next].pa);
+			heap_push(p, &c, next++);
+		}
+		while (c.n && run_end(&p->v[c.i[0]]) <= at)
+			heap_pop(p, &c);
+		if (!c.n)
+			continue;
+		to = run_end(&p->v[c.i[0]]);
+		if (next < p->n && p->v[next].pa < to)
+			to = p->v[next].pa;
+		piece = cut(&p->v[c.i[0]], at, to);
+		rc = emit(out, &piece);
+		at = to;
+	}
+	free(c.i);
+	return rc;
+}
+
+/* Joins neighbours that continue each other. */
+static void join(struct phys *p)
+{
+	size_t o = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (o && continues(&p->v[o - 1], &p->v[i]))
+			p->v[o - 1].len += p->v[i].len;
+		else
+			p->v[o++] = p->v[i];
+	}
+	p->n = o;
+}
+
+int phys_seal(struct phys *p, struct err *e)
+{
+	if (p->n)
+		qsort(p->v, p->n, sizeof(*p->v), by_pa);
+	if (!is_flat(p)) {
+		struct flat f = {0};
+
+		if (flatten(p, &f) < 0) {
+			free(f.v);
+			return err_set(e, ERR_NOMEM, "out of memory");
+		}
+		free(p->v);
+		p->v = f.v;
+		p->n = f.n;
+		p->cap = f.cap;
+	}
+	join(p);
+	p->bytes = 0;
+	for (size_t i = 0; i < p->n; i++)
+		p->bytes += p->v[i].len;
+	p->sealed = true;
+	p->notes = NULL;
+	return 0;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------------------------ */
+
+static bool holds(const struct run *r, uint64_t pa)
+{
+	return pa >= r->pa && pa - r->pa < r->len;
+}
+
+static const struct run *find(const struct phys *p, uint64_t pa)
+{
+	struct phys *shared = (struct phys *)(uintptr_t)p; /* only `last`, which is atomic, is written */
+	size_t lo = 0, hi = p->n, last = atomic_load_explicit(&shared->last, memory_order_relaxed);
+
+	if (last < p->n && holds(&p->v[last], pa))
+		return &p->v[last];
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (p->v[mid].pa <= pa)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo || !holds(&p->v[lo - 1], pa))
+		return NULL;
+	atomic_store_explicit(&shared->last, lo - 1, memory_order_relaxed);
+	return &p->v[lo - 1];
+}
+
+static int read_run(const struct run *r, uint64_t pa, void *buf, size_t len)
+{
+	int64_t n;
+
+	if (!r->in)
+		return r->fn(r->ctx, pa, buf, len);
+	n = input_read(r->in, r->file_off + (pa - r->pa), buf, len, NULL);
+	if (n < 0)
+		return ERR_IO;
+	return (size_t)n == len ? 0 : ERR_FAULT;
+}
+
+int phys_read(const struct phys *p, uint64_t pa, void *buf, size_t len)
+{
+	uint8_t *out = buf;
+
+	while (len) {
+		const struct run *r = find(p, pa);
+		uint64_t left;
+		size_t n;
+		int rc;
+
+		if (!r)
+			return ERR_FAULT;
+		left = r->len - (pa - r->pa);
+		n = len < left ? len : (size_t)left;
+		rc = read_run(r, pa, out, n);
+		if (rc < 0)
+			return rc;
+		out += n;
+		len -= n;
+		pa += n;
+		if (len && pa == 0)
+			return ERR_FAULT;
+	}
+	return 0;
+}
+
+uint64_t phys_present(const struct phys *p, uint64_t pa, uint64_t len)
+{
+	uint64_t got = 0;
+
+	while (got < len) {
+		const struct run *r = find(p, pa + got);
+		uint64_t n;
+
+		if (!r)
+			break;
+		n = r->len - (pa + got - r->pa);
+		got += n < len - got ? n : len - got;
+	}
+	return got;
+}
+
+bool phys_file_offset(const struct phys *p, uint64_t pa, uint64_t *off)
+{
+	const struct run *r = find(p, pa);
+
+	if (!r || !r->in)
+		return false;
+	*off = r->file_off + (pa - r->pa);
+	return true;
+}
+
+size_t phys_n_runs(const struct phys *p)
+{
+	return p->n;
+}
+
+bool phys_run(const struct phys *p, size_t i, struct phys_run *out)
+{
+	if (i >= p->n)
+		return false;
+	*out = (struct phys_run){p->v[i].pa, p->v[i].len, p->v[i].in != NULL, p->v[i].file_off};
+	return true;
+}
+
+uint64_t phys_bytes(const struct phys *p)
+{
+	return p->bytes;
+}
+
+uint64_t phys_end(const struct phys *p)
+{
+	return p->n ? run_end(&p->v[p->n - 1]) : 0;
+}
