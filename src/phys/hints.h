@@ -39,6 +39,7 @@ struct hints {
 	size_t n_cpus, cap_cpus;
 	struct hint_blob *blobs; /* owned, in file order */
 	size_t n_blobs, cap_blobs;
+	bool blobs_broken;  /* the walk over the blobs ended at something that is neither a block nor padding */
 	bool needs_sidecar; /* VMware: memory above the hole without its side file */
 };
 

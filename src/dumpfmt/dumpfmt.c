@@ -1,0 +1,111 @@
+/* dumpfmt.c - see dumpfmt.h: probing, opening, lifetimes. */
+#include "dumpfmt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "refuse.h"
+
+#define FORMAT(name) extern const struct dumpfmt dumpfmt_##name;
+#include "formats.def"
+#undef FORMAT
+
+static const struct dumpfmt *const formats[] = {
+#define FORMAT(name) &dumpfmt_##name,
+#include "formats.def"
+#undef FORMAT
+};
+
+/* Refusals are asked for before `raw` is: every other container has a magic of its own. */
+static int choose(struct dump *d, struct err *e)
+{
+	uint8_t *head = malloc(DUMP_HEAD);
+	int64_t n = head ? input_read(d->in, 0, head, DUMP_HEAD, e) : err_set(e, ERR_NOMEM, "out of memory");
+	uint64_t size = input_size(d->in);
+	int rc = n < 0 ? (int)n : 0;
+
+	for (size_t i = 0; rc == 0 && !d->fmt; i++) {
+		if (i + 1 == sizeof(formats) / sizeof(formats[0]))
+			rc = refuse_by_content(head, (size_t)n, size, e);
+		if (rc == 0 && formats[i]->probe(head, (size_t)n, size))
+			d->fmt = formats[i];
+	}
+	free(head);
+	return rc;
+}
+
+static int open_input(struct dump *d, struct err *e)
+{
+	int rc = phys_new(&d->phys, d->notes, e);
+
+	if (rc == 0)
+		rc = choose(d, e);
+	if (rc == 0) {
+		snprintf(d->format, sizeof(d->format), "%s", d->fmt->name);
+		rc = d->fmt->open(d, e);
+	}
+	return rc < 0 ? rc : phys_seal(d->phys, e);
+}
+
+int dump_open_input(struct dump **out, struct input *in, const struct dump_opts *opts, struct notes *notes, struct err *e)
+{
+	struct dump *d = calloc(1, sizeof(*d));
+	int rc;
+
+	if (!d) {
+		input_close(in);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	d->in = in;
+	d->notes = notes;
+	d->n_segments = 1;
+	if (opts)
+		d->opts = *opts;
+	hints_init(&d->hints);
+	rc = open_input(d, e);
+	if (rc < 0) {
+		err_prepend(e, "%s", input_name(in));
+		dump_close(d);
+		return rc;
+	}
+	*out = d;
+	return 0;
+}
+
+int dump_open(struct dump **out, const char *path, const struct dump_opts *opts, struct notes *notes, struct err *e)
+{
+	struct input *in;
+	int rc = input_open(&in, path, e);
+
+	return rc < 0 ? rc : dump_open_input(out, in, opts, notes, e);
+}
+
+void dump_close(struct dump *d)
+{
+	if (!d)
+		return;
+	if (d->fmt && d->fmt->close)
+		d->fmt->close(d);
+	phys_free(d->phys);
+	hints_free(&d->hints);
+	while (d->n_more)
+		input_close(d->more[--d->n_more]);
+	free(d->more);
+	input_close(d->in);
+	free(d);
+}
+
+int dump_keep(struct dump *d, struct input *in, struct err *e)
+{
+	void *arr = d->more;
+
+	if (arr_reserve(&arr, &d->cap_more, d->n_more, sizeof(struct input *)) < 0) {
+		input_close(in);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	d->more = arr;
+	d->more[d->n_more++] = in;
+	return 0;
+}

@@ -1,0 +1,129 @@
+/* refuse.c - see refuse.h */
+#include "refuse.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "rd.h"
+
+struct magic {
+	uint32_t off;
+	const char *bytes;
+	uint32_t n;
+	int code;
+	const char *what; /* what it is, and why not or what to do */
+};
+
+#define NO    ERR_NOIMAGE
+#define LATER ERR_UNSUPPORTED
+
+static const struct magic magics[] = {
+	{0, "MDMP", 4, NO, "a user-mode minidump: it holds one process and no kernel memory"},
+	{0,
+	 "\x7f"
+	 "ELF",
+	 4, LATER, "an ELF file: core dumps are not read yet, convert the memory to raw"},
+	{0, "EMiL", 4, LATER, "a LiME image: not read yet, convert it to raw"},
+	{0, "AVML", 4, LATER, "an AVML image: not read yet, convert it to raw (avml-convert)"},
+	{0, "KDUMP   ", 8, LATER, "a kdump-compressed dump: not read yet, convert it to raw"},
+	{0, "makedumpfile", 12, LATER, "a flattened kdump: not read yet, convert it to raw"},
+	{0, "QEVM", 4, LATER, "a QEMU saved state: not read yet, take a dump with dump-guest-memory --format=win-dmp"},
+	{0, "LibvirtQemudSave", 16, LATER, "a libvirt saved state: not read yet, use virsh dump --memory-only"},
+	{0, "hibr", 4, LATER, "a hibernation file: not read yet"},
+	{0, "HIBR", 4, LATER, "a hibernation file: not read yet"},
+	{0, "wake", 4, LATER, "a hibernation file of a resumed system: not read yet"},
+	{0, "WAKE", 4, LATER, "a hibernation file of a resumed system: not read yet"},
+	{0, "ZDMP", 4, LATER, "a DumpIt compressed dump: not read yet, unpack it (z2dmp)"},
+	{0, "HPAK", 4, LATER, "an HPAK archive: not read yet"},
+	{0, "EVF\x09\x0d\x0a\xff", 7, LATER, "an EWF image (E01): not read yet, use ewfexport"},
+	{0, "EVF2\r\n\x81", 7, LATER, "an EWF2 image (Ex01): not read, use ewfexport"},
+	{0, "\xd0\xbe\xd2\xbe", 4, LATER, "a VMware state file: not read yet, give the .vmem if there is one"},
+	{0, "\xd1\xba\xd1\xba", 4, LATER, "a VMware state file: not read yet, give the .vmem if there is one"},
+	{0, "\xd2\xbe\xd2\xbe", 4, LATER, "a VMware state file: not read yet, give the .vmem if there is one"},
+	{0, "\xd3\xbe\xd3\xbe", 4, LATER, "a VMware state file: not read yet, give the .vmem if there is one"},
+	{0, "\x1f\x8b", 2, LATER, "gzip data: not read yet, unpack it first"},
+	{0, "\x28\xb5\x2f\xfd", 4, LATER, "zstd data: not read yet, unpack it first"},
+	{0, "\x04\x22\x4d\x18", 4, LATER, "lz4 data: not read yet, unpack it first"},
+	{0,
+	 "\xfd"
+	 "7zXZ",
+	 5, LATER, "xz data: not read yet, unpack it first"},
+	{0, "BZh", 3, LATER, "bzip2 data: not read yet, unpack it first"},
+	{0, "\xff\x06\x00\x00sNaPpY", 10, LATER, "snappy data: not read yet, unpack it first"},
+	{0, "\xff\x06\x00\x00S2sTwO", 10, LATER, "S2 data: not read yet, unpack it first"},
+	{0, "\x89PNG\r\n\x1a\n", 8, NO, "a PNG picture"},
+	{0, "\xff\xd8\xff", 3, NO, "a JPEG picture"},
+	{0, "GIF8", 4, NO, "a GIF picture"},
+	{0, "%PDF-", 5, NO, "a PDF document"},
+	{0, "ElfFile", 7, NO, "a Windows event log (.evtx), not a memory image"},
+	{0, "regf", 4, NO, "a registry hive"},
+	{0, "SQLite format 3", 15, NO, "an SQLite database"},
+	{0, "PK\x03\x04", 4, NO, "a ZIP archive: unpack it first"},
+	{0, "7z\xbc\xaf\x27\x1c", 6, NO, "a 7-Zip archive: unpack it first"},
+	{0, "Rar!\x1a\x07", 6, NO, "a RAR archive: unpack it first"},
+	{257, "ustar", 5, NO, "a tar archive: unpack it first"},
+	{0, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, NO, "an OLE document"},
+	{0, "Microsoft C/C++ MSF", 19, NO, "a PDB symbol file: give it with --symbols"},
+	{0, "QFI\xfb", 4, NO, "a qcow2 disk image: convert its saved state to a memory image first"},
+	{0, "KDMV", 4, NO, "a VMware disk"},
+	{0, "conectix", 8, NO, "a virtual disk (VHD)"},
+	{0, "vhdxfile", 8, NO, "a virtual disk (VHDX)"},
+};
+
+static bool has(const uint8_t *head, size_t n, const struct magic *m)
+{
+	return m->off + m->n <= n && memcmp(head + m->off, m->bytes, m->n) == 0;
+}
+
+/* MZ and a PE signature where the header says. An image may begin with an MZ by chance; not with both. */
+static bool is_pe(const uint8_t *head, size_t n)
+{
+	struct rd r = rd_init(head, n);
+	uint32_t at;
+
+	if (rd_u16(&r, 0) != 0x5a4d)
+		return false;
+	at = rd_u32(&r, 0x3c);
+	return rd_u32(&r, at) == 0x4550 && !r.bad;
+}
+
+/* A trace file: first buffer of type 4 whose first record is the log file header. */
+static bool is_etl(const uint8_t *head, size_t n)
+{
+	struct rd r = rd_init(head, n);
+	uint32_t size = rd_u32(&r, 0), marker = rd_u32(&r, 0x48);
+
+	return rd_u16(&r, 0x36) == 4 && size >= 0x100 && size <= 0x1000000 && (marker >> 16 == 0xc001 || marker >> 16 == 0xc002) &&
+	       rd_u16(&r, 0x4e) == 0 && !r.bad;
+}
+
+/* Text: no byte of the first kilobyte is a control character, and it is not all blank. */
+static bool is_text(const uint8_t *head, size_t n)
+{
+	size_t letters = 0;
+
+	if (n > 1024)
+		n = 1024;
+	for (size_t i = 0; i < n; i++) {
+		if (head[i] < 0x20 && head[i] != '\n' && head[i] != '\r' && head[i] != '\t' && head[i] != '\f')
+			return false;
+		letters += head[i] > 0x20 && head[i] < 0x7f;
+	}
+	return n >= 16 && letters * 2 > n;
+}
+
+int refuse_by_content(const uint8_t *head, size_t n, uint64_t file_size, struct err *e)
+{
+	if (!file_size)
+		return err_set(e, ERR_NOIMAGE, "is empty");
+	if (is_pe(head, n))
+		return err_set(e, ERR_NOIMAGE, "a Windows program or driver (PE), not a memory image");
+	if (is_etl(head, n))
+		return err_set(e, ERR_NOIMAGE, "a trace file (.etl), not a memory image: use 'etlift check' or 'etlift events' on it");
+	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
+		if (has(head, n, &magics[i]))
+			return err_set(e, magics[i].code, "%s", magics[i].what);
+	if (is_text(head, n))
+		return err_set(e, ERR_NOIMAGE, "a text file, not a memory image");
+	return 0;
+}

@@ -1,0 +1,13 @@
+/* refuse.h - files that are no memory image, or one of a kind that is not read yet, told by content. */
+#ifndef ETLIFT_REFUSE_H
+#define ETLIFT_REFUSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+
+/* 0: nothing known speaks against it. ERR_NOIMAGE (no memory image) or ERR_UNSUPPORTED (an image, but not read yet) with what it is and the mend. */
+int refuse_by_content(const uint8_t *head, size_t n, uint64_t file_size, struct err *e);
+
+#endif
