@@ -83,6 +83,9 @@ struct command {
 	int (*run)(struct cli *c);
 };
 extern const struct command commands[];
+#define CMD(name, args, least, most, does, opts, summary, about) int cmd_##name(struct cli *c);
+#include "commands.def"
+#undef CMD
 extern const size_t n_commands;
 
 struct cli {

@@ -4,9 +4,6 @@
 #include <string.h>
 
 /* clang-format off */
-#define CMD(name, args, least, most, does, opts, summary, about) int cmd_##name(struct cli *c);
-#include "commands.def"
-#undef CMD
 const struct command commands[] = {
 #define CMD(name, args, least, most, does, opts, summary, about) {#name, args, least, most, does, opts, summary, about, cmd_##name},
 #include "commands.def"
