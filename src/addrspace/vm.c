@@ -274,15 +274,15 @@ static enum vm_why through_proto(struct vm *vm, uint64_t at, struct vm_page *out
 	struct vm *kernel = vm->like ? vm->like : vm;
 	struct vm_page there;
 	struct vm_ent ent = {0};
-	uint64_t e;
+	uint64_t e, off;
 
 	if (depth > 0 || at % vm->fmt->entry_size || !vm_is_kernel(kernel, at))
 		return VM_PROTO_LOST;
 	memset(&there, 0, sizeof(there));
 	if (walk(kernel, at, &there, depth + 1) != VM_OK)
 		return VM_PROTO_LOST;
-	if (!read_entry(kernel, there.in_pagefile ? there.pagefile_off | (at & PAGE_MASK) : there.pa, there.in_pagefile, there.pagefile_n,
-			&e))
+	off = at & (there.page_size - 1);
+	if (!read_entry(kernel, (there.in_pagefile ? there.pagefile_off : there.pa) + off, there.in_pagefile, there.pagefile_n, &e))
 		return VM_PROTO_LOST;
 	if (vm->fmt->hard(&vm->traits, vm->fmt->n_levels - 1, e, &ent) == ENT_PAGE) {
 		out->pa = ent.pa;
