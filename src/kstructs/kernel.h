@@ -41,6 +41,8 @@ struct kernel {
 	bool has_bias;
 	uint64_t kdbg; /* VA of a KDBG block that proved itself (decoded or plain), 0 none */
 	bool kdbg_encoded;
+	uint8_t kdbg_bytes[0x400]; /* the block, decoded; kdbg_len of them */
+	size_t kdbg_len;
 	uint64_t debugger_data; /* VA of EtwpDebuggerData by KDBG or symbol; 0 unknown */
 	struct notes *notes;    /* borrowed */
 };
@@ -49,7 +51,7 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 		struct err *e);
 void kernel_close(struct kernel *k); /* takes NULL */
 
-/* Address of a symbol; false when the profile has none. */
+/* Address of a symbol; false when the profile has none. An RVA outside the kernel image is none. */
 bool kernel_symbol(const struct kernel *k, enum prof_symbol s, uint64_t *va);
 
 /* Member `f` of the object at `obj` as an unsigned number of `size` bytes (1, 2, 4, 8); bit fields are cut out. 0, ERR_FAULT, or
