@@ -32,8 +32,8 @@ bool kimage_section(struct vm *vm, uint64_t base, unsigned i, uint64_t *va, uint
 
 /* ---- find_kuser.c ---- */
 struct kuser {
-	bool there;	   /* it could be read */
-	bool mapped;	   /* it is mapped, but its page is not in the image */
+	bool there;                   /* it could be read */
+	bool mapped;                  /* it is mapped, but its page is not in the image */
 	uint32_t major, minor, build; /* build 0: not in this version's page */
 	int64_t system_time, interrupt_time, bias_100ns;
 	uint64_t qpc_frequency; /* 0 none */
@@ -69,11 +69,9 @@ uint64_t kdbg_field(const struct kernel *k, unsigned off);
 void debugger_data_find(struct kernel *k);
 
 /* ---- find_profile.c ---- */
-struct profset;
-
 /* Picks k->prof and k->match. 0, ERR_NOTFOUND (nothing fits; the message says what is wanted), ERR_USAGE/ERR_NOKERNEL for a profile that was
  * given and is wrong. */
-int profile_choose(struct kernel *k, const struct kernel_opts *o, struct err *e);
+int profile_choose(struct kernel *k, const struct hints *hints, const struct kernel_opts *o, struct err *e);
 /* Does k->prof fit this memory? 0, or ERR_NOKERNEL with the name of the invariant that failed; *checks counts what could be checked. */
 int profile_prove(struct kernel *k, unsigned *checks, struct err *e);
 

@@ -6,10 +6,10 @@
 #include "find.h"
 #include "rd.h"
 
-#define PAGE		 UINT64_C(4096)
-#define CHUNK		 (UINT64_C(1) << 20)
-#define LOW_END		 UINT64_C(0x100000)
-#define FRAME		 UINT64_C(0x000ffffffffff000)
+#define PAGE              UINT64_C(4096)
+#define CHUNK             (UINT64_C(1) << 20)
+#define LOW_END           UINT64_C(0x100000)
+#define FRAME             UINT64_C(0x000ffffffffff000)
 #define SCANNED_TRIES_MAX 4096 /* self-mapping roots that are tried: every process has one, and a hostile image only such pages */
 
 static enum vm_arch arch64(const struct hints *h, bool la57)
@@ -108,7 +108,8 @@ static bool from_low_stub(const struct phys *phys, try_root_fn *fn, void *ctx)
 			continue;
 		r.va = le64(b + 0x70);
 		r.dtb = le64(b + 0xa0);
-		if ((r.va & UINT64_C(0xfffff80000000003)) != UINT64_C(0xfffff80000000000) || (r.dtb & UINT64_C(0xffffff0000000fff)) || !r.dtb)
+		if ((r.va & UINT64_C(0xfffff80000000003)) != UINT64_C(0xfffff80000000000) || (r.dtb & UINT64_C(0xffffff0000000fff)) ||
+		    !r.dtb)
 			continue;
 		if (fn(ctx, &r))
 			return true;
@@ -164,11 +165,12 @@ static bool looks_x86(const uint8_t *p, uint64_t pa)
 		return false;
 	if ((le32(p + 0xc00) & 0xfffff081u) == (uint32_t)(pa | 1) && (le32(p + 0x800) & 1))
 		return true;
-	return (le64(p + 24) & (FRAME | 0x81)) == (pa | 1) && (le64(p) & 0x81) == 1 && (le64(p + 8) & 0x81) == 1 && (le64(p + 16) & 0x81) == 1 &&
-	       !(le64(p + 24) >> 32);
+	return (le64(p + 24) & (FRAME | 0x81)) == (pa | 1) && (le64(p) & 0x81) == 1 && (le64(p + 8) & 0x81) == 1 &&
+	       (le64(p + 16) & 0x81) == 1 && !(le64(p + 24) >> 32);
 }
 
-static bool scan_run(const struct phys *phys, const struct phys_run *run, uint8_t *buf, unsigned *tries, try_root_fn *fn, void *ctx, bool *x86)
+static bool scan_run(const struct phys *phys, const struct phys_run *run, uint8_t *buf, unsigned *tries, try_root_fn *fn, void *ctx,
+		     bool *x86)
 {
 	uint64_t end = phys_end(phys), pa = (run->pa + PAGE - 1) & ~(PAGE - 1), last = run->pa + run->len;
 

@@ -5,12 +5,12 @@
 #include "find.h"
 #include "rd.h"
 
-#define PAGE		  UINT64_C(4096)
+#define PAGE              UINT64_C(4096)
 #define DEBUG_ENTRIES_MAX 16
-#define SECTIONS_MAX	  96
-#define EXPORTS_MAX	  (1u << 16)
-#define STEPS_MAX	  (1u << 14)
-#define RANGES_MAX	  (1u << 20)
+#define SECTIONS_MAX      96
+#define EXPORTS_MAX       (1u << 16)
+#define STEPS_MAX         (1u << 14)
+#define RANGES_MAX        (1u << 20)
 
 static const char *const kernel_pdbs[] = {"ntkrnlmp.pdb", "ntkrnlpa.pdb", "ntkrpamp.pdb", "ntoskrnl.pdb", "ntkrla57.pdb"};
 

@@ -1,0 +1,282 @@
+/* kernel.c - kernel_open(): root, image, shared page, profile, debugger block, in this order. See kernel.h and find.h. */
+#include "kernel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "find.h"
+#include "rd.h"
+
+#define SCAN_BUDGET      (UINT64_C(1) << 22) /* pages looked at for an image header, over all roots */
+#define TICKS_PER_MINUTE INT64_C(600000000)
+
+struct search {
+	const struct phys *phys;
+	const struct hints *hints;
+	struct vm *vm; /* of the root that proved itself */
+	struct kimage image;
+	struct kuser user;
+	uint64_t budget;
+	unsigned tried, no_image; /* roots seen; roots that had a sane shared page but no kernel image */
+	bool no_memory;
+};
+
+/* A kernel image from any address that may lie in it. */
+static bool find_image(struct search *s, struct vm *vm, const struct root_hint *h)
+{
+	const struct hints *n = s->hints;
+	const uint64_t inside[] = {h->va, n && n->has_kdbg ? n->kdbg : 0, n && n->has_loaded_modules ? n->loaded_modules : 0,
+				   n && n->has_process_head ? n->process_head : 0};
+
+	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
+		if (inside[i] && kimage_below(vm, inside[i], &s->image))
+			return true;
+	return kimage_scan(vm, &s->budget, &s->image);
+}
+
+static bool try_root(void *ctx, const struct root_hint *h)
+{
+	struct search *s = ctx;
+	struct kuser u;
+	struct vm *vm;
+
+	s->tried++;
+	if (vm_open(&vm, s->phys, h->arch, h->dtb, NULL) < 0) {
+		s->no_memory = true;
+		return false;
+	}
+	kuser_read(vm, &u);
+	if (!kuser_sane(&u)) {
+		vm_close(vm);
+		return false;
+	}
+	if (!find_image(s, vm, h)) {
+		s->no_image++;
+		vm_close(vm);
+		return false;
+	}
+	s->vm = vm;
+	s->user = u;
+	return true;
+}
+
+static int not_found(const struct search *s, const struct kernel_opts *o, bool saw_x86, struct err *e)
+{
+	if (s->no_memory)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	if (s->no_image)
+		return err_set(e, ERR_NOKERNEL, "page tables of a Windows system, but its kernel image is not in this image");
+	if (o->has_dtb)
+		return err_set(e, ERR_NOKERNEL, "no Windows kernel under the page-table root %#llx that was given (--dtb)",
+			       (unsigned long long)o->dtb);
+	if (saw_x86 && !(s->hints && s->hints->machine == MACHINE_X64))
+		return err_set(e, ERR_NOKERNEL,
+			       "looks like a 32-bit system: its page-table root can't be found without a hint; give it with --dtb");
+	return err_set(e, ERR_NOKERNEL, "no Windows kernel found: no page-table root maps one");
+}
+
+static int find_root(struct search *s, const struct kernel_opts *o, struct err *e)
+{
+	bool saw_x86 = false;
+
+	if (roots_hinted(s->phys, s->hints, o, try_root, s))
+		return 0;
+	if (!o->has_dtb && roots_scanned(s->phys, try_root, s, &saw_x86))
+		return 0;
+	return not_found(s, o, saw_x86, e);
+}
+
+static void take_facts(struct kernel *k, const struct search *s)
+{
+	const struct kuser *u = &s->user;
+
+	k->base = s->image.base;
+	k->image_size = s->image.size;
+	k->pe_timestamp = s->image.timestamp;
+	memcpy(k->pdb_name, s->image.pdb, sizeof(k->pdb_name));
+	k->pdb_guid = s->image.guid;
+	k->pdb_age = s->image.age;
+	if (u->there) {
+		k->major = (uint8_t)u->major;
+		k->minor = (uint8_t)u->minor;
+		k->build = u->build;
+		k->n_cpus = u->n_cpus;
+		k->system_time = u->system_time > 0 ? u->system_time : 0;
+		k->qpc_frequency = u->qpc_frequency;
+		k->bias = (int32_t)(u->bias_100ns / TICKS_PER_MINUTE);
+		k->has_bias = true;
+	}
+}
+
+static bool read_u32(const struct kernel *k, uint64_t va, uint32_t *out)
+{
+	uint8_t b[4];
+
+	if (!va || vm_read(k->vm, va, b, 4) < 0)
+		return false;
+	*out = le32(b);
+	return true;
+}
+
+/* The build number where the shared page has none: the exported NtBuildNumber, else what the dump's header says. */
+static void find_build(struct kernel *k, const struct search *s)
+{
+	uint32_t v;
+
+	if (k->build)
+		return;
+	if (read_u32(k, kimage_export(k->vm, &s->image, "NtBuildNumber"), &v) && (v & 0xffff))
+		k->build = v & 0xffff;
+	else if (s->hints)
+		k->build = s->hints->build;
+}
+
+/* What only symbols or the profile tell. */
+static void late_facts(struct kernel *k, const struct search *s)
+{
+	uint64_t va;
+	uint32_t v;
+	uint8_t b[8];
+
+	if (!k->build && kernel_symbol(k, S_NtBuildNumber, &va) && read_u32(k, va, &v))
+		k->build = v & 0xffff;
+	if (!k->build && k->has_profile)
+		k->build = k->prof.build;
+	if (!k->n_cpus && kernel_symbol(k, S_KeNumberProcessors, &va) && read_u32(k, va, &v) && v <= HINTS_CPUS_MAX)
+		k->n_cpus = v;
+	if (!k->n_cpus && s->hints)
+		k->n_cpus = s->hints->n_cpus_claimed;
+	if (!k->system_time && s->hints)
+		k->system_time = s->hints->system_time;
+	if (!k->qpc_frequency && kernel_symbol(k, S_EtwPerfFreq, &va) && vm_read(k->vm, va, b, 8) >= 0)
+		k->qpc_frequency = le64(b);
+	for (unsigned i = 0; i < 2 && !k->boot_time; i++)
+		if (kernel_symbol(k, i ? S_EtwpBootTime : S_KeBootTime, &va) && vm_read(k->vm, va, b, 8) >= 0 && (int64_t)le64(b) > 0 &&
+		    (!k->system_time || (int64_t)le64(b) <= k->system_time))
+			k->boot_time = (int64_t)le64(b);
+	if (!k->boot_time && k->system_time && s->user.there && s->user.interrupt_time > 0 && s->user.interrupt_time < k->system_time)
+		k->boot_time = k->system_time - s->user.interrupt_time;
+}
+
+/* Where software PTEs keep their bits, and the mask that servicing brought. */
+static void set_traits(struct kernel *k)
+{
+	uint64_t va, mask;
+
+	if (!k->has_profile)
+		return;
+	if (kernel_symbol(k, S_MiState, &va) && prof_has(&k->prof, F_MISYS_Hardware) && prof_has(&k->prof, F_MIHW_InvalidPteMask) &&
+	    kread_u64(k, va + prof_off(&k->prof, F_MISYS_Hardware), F_MIHW_InvalidPteMask, &mask) == 0)
+		k->prof.traits.vm.invalid_pte_mask = mask;
+	vm_set_traits(k->vm, &k->prof.traits.vm);
+}
+
+/* A dump's header may name the root of whatever process ran: go over to System's, so that every container of one memory says the same. */
+static void system_root(struct kernel *k)
+{
+	uint64_t head = k->has_profile ? kernel_process_head(k) : 0, link, ep, pid, dtb;
+	struct kimage im;
+	struct vm *vm;
+	struct kuser u;
+	bool ok;
+
+	if (!head || !prof_has(&k->prof, F_EPROCESS_ActiveProcessLinks) || kread_ptr_at(k, head, &link) < 0)
+		return;
+	ep = link - prof_off(&k->prof, F_EPROCESS_ActiveProcessLinks);
+	if (kread_ptr(k, ep, F_EPROCESS_UniqueProcessId, &pid) < 0 || pid != 4)
+		return;
+	if (kread_ptr(k, ep, F_KPROCESS_DirectoryTableBase, &dtb) < 0 || !dtb || dtb == vm_dtb(k->vm))
+		return;
+	if (vm_open(&vm, k->phys, vm_arch(k->vm), dtb, NULL) < 0)
+		return;
+	kuser_read(vm, &u);
+	ok = kuser_sane(&u) && kimage_at(vm, k->base, &im) && guid_equal(&im.guid, &k->pdb_guid);
+	if (!ok) {
+		vm_close(vm);
+		return;
+	}
+	vm_close(k->vm);
+	k->vm = vm;
+	vm_set_traits(vm, &k->prof.traits.vm);
+}
+
+static int give_pagefiles(struct kernel *k, const struct kernel_opts *o, struct err *e)
+{
+	for (size_t i = 0; i < o->n_pagefiles; i++) {
+		int rc = vm_set_pagefile(k->vm, (unsigned)i, o->pagefiles[i], e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int choose(struct kernel *k, const struct kernel_opts *o, const struct hints *hints, struct err *e)
+{
+	int rc;
+
+	if (!o->profiles)
+		return o->need_profile ? err_set(e, ERR_NOKERNEL, "no profiles") : 0;
+	rc = profile_choose(k, hints, o, e);
+	if (rc != ERR_NOTFOUND)
+		return rc;
+	if (!o->need_profile)
+		return 0;
+	if (e)
+		e->code = ERR_NOKERNEL;
+	return ERR_NOKERNEL;
+}
+
+int kernel_open(struct kernel **out, const struct phys *phys, const struct hints *hints, const struct kernel_opts *o, struct notes *notes,
+		struct err *e)
+{
+	struct search s = {.phys = phys, .hints = hints, .budget = SCAN_BUDGET};
+	struct kernel *k;
+	int rc = find_root(&s, o, e);
+
+	if (rc < 0)
+		return rc;
+	k = calloc(1, sizeof(*k));
+	if (!k) {
+		vm_close(s.vm);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	k->phys = phys;
+	k->vm = s.vm;
+	k->notes = notes;
+	take_facts(k, &s);
+	find_build(k, &s);
+	rc = choose(k, o, hints, e);
+	if (rc == 0) {
+		set_traits(k);
+		if (!k->kdbg)
+			kdbg_find(k, hints);
+		if (!k->debugger_data)
+			debugger_data_find(k);
+		system_root(k);
+		late_facts(k, &s);
+		rc = give_pagefiles(k, o, e);
+	}
+	if (rc < 0) {
+		kernel_close(k);
+		return rc;
+	}
+	*out = k;
+	return 0;
+}
+
+void kernel_close(struct kernel *k)
+{
+	if (!k)
+		return;
+	vm_close(k->vm);
+	free(k);
+}
+
+bool kernel_symbol(const struct kernel *k, enum prof_symbol s, uint64_t *va)
+{
+	if (!k->has_profile || !prof_has_symbol(&k->prof, s) || k->prof.symbol[s] >= k->image_size)
+		return false;
+	*va = k->base + k->prof.symbol[s];
+	return true;
+}
