@@ -1,0 +1,344 @@
+#include "krecover.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kbuffers.h"
+#include "kproviders.h"
+#include "ksession.h"
+
+/* Buffers of one session can't hold more than the image has memory; all together, sessions that share buffers by a hostile list may read
+ * no more than this often all of it. */
+#define BUDGET_FACTOR 2u
+
+/* ---- merging ------------------------------------------------------------------------------------------------------------------------- */
+
+static bool same_name(const struct etw_session *a, const struct etw_session *b)
+{
+	return a->name && b->name && strcmp(a->name, b->name) == 0;
+}
+
+static bool same_session(const struct etw_session *a, const struct etw_session *b)
+{
+	if (a->has_va && b->has_va)
+		return a->va == b->va;
+	return a->silo == b->silo && a->id == b->id && same_name(a, b) && (!a->has_guid || !b->has_guid || guid_equal(&a->guid, &b->guid));
+}
+
+static bool same_buffer(const struct etw_buffer *a, const struct etw_buffer *b)
+{
+	if (a->has_pid || b->has_pid)
+		return false;
+	if (a->has_va && b->has_va)
+		return a->va == b->va;
+	return a->cpu == b->cpu && a->hdr.sequence == b->hdr.sequence && a->hdr.timestamp == b->hdr.timestamp &&
+	       a->body_len == b->body_len && a->body_len != 0 && memcmp(a->body, b->body, a->body_len) == 0;
+}
+
+#define TAKE_PTR(member)                                                                                                                   \
+	do {                                                                                                                               \
+		if (!to->member) {                                                                                                         \
+			to->member = from->member;                                                                                         \
+			from->member = NULL;                                                                                               \
+		}                                                                                                                          \
+	} while (0)
+
+static void merge_facts(struct etw_session *to, struct etw_session *from)
+{
+	to->found_by |= from->found_by;
+	if (!to->name16) {
+		to->name16_len = from->name16_len;
+		TAKE_PTR(name16);
+	}
+	TAKE_PTR(name);
+	if (!to->has_reference && from->has_reference) {
+		to->has_reference = true;
+		to->reference_time = from->reference_time;
+		to->reference_ts = from->reference_ts;
+	}
+	if (to->clock == ETW_CLOCK_UNKNOWN)
+		to->clock = from->clock;
+	if (to->start_time == 0)
+		to->start_time = from->start_time;
+	if (!to->has_buffer_size && from->has_buffer_size) {
+		to->has_buffer_size = true;
+		to->buffer_size = from->buffer_size;
+	}
+	if (to->mode == 0)
+		to->mode = from->mode;
+	if (to->buffer_count < from->buffer_count)
+		to->buffer_count = from->buffer_count;
+}
+
+/* `b` is what the other source has of `have`: the one with more records stays. */
+static void merge_buffer(struct etw_buffer *have, struct etw_buffer *b)
+{
+	uint32_t from = have->from | b->from;
+
+	if (b->n_events > have->n_events) {
+		struct etw_buffer t = *have;
+
+		*have = *b;
+		have->has_va = t.has_va || b->has_va;
+		have->va = t.has_va ? t.va : b->va;
+		have->has_pa = t.has_pa;
+		have->pa = t.pa;
+		have->has_file_offset = t.has_file_offset;
+		have->file_offset = t.file_offset;
+		*b = t;
+	}
+	have->from = from;
+	etw_buffer_clear(b);
+}
+
+int session_merge(struct etw_session *to, struct etw_session *from)
+{
+	size_t n = to->n_buffers;
+	int rc = 0;
+
+	merge_facts(to, from);
+	for (size_t i = 0; i < from->n_buffers && rc == 0; i++) {
+		struct etw_buffer *b = &from->buffers[i];
+		size_t j = 0;
+
+		while (j < n && !same_buffer(&to->buffers[j], b))
+			j++;
+		if (j < n)
+			merge_buffer(&to->buffers[j], b);
+		else
+			rc = etw_session_add_buffer(to, b);
+	}
+	for (size_t i = 0; i < from->n_residual && rc == 0; i++)
+		rc = etw_session_add_residual(to, &from->residual[i]);
+	return rc;
+}
+
+/* ---- the run ------------------------------------------------------------------------------------------------------------------------- */
+
+struct item {                      /* one session to yield */
+	const struct kref *ref;    /* NULL: only from elsewhere */
+	struct etw_session *extra; /* NULL: only the kernel's */
+	uint32_t silo, id;
+	uint64_t va;
+};
+
+struct run {
+	struct image *im;
+	struct kview *v;
+	const struct recover_opts *o;
+	const struct etw_sink *sink;
+	struct item *item;
+	size_t n;
+	uint64_t budget;
+	size_t yielded;
+};
+
+static int by_item(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+
+	if (x->silo != y->silo)
+		return x->silo < y->silo ? -1 : 1;
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return x->va < y->va ? -1 : x->va > y->va;
+}
+
+/* The item whose context is this extra session. */
+static int match(struct run *r, const struct etw_session *x, struct item **out)
+{
+	*out = NULL;
+	for (size_t i = 0; i < r->v->n_refs; i++) {
+		struct item *it = &r->item[i];
+		struct etw_session head;
+		bool same;
+		int rc;
+
+		if (it->extra || it->silo != x->silo || it->id != x->id)
+			continue;
+		rc = ksession_head(r->v, it->ref, &head);
+		if (rc == ERR_NOMEM)
+			return rc;
+		if (rc != 0)
+			continue;
+		same = same_session(&head, x);
+		etw_session_clear(&head);
+		if (same) {
+			*out = it;
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static int make_items(struct run *r, struct etw_session *extra, size_t n_extra)
+{
+	int rc = 0;
+
+	r->item = calloc(r->v->n_refs + n_extra + 1, sizeof *r->item);
+	if (!r->item)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < r->v->n_refs; i++) {
+		const struct kref *f = &r->v->ref[i];
+
+		r->item[r->n++] = (struct item){.ref = f, .silo = f->silo, .id = f->id, .va = f->va};
+	}
+	for (size_t i = 0; i < n_extra && rc == 0; i++) {
+		struct item *it;
+
+		rc = match(r, &extra[i], &it);
+		if (rc == 0 && it)
+			it->extra = &extra[i];
+		else if (rc == 0)
+			r->item[r->n++] = (struct item){.extra = &extra[i], .silo = extra[i].silo, .id = extra[i].id, .va = extra[i].va};
+	}
+	if (r->n)
+		qsort(r->item, r->n, sizeof *r->item, by_item);
+	return rc;
+}
+
+/* What `want` decides on: the session without its buffers. */
+static int wanted(struct run *r, const struct item *it, bool *yes)
+{
+	struct etw_session head;
+	int rc;
+
+	*yes = true;
+	if (!r->o->want)
+		return 0;
+	if (!it->ref) {
+		*yes = r->o->want(r->o->want_ctx, it->extra);
+		return 0;
+	}
+	rc = ksession_head(r->v, it->ref, &head);
+	if (rc != 0) {
+		*yes = rc == ERR_NOTFOUND; /* loading it names what is wrong */
+		return rc == ERR_NOTFOUND ? 0 : rc;
+	}
+	*yes = r->o->want(r->o->want_ctx, &head);
+	etw_session_clear(&head);
+	return 0;
+}
+
+static int yield_item(struct run *r, struct item *it, struct err *e)
+{
+	struct etw_session s;
+	bool yes;
+	int rc = wanted(r, it, &yes);
+
+	if (rc != 0)
+		return err_set(e, rc, "out of memory");
+	if (!yes)
+		return 0;
+	memset(&s, 0, sizeof s);
+	if (it->ref) {
+		rc = ksession_load(r->v, it->ref, r->o, &r->budget, &s);
+		if (rc == ERR_NOTFOUND && !it->extra)
+			return 0; /* no context stands there: noted */
+		if (rc == ERR_NOTFOUND)
+			rc = 0;
+	}
+	if (rc == 0 && it->extra && s.found_by == 0) {
+		s = *it->extra;
+		memset(it->extra, 0, sizeof *it->extra);
+	} else if (rc == 0 && it->extra) {
+		rc = session_merge(&s, it->extra);
+		etw_session_order(&s);
+	}
+	if (rc == 0) {
+		r->yielded++;
+		rc = r->sink->session(r->sink->ctx, &s, e);
+	} else {
+		err_set(e, rc, "out of memory");
+	}
+	etw_session_clear(&s);
+	return rc < 0 ? rc : 0;
+}
+
+int krecover_run(struct image *im, const struct recover_opts *o, struct etw_session *extra, size_t n_extra, const struct etw_sink *sink,
+		 size_t *n, struct err *e)
+{
+	struct run r = {.im = im, .o = o, .sink = sink};
+	int rc = kview_open(&r.v, im->kernel, &im->sys, &im->notes, e);
+
+	if (rc != 0)
+		return rc;
+	r.v->deep = o->deep;
+	r.budget = BUDGET_FACTOR * phys_bytes(im->kernel->phys);
+	rc = kview_find(r.v);
+	if (rc == 0)
+		rc = make_items(&r, extra, n_extra);
+	if (rc != 0)
+		err_set(e, rc, "out of memory");
+	if (rc == 0 && sink->system)
+		rc = sink->system(sink->ctx, &im->sys, e);
+	for (size_t i = 0; i < r.n && rc >= 0; i++)
+		rc = yield_item(&r, &r.item[i], e);
+	free(r.item);
+	kview_close(r.v);
+	if (rc < 0)
+		return rc;
+	*n = r.yielded;
+	return 0;
+}
+
+/* ---- lists --------------------------------------------------------------------------------------------------------------------------- */
+
+static int by_consumer(const void *a, const void *b)
+{
+	const struct etw_consumer *x = a, *y = b;
+
+	if (x->silo != y->silo)
+		return x->silo < y->silo ? -1 : 1;
+	if (x->session_id != y->session_id)
+		return x->session_id < y->session_id ? -1 : 1;
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return x->va < y->va ? -1 : x->va > y->va;
+}
+
+int krecover_consumers(struct image *im, struct etw_consumer **out, size_t *n, struct err *e)
+{
+	struct etw_consumer *all = NULL;
+	struct kview *v;
+	size_t made = 0;
+	int rc = kview_open(&v, im->kernel, &im->sys, &im->notes, e);
+
+	if (rc != 0)
+		return rc;
+	rc = kview_find(v);
+	if (rc == 0)
+		rc = consumers_count(v);
+	if (rc == 0) {
+		all = calloc(v->n_consumers ? v->n_consumers : 1, sizeof *all);
+		rc = all ? 0 : ERR_NOMEM;
+	}
+	for (; rc == 0 && made < v->n_consumers; made += rc == 0)
+		rc = consumer_value(v, &v->consumer[made], &all[made]);
+	kview_close(v);
+	if (rc != 0) {
+		recover_consumers_free(all, made);
+		return err_set(e, rc, "out of memory");
+	}
+	if (made)
+		qsort(all, made, sizeof *all, by_consumer);
+	*out = all;
+	*n = made;
+	return 0;
+}
+
+int krecover_providers(struct image *im, struct etw_provider **out, size_t *n, struct err *e)
+{
+	struct kview *v;
+	int rc = kview_open(&v, im->kernel, &im->sys, &im->notes, e);
+
+	if (rc != 0)
+		return rc;
+	rc = find_silos(v);
+	if (rc == 0)
+		rc = find_debugger_data(v);
+	if (rc == 0)
+		rc = providers_list(v, out, n);
+	kview_close(v);
+	return rc == 0 ? 0 : err_set(e, rc, "out of memory");
+}

@@ -1,0 +1,209 @@
+/* silo.c - the logger table of every silo: a global array of pointers (Windows 7, 8.1), an array inside the silo state (Windows 10 to 1703),
+ * or one that the state points to (1709 and later). The host's state comes by symbol, a container's by the job of any of its processes. */
+#include <stdlib.h>
+
+#include "kview.h"
+#include "rd.h"
+
+bool kview_is_ptr(const struct kview *v, uint64_t va)
+{
+	return va != 0 && vm_is_kernel(v->k->vm, va);
+}
+
+uint64_t kview_fast_ref(const struct kview *v, uint64_t value)
+{
+	return value & ~(v->k->prof.pointer_size == 4 ? KV_FASTREF_MASK32 : KV_FASTREF_MASK64);
+}
+
+/* Fills what the silo's state says. False when it says nothing usable. */
+static bool read_state(struct kview *v, struct ksilo *s, uint64_t state)
+{
+	const struct profile *p = &v->k->prof;
+	uint32_t max = 0;
+	uint64_t table = 0;
+
+	if (prof_has(p, F_SILO_EtwpLoggerContext)) {
+		if (kread_ptr(v->k, state, F_SILO_EtwpLoggerContext, &table) != 0 || !kview_is_ptr(v, table) ||
+		    kread_u32(v->k, state, F_SILO_MaxLoggers, &max) != 0 || max == 0)
+			return false;
+		if (max > KV_LOGGERS_MAX) {
+			struct note n = NOTE_AT(NOTE_LIMIT_REACHED, state, 0);
+
+			notes_add(v->notes, &n, "MaxLoggers %u: the first %u are read", max, KV_LOGGERS_MAX);
+			max = KV_LOGGERS_MAX;
+		}
+	} else if (prof_has(p, F_SILO_WmipLoggerContext)) {
+		table = state + prof_off(p, F_SILO_WmipLoggerContext);
+		max = p->traits.table_slots;
+	} else {
+		return false;
+	}
+	s->state = state;
+	s->table = table;
+	s->slots = max;
+	if (prof_has(p, F_SILO_EtwpGuidHashTable))
+		s->guids = state + prof_off(p, F_SILO_EtwpGuidHashTable);
+	if (prof_has(p, F_SILO_ProcessorBlocks))
+		(void)kread_ptr(v->k, state, F_SILO_ProcessorBlocks, &s->blocks);
+	if (!kview_is_ptr(v, s->blocks))
+		s->blocks = 0;
+	return true;
+}
+
+int kview_silo(struct kview *v, uint64_t state)
+{
+	struct ksilo s = {0};
+
+	if (!kview_is_ptr(v, state))
+		return ERR_NOTFOUND;
+	for (size_t i = 0; i < v->n_silos; i++)
+		if (v->silo[i].state == state)
+			return (int)i;
+	if (v->n_silos >= KV_SILOS_MAX) {
+		struct note n = NOTE(NOTE_LIMIT_REACHED);
+
+		notes_add(v->notes, &n, "more than %u silos", KV_SILOS_MAX);
+		return ERR_LIMIT;
+	}
+	if (!read_state(v, &s, state))
+		return ERR_NOTFOUND;
+	if (v->silo[0].state == 0 && v->silo[0].table == s.table) {
+		v->silo[0] = s; /* the host's, whose table was known before its state */
+		return 0;
+	}
+	if (arr_reserve((void **)&v->silo, &v->cap_silos, v->n_silos, sizeof *v->silo) != 0)
+		return ERR_NOMEM;
+	v->silo[v->n_silos] = s;
+	return (int)v->n_silos++;
+}
+
+/* The host's state by the two symbols that lead to it. */
+static bool host_state(struct kview *v)
+{
+	uint64_t sym, state;
+
+	if (kernel_symbol(v->k, S_EtwpHostSiloState, &sym) && kread_ptr_at(v->k, sym, &state) == 0 && kview_is_ptr(v, state) &&
+	    read_state(v, &v->silo[0], state))
+		return true;
+	return kernel_symbol(v->k, S_PspHostSiloGlobals, &sym) && kread_ptr(v->k, sym, F_SILOGLOBALS_EtwSiloState, &state) == 0 &&
+	       kview_is_ptr(v, state) && read_state(v, &v->silo[0], state);
+}
+
+/* The state of the container that a job belongs to, upwards through its parents. */
+static uint64_t job_state(struct kview *v, uint64_t job)
+{
+	uint64_t globals, state;
+
+	for (unsigned depth = 0; depth < 64 && kview_is_ptr(v, job); depth++) {
+		if (kread_ptr(v->k, job, F_EJOB_ServerSiloGlobals, &globals) == 0 && kview_is_ptr(v, globals) &&
+		    kread_ptr(v->k, globals, F_SILOGLOBALS_EtwSiloState, &state) == 0 && kview_is_ptr(v, state))
+			return state;
+		if (kread_ptr(v->k, job, F_EJOB_ParentJob, &job) != 0)
+			break;
+	}
+	return 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Containers: every distinct state over all processes, numbered by address so that the number does not hang on the process order. */
+static int container_states(struct kview *v)
+{
+	uint64_t *found = NULL, state;
+	size_t n = 0, cap = 0;
+	int r = 0;
+
+	if (!prof_has(&v->k->prof, F_EJOB_ServerSiloGlobals))
+		return 0;
+	for (size_t i = 0; i < v->procs.n; i++) {
+		state = job_state(v, v->procs.v[i].server_silo);
+		if (state == 0)
+			state = job_state(v, v->procs.v[i].job);
+		if (state == 0 || state == v->silo[0].state)
+			continue;
+		r = arr_reserve((void **)&found, &cap, n, sizeof *found);
+		if (r != 0)
+			break;
+		found[n++] = state;
+	}
+	if (n)
+		qsort(found, n, sizeof *found, by_value);
+	for (size_t i = 0; i < n && r != ERR_NOMEM; i++) {
+		if (i && found[i] == found[i - 1])
+			continue;
+		r = kview_silo(v, found[i]);
+		if (r == ERR_NOTFOUND) {
+			struct note note = NOTE_AT(NOTE_CONTEXT_BAD, found[i], 0);
+
+			notes_add(v->notes, &note, "tracing state of a container can't be read");
+		}
+	}
+	free(found);
+	return r == ERR_NOMEM ? r : 0;
+}
+
+/* One logger table. Slots hold a context's address, or the build's word for empty. */
+static int read_table(struct kview *v, uint32_t silo)
+{
+	const struct ksilo *s = &v->silo[silo];
+	unsigned ps = v->k->prof.pointer_size == 4 ? 4 : 8;
+	uint8_t *p;
+	struct vm_missing hole[8];
+	size_t n_holes;
+	int r = 0;
+
+	if (s->table == 0 || s->slots == 0)
+		return 0;
+	p = malloc((size_t)s->slots * ps);
+	if (!p)
+		return ERR_NOMEM;
+	n_holes = vm_read_padded(v->k->vm, s->table, p, (size_t)s->slots * ps, hole, 8);
+	for (size_t i = 0; i < n_holes; i++) {
+		struct note n = NOTE_AT(NOTE_PAGE_MISSING, hole[i].va, hole[i].len);
+
+		n.silo = silo;
+		notes_add(v->notes, &n, "logger table: %s", vm_why_text(hole[i].why));
+	}
+	for (uint32_t id = 0; id < s->slots && r == 0; id++) {
+		uint64_t va = ps == 4 ? le32(p + id * 4u) : le64(p + id * 8u);
+
+		if (va == 0 || va == v->k->prof.traits.empty_slot)
+			continue;
+		if (!kview_is_ptr(v, va)) {
+			struct note n = NOTE_AT(NOTE_CONTEXT_BAD, s->table + (uint64_t)id * ps, 0);
+
+			n.silo = silo;
+			n.session = id;
+			notes_add(v->notes, &n, "logger table slot %u holds 0x%llx", id, (unsigned long long)va);
+			continue;
+		}
+		r = kview_add_ref(v, silo, id, va, ETW_FOUND_TABLE);
+		if (r == ERR_LIMIT)
+			r = 0;
+	}
+	free(p);
+	return r;
+}
+
+int find_silos(struct kview *v)
+{
+	const struct profile *p = &v->k->prof;
+	uint64_t sym;
+	int r;
+
+	if (!host_state(v) && kernel_symbol(v->k, S_WmipLoggerContext, &sym)) {
+		v->silo[0].table = sym;
+		v->silo[0].slots = p->traits.table_slots;
+	}
+	if (v->silo[0].guids == 0 && kernel_symbol(v->k, S_EtwpGuidHashTable, &sym))
+		v->silo[0].guids = sym;
+	r = container_states(v);
+	for (size_t i = 0; i < v->n_silos && r == 0; i++)
+		r = read_table(v, (uint32_t)i);
+	return r;
+}

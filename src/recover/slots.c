@@ -1,0 +1,178 @@
+/* slots.c - the buffer that each CPU writes into, for each session: in _KPRCB.EtwSupport up to 14393, in the silo's ProcessorBlocks since.
+ * A slot whose session stands in no table leads to it: the buffer hangs in GlobalList, and the ring's head lies in the context. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kview.h"
+#include "rd.h"
+
+#define HDR_GLOBAL_ENTRY 0x38u
+#define HEAD_STEPS       4096u /* nodes looked at on the way to a ring's head */
+
+static int add_slot(struct kview *v, uint32_t silo, uint32_t id, uint32_t cpu, uint64_t value)
+{
+	uint64_t va = kview_fast_ref(v, value);
+
+	if (!kview_is_ptr(v, va))
+		return 0;
+	if (v->n_slots >= KV_SLOTS_MAX) {
+		struct note n = NOTE(NOTE_LIMIT_REACHED);
+
+		notes_add(v->notes, &n, "more than %u per-CPU slots are in use", KV_SLOTS_MAX);
+		return 0;
+	}
+	if (arr_reserve((void **)&v->slot, &v->cap_slots, v->n_slots, sizeof *v->slot) != 0)
+		return ERR_NOMEM;
+	v->slot[v->n_slots++] = (struct kslot){silo, id, cpu, va};
+	return 0;
+}
+
+/* One CPU's row of slots. */
+static int read_row(struct kview *v, uint32_t silo, uint32_t cpu, uint64_t at, uint32_t n)
+{
+	unsigned ps = v->k->prof.pointer_size == 4 ? 4 : 8;
+	struct vm_missing hole[4];
+	size_t n_holes;
+	uint8_t *p;
+	int r = 0;
+
+	if (n > KV_LOGGERS_MAX)
+		n = KV_LOGGERS_MAX;
+	p = malloc((size_t)n * ps);
+	if (!p)
+		return ERR_NOMEM;
+	n_holes = vm_read_padded(v->k->vm, at, p, (size_t)n * ps, hole, 4);
+	for (size_t i = 0; i < n_holes; i++) {
+		struct note note = NOTE_AT(NOTE_PAGE_MISSING, hole[i].va, hole[i].len);
+
+		note.silo = silo;
+		notes_add(v->notes, &note, "slots of CPU %u: %s", cpu, vm_why_text(hole[i].why));
+	}
+	for (uint32_t id = 0; id < n && r == 0; id++)
+		r = add_slot(v, silo, id, cpu, ps == 4 ? le32(p + id * 4u) : le64(p + id * 8u));
+	free(p);
+	return r;
+}
+
+static void no_row(struct kview *v, uint32_t silo, uint32_t cpu, uint64_t at)
+{
+	struct note n = NOTE_AT(NOTE_PAGE_MISSING, at, 0);
+
+	n.silo = silo;
+	notes_add(v->notes, &n, "slots of CPU %u can't be reached", cpu);
+}
+
+static int rows_in_prcb(struct kview *v, uint32_t cpus)
+{
+	const struct profile *p = &v->k->prof;
+	unsigned ps = p->pointer_size == 4 ? 4 : 8;
+	uint64_t array, prcb;
+	int r = 0;
+
+	if (!prof_has(p, F_KPRCB_EtwSupport) || !kernel_symbol(v->k, S_KiProcessorBlock, &array))
+		return 0;
+	for (uint32_t cpu = 0; cpu < cpus && r == 0; cpu++) {
+		if (kread_ptr_at(v->k, array + (uint64_t)cpu * ps, &prcb) != 0 || !kview_is_ptr(v, prcb)) {
+			no_row(v, 0, cpu, array + (uint64_t)cpu * ps);
+			continue;
+		}
+		r = read_row(v, 0, cpu, prcb + prof_off(p, F_KPRCB_EtwSupport) + p->traits.prcb_slots_off, p->traits.table_slots);
+	}
+	return r;
+}
+
+static int rows_in_silo(struct kview *v, uint32_t silo, uint32_t cpus)
+{
+	const struct profile *p = &v->k->prof;
+	const struct ksilo *s = &v->silo[silo];
+	uint32_t stride = prof_size(p, T_BLOCK);
+	int r = 0;
+
+	if (s->blocks == 0 || stride == 0 || !prof_has(p, F_BLOCK_ProcessorBuffers))
+		return 0;
+	for (uint32_t cpu = 0; cpu < cpus && r == 0; cpu++) {
+		uint64_t block = s->blocks + (uint64_t)cpu * stride, row;
+
+		if (p->traits.slots_inline) {
+			row = block + prof_off(p, F_BLOCK_ProcessorBuffers);
+		} else if (kread_ptr(v->k, block, F_BLOCK_ProcessorBuffers, &row) != 0 || !kview_is_ptr(v, row)) {
+			no_row(v, silo, cpu, block);
+			continue;
+		}
+		r = read_row(v, silo, cpu, row, s->slots ? s->slots : p->traits.table_slots);
+	}
+	return r;
+}
+
+static int by_silo_id(const void *a, const void *b)
+{
+	const struct kslot *x = a, *y = b;
+
+	if (x->silo != y->silo)
+		return x->silo < y->silo ? -1 : 1;
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	if (x->cpu != y->cpu)
+		return x->cpu < y->cpu ? -1 : 1;
+	return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
+}
+
+/* From a buffer along its ring, in one direction, to a node that lies in a context. */
+static uint64_t ring_context(struct kview *v, uint64_t buffer, const struct etw_bufhdr *h, bool backward)
+{
+	unsigned ps = v->k->prof.pointer_size == 4 ? 4 : 8;
+	uint64_t at = backward ? h->blink : h->flink, head_off = prof_off(&v->k->prof, F_CTX_GlobalList);
+
+	if (ps == 4)
+		at = backward ? h->flink >> 32 : h->flink & UINT32_MAX;
+	for (unsigned i = 0; i < HEAD_STEPS && kview_is_ptr(v, at) && at != buffer + HDR_GLOBAL_ENTRY; i++) {
+		if (context_proves(v, at - head_off, h->logger_id, h->buffer_size))
+			return at - head_off;
+		if (kread_ptr_at(v->k, backward ? at + ps : at, &at) != 0)
+			break;
+	}
+	return 0;
+}
+
+static int hidden_session(struct kview *v, const struct kslot *s)
+{
+	uint8_t raw[ETW_BUFFER_HEADER_SIZE];
+	struct etw_bufhdr h;
+	uint64_t ctx;
+	struct note n = NOTE_AT(NOTE_CONTEXT_BAD, s->buffer, 0);
+
+	if (!prof_has(&v->k->prof, F_CTX_GlobalList) || vm_read(v->k->vm, s->buffer, raw, sizeof raw) != 0)
+		return 0;
+	etw_bufhdr_parse(&h, raw);
+	if (h.logger_id != s->id || h.buffer_size < KV_BUFFER_MIN || h.buffer_size > ETW_BUFFER_SIZE_MAX)
+		return 0;
+	ctx = ring_context(v, s->buffer, &h, false);
+	if (!ctx)
+		ctx = ring_context(v, s->buffer, &h, true);
+	if (!ctx) {
+		n.silo = s->silo;
+		n.session = s->id;
+		notes_add(v->notes, &n, "a per-CPU slot holds a buffer, but no logger context could be found");
+	}
+	return kview_add_ref(v, s->silo, s->id, ctx, ETW_FOUND_SLOT);
+}
+
+int find_slots(struct kview *v)
+{
+	uint32_t cpus = v->sys->n_cpus > KV_CPUS_MAX ? KV_CPUS_MAX : v->sys->n_cpus;
+	int r = 0;
+
+	if (v->k->prof.traits.slots_in_prcb)
+		r = rows_in_prcb(v, cpus);
+	else
+		for (uint32_t i = 0; i < v->n_silos && r == 0; i++)
+			r = rows_in_silo(v, i, cpus);
+	if (v->n_slots)
+		qsort(v->slot, v->n_slots, sizeof *v->slot, by_silo_id);
+	for (size_t i = 0; i < v->n_slots && r == 0; i++) {
+		r = kview_knows_id(v, v->slot[i].silo, v->slot[i].id) ? 0 : hidden_session(v, &v->slot[i]);
+		if (r == ERR_LIMIT)
+			r = 0;
+	}
+	return r;
+}
