@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Writes man/etlift.1 from the program's own tables. Run it after a change of options.def or commands.def; tests/sys/04-help.sh compares.
+set -eu
+cd "$(dirname "$0")/.."
+make
+mkdir -p man
+build/release/etlift --man >man/etlift.1
