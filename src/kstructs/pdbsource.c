@@ -33,6 +33,7 @@ static int members(const struct pdb *p, const struct pdb_type *t, enum prof_type
 
 static int types(const struct pdb *p, struct prof_source *s, struct err *e)
 {
+	bool seen[PROF_TYPES] = {false}; /* the first definition counts */
 	struct pdb_type t;
 	uint32_t at = 0;
 
@@ -40,10 +41,11 @@ static int types(const struct pdb *p, struct prof_source *s, struct err *e)
 		for (int i = 0; i < PROF_TYPES; i++) {
 			int r;
 
-			if (s->size[i] || strcmp(t.name, prof_type_name((enum prof_type)i)) != 0)
+			if (seen[i] || strcmp(t.name, prof_type_name((enum prof_type)i)) != 0)
 				continue;
 			if (t.size > PROF_SIZE_MAX)
 				return err_set(e, ERR_FORMAT, "%s: no fitting size", t.name);
+			seen[i] = true;
 			s->size[i] = (uint32_t)t.size;
 			r = members(p, &t, (enum prof_type)i, s, e);
 			if (r)

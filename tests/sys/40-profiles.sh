@@ -59,6 +59,23 @@ done
 "${profile[@]}" show "$id" --no-builtin >/dev/null 2>"$SCRATCH/err" && fail "found without any source"
 grep -q "dca4ad4b-eeb4-746d-48f8-4c0125019e43, age 1" "$SCRATCH/err" || fail "the message does not name the GUID: $(cat "$SCRATCH/err")"
 
+echo "a PDB of the same types and symbols gives the same profile: both block sizes, with and without OMAP, as a symbol server keeps it"
+server=$SCRATCH/server/ntkrnlmp.pdb/DCA4AD4BEEB4746D48F84C0125019E431
+mkdir -p "$server"
+for how in "1024 PLAIN" "4096 PLAIN" "4096 OMAP" "1024 OMAP"; do
+	# shellcheck disable=SC2086
+	python3 "$TOP/tests/lib/isf2pdb.py" "$from" "$server/ntkrnlmp.pdb" $how
+	"${profile[@]}" show "$id" --json --no-builtin --build 18362 --symbols "$SCRATCH/server" >"$SCRATCH/given.json" || fail "PDB $how: not found"
+	same "PDB $how"
+done
+for f in "$DATA"/isf-reduced/{3,8,C}*.json.xz; do
+	mkdir -p "$SCRATCH/pdb"
+	python3 "$TOP/tests/lib/isf2pdb.py" "$f" "$SCRATCH/pdb/ntkrnlmp.pdb" 4096 PLAIN
+	"${profile[@]}" make -q --source test -o "$SCRATCH/from-pdb" "$SCRATCH/pdb/ntkrnlmp.pdb"
+	"${profile[@]}" make -q --source test -o "$SCRATCH/from-isf" "$f"
+done
+diff -r "$SCRATCH/from-pdb" "$SCRATCH/from-isf" || fail "a profile from a PDB differs"
+
 echo "bad files are refused in one line"
 head -c 3000 "$from" >"$SCRATCH/cut.json.xz"
 head -c 3000 "$SCRATCH/odd/deep/kernel.json" >"$SCRATCH/cut.json"
