@@ -110,7 +110,7 @@ static void mem_copy(void *from, void *to, size_t bytes)
 
 static int extract(struct memory *m, struct mscab_decompressor *d, char name[CAB_NAME_MAX], struct err *e)
 {
-	struct mscabd_cabinet *cab = d->open(d, "in");
+	struct mscabd_cabinet *cab = (d->open)(d, "in"); /* not the system call: ours, on memory */
 	const char *base;
 	int r = 0;
 
