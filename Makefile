@@ -146,9 +146,15 @@ unit: $B/unit
 	ASAN_OPTIONS=log_path=$(abspath $B)/asan:detect_leaks=1 $B/unit --timeout 120 $(UNIT_ARGS)
 	@if ls $B/asan.* >/dev/null 2>&1; then cat $B/asan.*; echo "sanitizer report: see above"; exit 1; fi
 
+# What tools and fuzz targets share with the unit tests
+LIBTEST := $B/libtest.a
+$(LIBTEST): $(patsubst %.c,$B/%.o,$(sort $(wildcard tests/lib/*.c)))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
 # Test tools: tests/tools/NAME/*.c -> build/CONFIG/tools/NAME
 define tool_rule
-$B/tools/$1: $$(patsubst %.c,$B/%.o,$$(sort $$(wildcard tests/tools/$1/*.c))) $$(LIBA)
+$B/tools/$1: $$(patsubst %.c,$B/%.o,$$(sort $$(wildcard tests/tools/$1/*.c))) $$(LIBTEST) $$(LIBA)
 	@mkdir -p $$(@D)
 	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
 tools: $B/tools/$1
@@ -159,7 +165,7 @@ $(foreach t,$(TOOL_SRC),$(eval $(call tool_rule,$(patsubst tests/tools/%/main.c,
 
 # Fuzz targets. Without an engine they replay files (fuzz/replay.c); with CONFIG=fuzz CC=clang they are libFuzzer programs.
 define fuzz_rule
-$B/fuzz-$1: $B/fuzz/fuzz_$1.o $(if $(filter fuzz,$(CONFIG)),,$B/fuzz/replay.o) $$(LIBA)
+$B/fuzz-$1: $B/fuzz/fuzz_$1.o $(if $(filter fuzz,$(CONFIG)),,$B/fuzz/replay.o) $$(LIBTEST) $$(LIBA)
 	$$(CC) $$(ALL_LDFLAGS) $(if $(filter fuzz,$(CONFIG)),-fsanitize=fuzzer) -o $$@ $$^ $$(LIBS)
 fuzzers: $B/fuzz-$1
 endef

@@ -206,7 +206,7 @@ static int index_buffers(struct etl *f, struct err *e)
 			notes_add(f->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, off, n - (size - off)), "the last buffer is cut short");
 			n = (uint32_t)(size - off);
 		}
-		rc = add_slot(f, off, n, le16(h + 0x34) & FLAG_COMPRESSED, e);
+		rc = add_slot(f, off, n, off && (f->h.mode & ETW_MODE_COMPRESSED) && (le16(h + 0x34) & FLAG_COMPRESSED), e);
 		off += n;
 	}
 	return rc;
