@@ -3,12 +3,19 @@
 #include <string.h>
 
 #include "recover.h"
+#include "sysfacts.h"
 
 static int open_kernel(struct image *im, const struct image_opts *o)
 {
+	int rc;
+
 	if (!o->kernel.profiles || !phys_n_runs(im->dump->phys))
 		return 0;
-	return kernel_open(&im->kernel, im->dump->phys, &im->dump->hints, &o->kernel, &im->notes, &im->kernel_err);
+	rc = kernel_open(&im->kernel, im->dump->phys, &im->dump->hints, &o->kernel, &im->notes, &im->kernel_err);
+
+	if (rc == 0)
+		sysfacts_read(im->kernel, &im->sys);
+	return rc;
 }
 
 static int open_on(struct image *im, int (*open)(struct image *im, void *arg, const struct image_opts *o, struct err *e), void *arg,

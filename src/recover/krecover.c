@@ -270,6 +270,8 @@ int krecover_run(struct image *im, const struct recover_opts *o, struct etw_sess
 		rc = make_items(&r, extra, n_extra);
 	if (rc != 0)
 		err_set(e, rc, "out of memory");
+	if (rc == 0 && r.n == 0) /* not: none that is wanted */
+		rc = ERR_NOTFOUND;
 	if (rc == 0 && sink->system)
 		rc = sink->system(sink->ctx, &im->sys, e);
 	for (size_t i = 0; i < r.n && rc >= 0; i++)

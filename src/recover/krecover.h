@@ -7,7 +7,7 @@
 
 /* Yields the kernel's sessions and extra[0, n_extra) (secondary data; settled), merged by context address, else by silo + id + name + GUID,
  * sorted by silo, id, va. Takes the contents of extra's sessions over (the array stays the caller's). im->kernel must have a profile. *n =
- * sessions yielded. */
+ * sessions yielded. ERR_NOTFOUND (without a message): there is not one. */
 int krecover_run(struct image *im, const struct recover_opts *o, struct etw_session *extra, size_t n_extra, const struct etw_sink *sink,
 		 size_t *n, struct err *e);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "krecover.h"
 #include "secondary.h"
 
 static int by_place(const void *x, const void *y)
@@ -33,10 +34,22 @@ static int yield(struct image *im, struct etw_session *v, size_t n_found, const 
 	return rc;
 }
 
+static bool usable(const struct image *im)
+{
+	return im->kernel && im->kernel->has_profile;
+}
+
 static int no_session(const struct image *im, struct err *e)
 {
 	if (im->kernel_err.code)
 		return err_set(e, ERR_NOKERNEL, "%s", im->kernel_err.msg);
+	if (im->kernel && !im->kernel->has_profile) {
+		char guid[GUID_STR];
+
+		guid_text(&im->kernel->pdb_guid, guid);
+		return err_set(e, ERR_NOKERNEL, "no profile for kernel build %u, %s %s age %u", im->kernel->build, im->kernel->pdb_name,
+			       guid, im->kernel->pdb_age);
+	}
 	if (im->dump->hints.is_crash_dump && !phys_n_runs(im->dump->phys))
 		return err_set(e, ERR_NOKERNEL, "a crash dump without memory pages and without an ETW block: nothing to recover from");
 	return err_set(e, ERR_NOKERNEL, "no ETW session in the image");
@@ -51,7 +64,13 @@ int recover_run(struct image *im, const struct recover_opts *o, const struct etw
 	*n_sessions = 0;
 	if (rc < 0 && rc != ERR_NOTFOUND)
 		return rc;
-	rc = n ? yield(im, v, n, o, sink, n_sessions, e) : no_session(im, e);
+	if (usable(im)) {
+		rc = krecover_run(im, o, v, n, sink, n_sessions, e);
+		if (rc == ERR_NOTFOUND)
+			rc = no_session(im, e);
+	} else {
+		rc = n ? yield(im, v, n, o, sink, n_sessions, e) : no_session(im, e);
+	}
 	for (size_t i = 0; i < n; i++)
 		etw_session_clear(&v[i]);
 	free(v);
@@ -60,16 +79,12 @@ int recover_run(struct image *im, const struct recover_opts *o, const struct etw
 
 int recover_consumers(struct image *im, struct etw_consumer **out, size_t *n, struct err *e)
 {
-	(void)out;
-	(void)n;
-	return no_session(im, e);
+	return usable(im) ? krecover_consumers(im, out, n, e) : no_session(im, e);
 }
 
 int recover_providers(struct image *im, struct etw_provider **out, size_t *n, struct err *e)
 {
-	(void)out;
-	(void)n;
-	return no_session(im, e);
+	return usable(im) ? krecover_providers(im, out, n, e) : no_session(im, e);
 }
 
 void recover_consumers_free(struct etw_consumer *c, size_t n)
