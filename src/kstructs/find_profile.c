@@ -230,6 +230,17 @@ static enum verdict silo_globals(struct proof *p)
 	return silo == p->silo ? HOLDS : FAILS;
 }
 
+/* A pointer where the layout says so; updates moved it. A kernel may not have set it. */
+static enum verdict silo_time_zone(struct proof *p)
+{
+	uint64_t globals, tz;
+
+	if (!p->silo || kread_ptr(p->k, p->silo, F_SILO_SiloGlobals, &globals) != 0 || !is_ptr(p, globals) ||
+	    kread_ptr(p->k, globals, F_SILOGLOBALS_ExTimeZoneState, &tz) != 0 || !tz)
+		return SKIPPED;
+	return is_ptr(p, tz) ? HOLDS : FAILS;
+}
+
 /* The GUID hash table: each entry's list of registrations is a ring. */
 static enum verdict guid_entries(struct proof *p)
 {
@@ -272,6 +283,7 @@ static const struct {
 	{"logger names are strings", logger_names},
 	{"a silo's table holds its logger contexts", silo_tables},
 	{"the silo's globals lead back to it", silo_globals},
+	{"the silo's time zone state is a pointer", silo_time_zone},
 	{"registrations of a GUID form a ring", guid_entries},
 };
 
