@@ -162,7 +162,7 @@ struct table {
 void table_init(struct table *t, const char *const *titles);
 void table_add(struct table *t, const char *text); /* next cell, row by row; made safe here; NULL: "-" */
 void table_addf(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Prints and frees. 0 or ERR_NOMEM. */
+/* Prints (f NULL: does not) and frees. 0 or ERR_NOMEM. */
 int table_print(struct table *t, FILE *f, bool color);
 
 #endif

@@ -254,7 +254,7 @@ int table_print(struct table *t, FILE *f, bool color)
 		if (w > width[i % t->n_cols])
 			width[i % t->n_cols] = w;
 	}
-	if (!failed) {
+	if (!failed && f) {
 		fputs(color ? "\033[1m" : "", f);
 		for (size_t i = 0; i < t->n_cols; i++)
 			print_cell(f, t->head[i], width[i], t->right[i], i + 1 == t->n_cols);

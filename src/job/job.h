@@ -42,6 +42,7 @@ struct job_recover_opts {
 	int (*session)(void *ctx, const struct etw_session *s, const struct report_etl *etl, const struct report_etl *residual,
 		       struct err *e);
 	void *ctx;
+	struct buf *report; /* when not NULL: receives the text of report.json */
 };
 
 struct job_result {

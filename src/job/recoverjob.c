@@ -162,6 +162,8 @@ static int write_report(struct job *j, struct run *r, struct err *e)
 	}
 	if (rc == ERR_IO)
 		r->res->output_failed = true;
+	if (r->o->report)
+		buf_put(r->o->report, b.p, b.n);
 	buf_free(&b);
 	return rc;
 }

@@ -1,0 +1,91 @@
+/* cmd_recover.c - etlift recover: the main job. */
+#include "common.h"
+
+#include <inttypes.h>
+
+static int on_session(void *ctx, const struct etw_session *s, const struct report_etl *etl, const struct report_etl *residual,
+		      struct err *e)
+{
+	struct cli *c = ctx;
+	struct buf b;
+
+	(void)e;
+	if (cli_flag(c, OPT_JSON) || c->level < 0)
+		return 0;
+	cli_progress_end(c);
+	buf_init(&b);
+	text_safe(&b, s->name ? s->name : "(unreadable)");
+	if (s->silo)
+		printf("silo %u ", s->silo);
+	printf("%02u %s%s%s: ", s->id, c->color_out ? "\033[1m" : "", buf_str(&b), c->color_out ? "\033[0m" : "");
+	if (etl->path)
+		printf("%" PRIu64 " event%s in %u buffer%s -> %s\n", etl->events, etl->events == 1 ? "" : "s", etl->buffers,
+		       etl->buffers == 1 ? "" : "s", etl->path);
+	else
+		printf("no event\n");
+	if (residual->path)
+		printf("   residual: %" PRIu64 " event%s -> %s\n", residual->events, residual->events == 1 ? "" : "s", residual->path);
+	buf_free(&b);
+	return 0;
+}
+
+static bool stop(void *ctx)
+{
+	return cli_stopped(ctx);
+}
+
+static int run(struct cli *c, struct job *j, struct outdir *d)
+{
+	struct buf report;
+	struct job_recover_opts o = {.recover = {.deep = cli_flag(c, OPT_DEEP), .residual = !cli_flag(c, OPT_NO_RESIDUAL)},
+				     .threads = c->opt[OPT_THREADS].num > 64 ? 64 : (unsigned)c->opt[OPT_THREADS].num,
+				     .stop = stop,
+				     .session = on_session,
+				     .ctx = c,
+				     .report = cli_flag(c, OPT_JSON) ? &report : NULL};
+	struct job_result res;
+	struct err e;
+	int rc, status;
+
+	if (cli_flag(c, OPT_SESSION)) {
+		o.recover.want = want_session;
+		o.recover.want_ctx = c;
+	}
+	buf_init(&report);
+	rc = job_recover(j, d, &o, &res, &e);
+	cli_progress_end(c);
+	if (report.n)
+		fwrite(report.p, 1, report.n, stdout);
+	buf_free(&report);
+	if (rc < 0)
+		return cli_fail(c, &e, !res.output_failed);
+	status = losses_status(c, j);
+	if (!res.sessions)
+		cli_warn(c, "--session: no session fits");
+	cli_info(c, "%zu sessions, %zu files, %" PRIu64 " events", res.sessions, res.files, res.events);
+	return status;
+}
+
+int cmd_recover(struct cli *c)
+{
+	struct outdir *d;
+	struct job *j;
+	struct err e;
+	int status;
+
+	if (!cli_flag(c, OPT_OUTPUT)) {
+		cli_error(c, "recover: no output folder is given; add -o DIR");
+		return EXIT_USAGE;
+	}
+	status = open_image(c, &j, true);
+	if (status)
+		return status;
+	if (outdir_open(&d, cli_str(c, OPT_OUTPUT), cli_flag(c, OPT_FORCE), &e) < 0) {
+		status = cli_fail(c, &e, false);
+	} else {
+		status = run(c, j, d);
+		outdir_close(d);
+	}
+	job_close(j);
+	return status;
+}
