@@ -67,7 +67,7 @@ int cmd_consumers(struct cli *c)
 	if (status)
 		return status;
 	if (session_names(&names, j, &e) < 0 || recover_consumers(job_image(j), &v, &n, &e) < 0)
-		status = cli_fail(c, &e, true);
+		status = fail_on_image(c, &e, true);
 	else
 		status = print(c, j, v, n, &names);
 	recover_consumers_free(v, n);

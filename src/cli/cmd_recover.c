@@ -58,7 +58,7 @@ static int run(struct cli *c, struct job *j, struct outdir *d)
 		fwrite(report.p, 1, report.n, stdout);
 	buf_free(&report);
 	if (rc < 0)
-		return cli_fail(c, &e, !res.output_failed);
+		return fail_on_image(c, &e, !res.output_failed);
 	status = losses_status(c, j);
 	if (!res.sessions)
 		cli_warn(c, "--session: no session fits");

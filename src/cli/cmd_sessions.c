@@ -87,7 +87,7 @@ int cmd_sessions(struct cli *c)
 	if (table_print(&l.t, l.json || n == 0 ? NULL : stdout, c->color_out) < 0)
 		status = EXIT_INTERNAL;
 	if (rc < 0)
-		status = cli_fail(c, &e, true);
+		status = fail_on_image(c, &e, true);
 	else if (!status)
 		status = losses_status(c, j);
 	job_close(j);

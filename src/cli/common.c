@@ -113,6 +113,13 @@ bool want_pid(const struct cli *c, bool has_pid, uint64_t pid)
 	return o->count == 0;
 }
 
+int fail_on_image(struct cli *c, struct err *e, bool input)
+{
+	if (input && strncmp(e->msg, c->arg[0], strlen(c->arg[0])) != 0)
+		err_prepend(e, "%s", c->arg[0]);
+	return cli_fail(c, e, input);
+}
+
 int document_begin(struct cli *c, struct job *j, struct jsonw *w, struct buf *b)
 {
 	const struct report_image *image;

@@ -27,6 +27,9 @@ bool want_session_id(const struct cli *c, uint32_t id, const char *name);
 bool want_session(void *cli, const struct etw_session *s);
 bool want_pid(const struct cli *c, bool has_pid, uint64_t pid);
 
+/* cli_fail() for an error of a run over the image: names the image where the message does not. */
+int fail_on_image(struct cli *c, struct err *e, bool input);
+
 /* Starts and ends a --json document on standard output. The end adds the losses. 0 or an exit status. */
 int document_begin(struct cli *c, struct job *j, struct jsonw *w, struct buf *b);
 int document_end(struct cli *c, struct job *j, struct jsonw *w, struct buf *b);

@@ -11,5 +11,12 @@ head -c 65536 /dev/zero >zeros.raw
 printf 'hello\n' >text.txt
 # A file name that tries to steer the terminal.
 printf 'x' >"$(printf 'a\033[2Jb')"
-# The first 8192 bytes of a 64-bit crash dump, and nothing behind them.
-{ printf 'PAGEDU64'; head -c 8184 /dev/zero; } >header-only.dmp
+# The first 8192 bytes of a 64-bit crash dump (machine x64, type full), and nothing behind them.
+{
+	printf 'PAGEDU64\x0f\x00\x00\x00\x61\x4a\x00\x00'
+	head -c 32 /dev/zero
+	printf '\x64\x86\x00\x00\x04\x00\x00\x00'
+	head -c 3936 /dev/zero
+	printf '\x01\x00\x00\x00'
+	head -c 4196 /dev/zero
+} >header-only.dmp
