@@ -2,7 +2,7 @@
  *
  *   fuzz-NAME [-mutate=N] [-seed=S] [-only=K] [-v] PATH...
  * N changed inputs are made in turn from the files read (sorted by path); same files, N and S: the same inputs. An empty input always
- * runs first. To find the input that crashed: -v names each changed one before it runs, -only=K runs number K alone. */
+ * runs first; without any file, noise is what is changed. To find the input that crashed: -v names each changed one before it runs, -only=K runs number K alone. */
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -147,6 +147,15 @@ static size_t change(uint8_t *p, size_t n, const struct sample *other, uint64_t 
 	return n;
 }
 
+static void add_noise(struct samples *s, uint64_t seed)
+{
+	s->v = need(calloc(1, sizeof(*s->v)));
+	s->n = s->cap = 1;
+	s->v[0] = (struct sample){need(strdup("noise")), need(malloc(2048)), 2048};
+	for (size_t i = 0; i < 2048; i++)
+		s->v[0].p[i] = (uint8_t)next_random(&seed);
+}
+
 static void run_changed(const struct samples *s, unsigned long k, uint64_t seed)
 {
 	uint64_t state = seed * UINT64_C(1000003) + k;
@@ -183,6 +192,8 @@ int main(int argc, char **argv)
 		else
 			add_path(&s, argv[i]);
 	}
+	if (!s.n && mutate)
+		add_noise(&s, seed);
 	if (s.n)
 		qsort(s.v, s.n, sizeof(*s.v), by_path);
 	if (has_only && s.n) {
