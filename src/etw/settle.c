@@ -109,9 +109,9 @@ static bool chain_stops_here(const struct span *s, uint32_t off, bool any_stop)
 		return true;
 	m = s->n_missing ? missing_in(s, off, 8) : NULL;
 	if (m)
-		return m->offset <= off; /* exactly at a missing page */
-	/* a record that runs into a missing page: its header says where it would have ended */
-	return etw_record_peek(s->raw, s->end, off, &r) == ETW_PEEK_RECORD && missing_in(s, off, r.size) && !missing_in(s, off, r.header);
+		return true; /* at a missing page, or less than a record's first 8 bytes before it */
+	/* a record that runs into a missing page: kind and size stand in its first 8 bytes */
+	return etw_record_peek(s->raw, s->end, off, &r) == ETW_PEEK_RECORD && missing_in(s, off, r.size);
 }
 
 /* `any_stop`: a chain may end anywhere (residual data, whose end nobody wrote down). 0 or ERR_NOMEM. */
