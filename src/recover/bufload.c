@@ -97,20 +97,18 @@ static int unpack_one(struct kview *v, struct etw_session *s, const struct kbuf 
 	struct etw_buffer eb;
 	struct bufload_raw one = {.met = ETW_MET_MEMORY};
 	uint8_t *p = malloc(want);
-	int64_t got;
-	int rc;
+	size_t got;
+	int torn = 0, rc;
 
 	if (!p)
 		return ERR_NOMEM;
 	memcpy(p, row->raw + at, ETW_BUFFER_HEADER_SIZE);
-	got = xpress_unpack(row->raw + at + ETW_BUFFER_HEADER_SIZE, h->buffer_size - ETW_BUFFER_HEADER_SIZE, p + ETW_BUFFER_HEADER_SIZE,
-			    want - ETW_BUFFER_HEADER_SIZE);
-	if (got != (int64_t)(want - ETW_BUFFER_HEADER_SIZE)) {
+	got = xpress_unpack_some(row->raw + at + ETW_BUFFER_HEADER_SIZE, h->buffer_size - ETW_BUFFER_HEADER_SIZE,
+				 p + ETW_BUFFER_HEADER_SIZE, want - ETW_BUFFER_HEADER_SIZE, &torn);
+	if (torn || got != want - ETW_BUFFER_HEADER_SIZE) {
 		struct note n = NOTE_AT(NOTE_RECORD_BAD, k->va + at, h->buffer_size);
 
-		notes_add(v->notes, &n, "compressed sub-buffer does not unpack to its %u bytes", want - (uint32_t)ETW_BUFFER_HEADER_SIZE);
-		if (got < 0)
-			got = 0;
+		notes_add(v->notes, &n, "compressed sub-buffer unpacks to %zu of its %u bytes", got, want - ETW_BUFFER_HEADER_SIZE);
 	}
 	memset(&eb, 0, sizeof eb);
 	locate(v, &eb, k->va + at);
