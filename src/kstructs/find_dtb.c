@@ -1,5 +1,6 @@
 /* find_dtb.c - where page-table roots may stand: what the container says, the processor start block in low memory, and roots that map
  * themselves. Nothing is believed: the caller proves each one. */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +8,7 @@
 #include "rd.h"
 
 #define PAGE              UINT64_C(4096)
-#define CHUNK             (UINT64_C(1) << 20)
+#define CHUNK             (UINT64_C(1) << 18)
 #define LOW_END           UINT64_C(0x100000)
 #define FRAME             UINT64_C(0x000ffffffffff000)
 #define SCANNED_TRIES_MAX 4096 /* self-mapping roots that are tried: every process has one, and a hostile image only such pages */
@@ -135,15 +136,20 @@ bool roots_hinted(const struct phys *phys, const struct hints *hints, const stru
 	return from_low_stub(phys, fn, ctx);
 }
 
-/* Does one of the upper half's entries point to the page itself, present and not large? A first look without branches: it runs over every
- * page of memory. */
+/* Does one of the upper half's entries point to the page itself, present and not large? A look at every page of memory, hence without
+ * branches, in a form that compilers turn into vector code: (x - 1) & ~x has the top bit set for x == 0 (and for no x below 2^63 else). */
 static bool maps_itself(const uint8_t *p, uint64_t pa)
 {
 	uint64_t want = pa | 1, hit = 0;
 
-	for (unsigned i = 256; i < 512; i++)
-		hit |= (uint64_t)((le64(p + 8 * i) & (FRAME | 0x81)) == want);
-	return hit != 0;
+	for (unsigned i = 256; i < 512; i++) {
+		uint64_t e, x;
+
+		memcpy(&e, p + 8 * i, 8);
+		x = (le64toh(e) & (FRAME | 0x81)) ^ want;
+		hit |= (x - 1) & ~x;
+	}
+	return hit >> 63;
 }
 
 /* Every entry of the user's half is empty or a plausible table. */
