@@ -5,6 +5,7 @@
 
 #include "fakekern.h"
 #include "kbuffers.h"
+#include "krecover.h"
 #include "ksession.h"
 #include "kview.h"
 #include "provider_names.h"
@@ -416,4 +417,105 @@ Test(recover_kernel, provider_names)
 	cr_assert_null(provider_name(&g));
 	memset(&g, 0xff, sizeof g);
 	cr_assert_null(provider_name(&g));
+}
+
+/* No symbol at all: EtwpDebuggerData gives the table, a context in it the silo's state, and that the per-CPU blocks. */
+Test(recover_kernel, table_by_debugger_data)
+{
+	struct world w;
+	uint64_t state, table, block;
+
+	OPEN(w, 19041);
+	state = fk_pages(&w.f, 2);
+	table = fk_pages(&w.f, 1);
+	block = fk_pages(&w.f, 1);
+	fk_field(&w.f, state, F_SILO_MaxLoggers, 4, 200);
+	fk_field(&w.f, state, F_SILO_EtwpLoggerContext, 8, table);
+	fk_field(&w.f, w.ctx, F_CTX_SiloState, 8, state);
+	for (unsigned i = 0; i < 200; i++)
+		fk_put(&w.f, table + i * 8, 8, 1);
+	fk_put(&w.f, table + ID * 8, 8, w.ctx);
+	for (unsigned b = 0; b < 64 * 3; b++)
+		fk_ring(&w.f, fk_va(&w.f, state, F_SILO_EtwpGuidHashTable) + b / 3 * 0x38 + b % 3 * 0x10, NULL, 0);
+	fk_put(&w.f, block + 0x10, 8, table);
+	w.f.k.debugger_data = block;
+	fk_fresh(&w.f);
+	cr_assert_eq(kview_find(w.v), 0);
+	cr_assert_eq(w.v->n_silos, 1);
+	cr_assert_eq(w.v->silo[0].state, state);
+	cr_assert_eq(w.v->silo[0].slots, 200);
+	cr_assert_eq(w.v->n_refs, 1);
+	cr_assert_eq(w.v->ref[0].found_by, ETW_FOUND_DEBUGGER_DATA);
+	cr_assert_eq(w.f.notes.n, 0);
+	world_close(&w);
+}
+
+/* A container: its state comes by the job of a process, its sessions are silo 1. */
+Test(recover_kernel, container_silo)
+{
+	struct world w;
+	uint64_t state, table, job, child, globals, process, head, node;
+
+	OPEN(w, 19041);
+	state = fk_pages(&w.f, 2);
+	table = fk_pages(&w.f, 1);
+	job = fk_pages(&w.f, 1);
+	child = fk_pages(&w.f, 1);
+	globals = fk_pages(&w.f, 1);
+	process = fk_pages(&w.f, 1);
+	fk_field(&w.f, state, F_SILO_MaxLoggers, 4, 64);
+	fk_field(&w.f, state, F_SILO_EtwpLoggerContext, 8, table);
+	fk_put(&w.f, table + ID * 8, 8, w.ctx);
+	fk_field(&w.f, child, F_EJOB_ParentJob, 8, job);
+	fk_field(&w.f, job, F_EJOB_ServerSiloGlobals, 8, globals);
+	fk_field(&w.f, globals, F_SILOGLOBALS_EtwSiloState, 8, state);
+	fk_field(&w.f, process, F_EPROCESS_UniqueProcessId, 8, 555);
+	fk_field(&w.f, process, F_EPROCESS_Job, 8, child);
+	for (unsigned b = 0; b < 64 * 3; b++)
+		fk_ring(&w.f, fk_va(&w.f, state, F_SILO_EtwpGuidHashTable) + b / 3 * 0x38 + b % 3 * 0x10, NULL, 0);
+	head = w.f.k.base + w.f.k.prof.symbol[S_PsActiveProcessHead];
+	node = fk_va(&w.f, process, F_EPROCESS_ActiveProcessLinks);
+	fk_ring(&w.f, head, &node, 1);
+	kview_close(w.v);
+	fk_fresh(&w.f);
+	cr_assert_eq(kview_open(&w.v, &w.f.k, &w.f.sys, &w.f.notes, NULL), 0);
+	cr_assert_eq(kview_find(w.v), 0);
+	cr_assert_eq(w.v->n_silos, 2);
+	cr_assert_eq(w.v->n_refs, 1);
+	cr_assert_eq(w.v->ref[0].silo, 1);
+	cr_assert_eq(ksession_load(w.v, &w.v->ref[0], &w.o, &w.budget, &w.s), 0);
+	cr_assert_eq(w.s.silo, 1);
+	all_there(&w);
+	world_close(&w);
+}
+
+/* The same session from a dump's block: a buffer that memory has only with a hole is made whole, others are not doubled. */
+Test(recover_kernel, merged_with_the_dumps_block)
+{
+	struct world w;
+	struct etw_session whole;
+
+	OPEN(w, 19041);
+	fk_buffer(&w.f, w.buf[2], SIZE, ID, 0, TS + 200, 60);
+	world_load(&w);
+	whole = w.s;
+	memset(&w.s, 0, sizeof w.s);
+	whole.found_by = ETW_FOUND_SECONDARY_DUMP;
+	for (size_t i = 0; i < whole.n_buffers; i++)
+		whole.buffers[i].from = ETW_FROM_SECONDARY_DUMP;
+	fk_unmap(&w.f, w.buf[2] + 0x1000);
+	fk_unmap(&w.f, w.buf[4]);
+	world_load(&w);
+	cr_assert_eq(w.s.n_buffers, N - 1);
+	cr_assert_eq(session_merge(&w.s, &whole), 0);
+	etw_session_clear(&whole);
+	cr_assert_eq(w.s.n_buffers, N);
+	cr_assert_eq(w.s.found_by, ETW_FOUND_TABLE | ETW_FOUND_SECONDARY_DUMP);
+	cr_assert_eq(at(&w, 2)->n_events, 60);
+	cr_assert_eq(at(&w, 2)->n_gaps, 0);
+	cr_assert_eq(at(&w, 2)->from, ETW_FROM_GLOBAL_LIST | ETW_FROM_SECONDARY_DUMP);
+	cr_assert(at(&w, 2)->has_pa);
+	cr_assert_eq(at(&w, 4)->from, ETW_FROM_SECONDARY_DUMP);
+	cr_assert_eq(at(&w, 1)->n_events, 3);
+	world_close(&w);
 }
