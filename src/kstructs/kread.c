@@ -255,7 +255,8 @@ int klist_collect(struct klist *l, const struct kernel *k, uint64_t head, size_t
 	forward = l->n;
 	if (rc == 0 && !closed) {
 		rc = follow(l, &seen, 1, &closed);
-		reverse(l->node + forward, l->n - forward);
+		if (l->n > forward)
+			reverse(l->node + forward, l->n - forward);
 		drop_unreadable(l);
 	}
 	free(seen.v);

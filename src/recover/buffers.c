@@ -185,7 +185,7 @@ static int queue(struct kbufset *b, enum prof_field f, uint32_t from, const char
 {
 	const struct ksnap *s = &b->c->snap;
 	const struct profile *p = &b->v->k->prof;
-	unsigned ps = p->pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(b->v);
 	enum prof_field part[3] = {F_QUEUE_QueueEntry, F_QUEUE_QueueHead, F_QUEUE_QueueTail};
 	uint64_t at, entry;
 	int rc = 0;
@@ -256,7 +256,7 @@ static int current_or_batched(struct kbufset *b)
 
 static int scratch(struct kbufset *b)
 {
-	unsigned ps = b->v->k->prof.pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(b->v);
 	uint64_t array, p;
 	uint32_t cpus = b->v->sys->n_cpus;
 	int rc = 0;
@@ -312,7 +312,7 @@ static int compression(struct kbufset *b)
 /* The buffer that a separate node {Flink, Blink, Buffer} leads to. */
 static bool node_buffer(const struct kbufset *b, uint64_t node, uint64_t *va)
 {
-	unsigned ps = b->v->k->prof.pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(b->v);
 
 	return kread_ptr_at(b->v->k, node + 2 * ps, va) == 0;
 }

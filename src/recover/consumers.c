@@ -122,7 +122,7 @@ static int ring_of(struct kview *v, const struct kref *r)
 static uint64_t context_of(struct kview *v, const struct kconsumer *c)
 {
 	const struct profile *p = &v->k->prof;
-	unsigned ps = p->pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	uint64_t links, at;
 
 	if (!prof_has(p, F_CONSUMER_Links) || !prof_has(p, F_CTX_Consumers))
@@ -274,13 +274,26 @@ static const struct etw_buffer *original(const struct etw_session *s, size_t n, 
 	return NULL;
 }
 
+static void locate_copy(const struct walk *w, uint64_t va, struct etw_buffer *eb)
+{
+	const struct process *p = kview_process(w->v, w->c->eprocess);
+
+	memset(eb, 0, sizeof *eb);
+	eb->has_va = true;
+	eb->va = va;
+	eb->has_pa = vm_pa(w->vm, va, &eb->pa);
+	eb->has_file_offset = eb->has_pa && phys_file_offset(w->v->k->phys, eb->pa, &eb->file_offset);
+	eb->has_pid = p != NULL;
+	eb->pid = p ? p->pid : 0;
+	eb->from = ETW_FROM_USER_LIST;
+}
+
 static int load_copy(struct walk *w, struct etw_session *s, uint64_t va, const struct recover_opts *o, uint64_t *budget)
 {
 	struct vm_missing hole[COPY_HOLES];
 	struct etw_range range[COPY_HOLES];
 	struct bufload_raw raw = {.missing = range, .met = ETW_MET_SECONDARY};
 	struct recover_opts live = *o;
-	const struct process *p = kview_process(w->v, w->c->eprocess);
 	uint8_t head[ETW_BUFFER_HEADER_SIZE], *bytes;
 	struct etw_buffer eb;
 	struct etw_bufhdr h;
@@ -311,20 +324,12 @@ static int load_copy(struct walk *w, struct etw_session *s, uint64_t va, const s
 		return ERR_NOMEM;
 	raw.n_missing = vm_read_padded(w->vm, va, bytes, end, hole, COPY_HOLES);
 	for (size_t i = 0; i < raw.n_missing; i++) {
-		range[i].offset = (uint32_t)(hole[i].va - va);
-		range[i].bytes = (uint32_t)hole[i].len;
+		range[i] = (struct etw_range){(uint32_t)(hole[i].va - va), (uint32_t)hole[i].len};
 		user_note(w, NOTE_PAGE_MISSING, hole[i].va, hole[i].len, vm_why_text(hole[i].why));
 	}
 	raw.raw = bytes;
 	raw.len = end;
-	memset(&eb, 0, sizeof eb);
-	eb.has_va = true;
-	eb.va = va;
-	eb.has_pa = vm_pa(w->vm, va, &eb.pa);
-	eb.has_file_offset = eb.has_pa && phys_file_offset(w->v->k->phys, eb.pa, &eb.file_offset);
-	eb.has_pid = p != NULL;
-	eb.pid = p ? p->pid : 0;
-	eb.from = ETW_FROM_USER_LIST;
+	locate_copy(w, va, &eb);
 	live.residual = false; /* behind a copy's data stands somebody else's */
 	rc = bufload_settle(w->v, s, &eb, &raw, &live);
 	free(bytes);

@@ -35,7 +35,7 @@ static uint64_t take(const struct ksnap *s, struct lost *l, enum prof_field f, u
 
 bool context_proves(struct kview *v, uint64_t va, int64_t id, uint32_t buffer_size)
 {
-	unsigned ps = v->k->prof.pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	uint32_t logger, size;
 	uint64_t head, flink, blink, back;
 
@@ -146,7 +146,7 @@ static void read_clock(struct kview *v, struct etw_session *s, const struct ksna
 static void read_thread(struct kview *v, struct etw_session *s, const struct ksnap *k, struct lost *l)
 {
 	const struct profile *p = &v->k->prof;
-	unsigned ps = p->pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	bool ok;
 	uint64_t thread = take(k, l, F_CTX_LoggerThread, ps, &ok), pid, tid, cid;
 
@@ -164,7 +164,7 @@ static void read_thread(struct kview *v, struct etw_session *s, const struct ksn
 static void read_lists(struct kview *v, struct kcontext *c, struct lost *l)
 {
 	const struct ksnap *k = &c->snap;
-	unsigned ps = v->k->prof.pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	int why = ERR_NOTFOUND;
 	const uint8_t *p = ksnap_at(k, F_CTX_GlobalList, 0, 2 * ps, &why);
 

@@ -15,7 +15,7 @@
 /* How many of the table's first slots hold a context that says its own number. Negative: this is no logger table. */
 static int table_proves(struct kview *v, uint64_t table, uint32_t slots)
 {
-	unsigned ps = v->k->prof.pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	int good = 0, bad = 0;
 
 	for (uint32_t id = 0; id < slots; id++) {
@@ -42,7 +42,7 @@ static int table_proves(struct kview *v, uint64_t table, uint32_t slots)
 static void host_from_table(struct kview *v, uint64_t table, uint64_t block)
 {
 	const struct profile *p = &v->k->prof;
-	unsigned ps = p->pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	uint64_t va, state, back;
 
 	if (prof_has(p, F_SILO_WmipLoggerContext)) {
@@ -70,7 +70,7 @@ static void host_from_table(struct kview *v, uint64_t table, uint64_t block)
 int find_debugger_data(struct kview *v)
 {
 	uint64_t block = v->k->debugger_data, table, va;
-	unsigned ps = v->k->prof.pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	uint32_t slots = v->silo[0].slots;
 	int r = 0;
 

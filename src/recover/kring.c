@@ -87,7 +87,7 @@ static int add_stop(struct kring *r, uint64_t at, uint64_t from, bool backward, 
 
 static bool read_links(struct kring *r, uint64_t va, uint64_t *flink, uint64_t *blink)
 {
-	unsigned ps = r->v->k->prof.pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(r->v);
 	uint8_t b[16];
 
 	if (vm_read(r->v->k->vm, va, b, 2 * ps) != 0)

@@ -110,6 +110,11 @@ int kview_add_process(struct kview *v, uint64_t eprocess);
 /* Its name as UTF-8 on the heap; *out NULL: unreadable. */
 int kview_process_name(const struct process *p, char **out);
 
+static inline size_t kview_ptr_size(const struct kview *v)
+{
+	return v->k->prof.pointer_size == 4 ? 4 : 8;
+}
+
 /* A pointer that could be one into the kernel. */
 bool kview_is_ptr(const struct kview *v, uint64_t va);
 uint64_t kview_fast_ref(const struct kview *v, uint64_t value); /* EX_FAST_REF without its count */

@@ -1,5 +1,5 @@
 /* providers.c - ETW providers: the GUID hash table of every silo, registrations that hang in its entries, and EtwRegistration objects of every
- * process (which also lead to entries that a damaged table no longer holds).
+ * process (which also lead to entries that a damaged table no longer holds). One pass gathers all of it, hence the length of this file.
  *
  * An entry has eight enable slots, one for each session that wants the provider; all of them count. */
 #include <stdlib.h>
@@ -52,11 +52,6 @@ struct gather {
 	size_t n_holdings, cap_holdings;
 	bool regs; /* collect registrations too */
 };
-
-static unsigned ptr_size(const struct kview *v)
-{
-	return v->k->prof.pointer_size == 4 ? 4 : 8;
-}
 
 static void limit(struct kview *v, const char *what)
 {
@@ -210,9 +205,9 @@ static int bucket_list(struct gather *g, uint64_t head, uint32_t silo, enum guid
 static int tables(struct gather *g)
 {
 	const struct profile *p = &g->v->k->prof;
-	unsigned ps = ptr_size(g->v);
+	size_t ps = kview_ptr_size(g->v);
 	/* a bucket is three list heads and a lock; kernels before 10586 have no type for it */
-	uint32_t stride = prof_size(p, T_BUCKET) ? prof_size(p, T_BUCKET) : (2 * KINDS + 1) * ps;
+	size_t stride = prof_size(p, T_BUCKET) ? prof_size(p, T_BUCKET) : (2 * KINDS + 1) * ps;
 	uint32_t at = prof_has(p, F_BUCKET_ListHead) ? prof_off(p, F_BUCKET_ListHead) : 0;
 	int rc = 0;
 
@@ -301,12 +296,9 @@ int providers_attach(const struct kview *v, struct etw_session *s)
 	}
 	for (; lo < v->n_enables && v->enable[lo].silo == s->silo && v->enable[lo].id == s->id; lo++) {
 		const struct kguid_enable *e = &v->enable[lo];
-		struct etw_provider p;
+		struct etw_provider p = {.guid = e->guid, .is_group = e->is_group};
 		int rc;
 
-		memset(&p, 0, sizeof p);
-		p.guid = e->guid;
-		p.is_group = e->is_group;
 		rc = set_name(&p, provider_name(&e->guid));
 		if (rc == 0)
 			rc = add_value_enable(&p, &e->enable);

@@ -151,7 +151,7 @@ static int container_states(struct kview *v)
 static int read_table(struct kview *v, uint32_t silo)
 {
 	const struct ksilo *s = &v->silo[silo];
-	unsigned ps = v->k->prof.pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	uint8_t *p;
 	struct vm_missing hole[8];
 	size_t n_holes;
@@ -170,7 +170,7 @@ static int read_table(struct kview *v, uint32_t silo)
 		notes_add(v->notes, &n, "logger table: %s", vm_why_text(hole[i].why));
 	}
 	for (uint32_t id = 0; id < s->slots && r == 0; id++) {
-		uint64_t va = ps == 4 ? le32(p + id * 4u) : le64(p + id * 8u);
+		uint64_t va = ps == 4 ? le32(p + id * ps) : le64(p + id * ps);
 
 		if (va == 0 || va == v->k->prof.traits.empty_slot)
 			continue;

@@ -30,7 +30,7 @@ static int add_slot(struct kview *v, uint32_t silo, uint32_t id, uint32_t cpu, u
 /* One CPU's row of slots. */
 static int read_row(struct kview *v, uint32_t silo, uint32_t cpu, uint64_t at, uint32_t n)
 {
-	unsigned ps = v->k->prof.pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	struct vm_missing hole[4];
 	size_t n_holes;
 	uint8_t *p;
@@ -49,7 +49,7 @@ static int read_row(struct kview *v, uint32_t silo, uint32_t cpu, uint64_t at, u
 		notes_add(v->notes, &note, "slots of CPU %u: %s", cpu, vm_why_text(hole[i].why));
 	}
 	for (uint32_t id = 0; id < n && r == 0; id++)
-		r = add_slot(v, silo, id, cpu, ps == 4 ? le32(p + id * 4u) : le64(p + id * 8u));
+		r = add_slot(v, silo, id, cpu, ps == 4 ? le32(p + id * ps) : le64(p + id * ps));
 	free(p);
 	return r;
 }
@@ -65,7 +65,7 @@ static void no_row(struct kview *v, uint32_t silo, uint32_t cpu, uint64_t at)
 static int rows_in_prcb(struct kview *v, uint32_t cpus)
 {
 	const struct profile *p = &v->k->prof;
-	unsigned ps = p->pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	uint64_t array, prcb;
 	int r = 0;
 
@@ -120,7 +120,7 @@ static int by_silo_id(const void *a, const void *b)
 /* From a buffer along its ring, in one direction, to a node that lies in a context. */
 static uint64_t ring_context(struct kview *v, uint64_t buffer, const struct etw_bufhdr *h, bool backward)
 {
-	unsigned ps = v->k->prof.pointer_size == 4 ? 4 : 8;
+	size_t ps = kview_ptr_size(v);
 	uint64_t at = backward ? h->blink : h->flink, head_off = prof_off(&v->k->prof, F_CTX_GlobalList);
 
 	if (ps == 4)

@@ -50,10 +50,10 @@ static void cpus(const struct kernel *k, struct etw_system *sys)
 		sys->n_cpus = n;
 	else if (k->n_cpus)
 		sys->n_cpus = k->n_cpus;
-	if (symbol_u32(k, S_EtwCPUSpeedInMHz, &n) && n != 0)
-		sys->cpu_mhz = n;
-	else if (kernel_symbol(k, S_KiProcessorBlock, &va) && kread_ptr_at(k, va, &prcb) == 0 && kread_u32(k, prcb, F_KPRCB_MHz, &n) == 0 &&
-		 n != 0)
+	n = 0;
+	if ((symbol_u32(k, S_EtwCPUSpeedInMHz, &n) && n != 0) ||
+	    (kernel_symbol(k, S_KiProcessorBlock, &va) && kread_ptr_at(k, va, &prcb) == 0 && kread_u32(k, prcb, F_KPRCB_MHz, &n) == 0 &&
+	     n != 0))
 		sys->cpu_mhz = n;
 }
 
