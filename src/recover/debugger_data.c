@@ -67,7 +67,7 @@ static void host_from_table(struct kview *v, uint64_t table, uint64_t block)
 	}
 }
 
-int find_debugger_data(struct kview *v)
+static int by_block(struct kview *v)
 {
 	uint64_t block = v->k->debugger_data, table, va;
 	size_t ps = kview_ptr_size(v);
@@ -101,4 +101,16 @@ int find_debugger_data(struct kview *v)
 			r = 0;
 	}
 	return r;
+}
+
+int find_debugger_data(struct kview *v)
+{
+	int rc = by_block(v);
+
+	if (rc == 0 && v->silo[0].table == 0) {
+		struct note n = NOTE(NOTE_CONTEXT_BAD);
+
+		notes_add(v->notes, &n, "the host's logger table was not found: neither symbols nor EtwpDebuggerData lead to it");
+	}
+	return rc;
 }

@@ -5,6 +5,9 @@
 #include "kview.h"
 #include "rd.h"
 
+/* Slots of a logger table when nothing tells their number. */
+#define LOGGERS_DEFAULT 64u
+
 bool kview_is_ptr(const struct kview *v, uint64_t va)
 {
 	return va != 0 && vm_is_kernel(v->k->vm, va);
@@ -15,32 +18,51 @@ uint64_t kview_fast_ref(const struct kview *v, uint64_t value)
 	return value & ~(v->k->prof.pointer_size == 4 ? KV_FASTREF_MASK32 : KV_FASTREF_MASK64);
 }
 
-/* Fills what the silo's state says. False when it says nothing usable. */
-static bool read_state(struct kview *v, struct ksilo *s, uint64_t state)
+/* Number of slots of the table that the state points to; what can't be believed is the default. */
+static uint32_t table_slots(struct kview *v, uint64_t state)
+{
+	struct note n = NOTE_AT(NOTE_CONTEXT_BAD, state, 0);
+	uint32_t max = 0;
+
+	if (kread_u32(v->k, state, F_SILO_MaxLoggers, &max) != 0 || max == 0) {
+		notes_add(v->notes, &n, "MaxLoggers of a silo is not known: %u slots are read", LOGGERS_DEFAULT);
+		return LOGGERS_DEFAULT;
+	}
+	if (max > KV_LOGGERS_MAX) {
+		n.what = NOTE_LIMIT_REACHED;
+		notes_add(v->notes, &n, "MaxLoggers %u: the first %u slots are read", max, KV_LOGGERS_MAX);
+		return KV_LOGGERS_MAX;
+	}
+	return max;
+}
+
+/* Fills what the silo's state says. `sure`: a symbol led here; else the state must prove itself by its table. A table that can't be reached is
+ * named; slots and GUIDs are used all the same. False: no state. */
+static bool read_state(struct kview *v, struct ksilo *s, uint64_t state, bool sure)
 {
 	const struct profile *p = &v->k->prof;
-	uint32_t max = 0;
 	uint64_t table = 0;
 
 	if (prof_has(p, F_SILO_EtwpLoggerContext)) {
-		if (kread_ptr(v->k, state, F_SILO_EtwpLoggerContext, &table) != 0 || !kview_is_ptr(v, table) ||
-		    kread_u32(v->k, state, F_SILO_MaxLoggers, &max) != 0 || max == 0)
-			return false;
-		if (max > KV_LOGGERS_MAX) {
-			struct note n = NOTE_AT(NOTE_LIMIT_REACHED, state, 0);
+		bool read = kread_ptr(v->k, state, F_SILO_EtwpLoggerContext, &table) == 0 && kview_is_ptr(v, table);
 
-			notes_add(v->notes, &n, "MaxLoggers %u: the first %u are read", max, KV_LOGGERS_MAX);
-			max = KV_LOGGERS_MAX;
+		if (!read && !sure)
+			return false;
+		if (!read) {
+			struct note n = NOTE_AT(NOTE_CONTEXT_BAD, state + prof_off(p, F_SILO_EtwpLoggerContext), 0);
+
+			notes_add(v->notes, &n, "the host's logger table can't be reached");
+			table = 0;
 		}
+		s->slots = table_slots(v, state);
 	} else if (prof_has(p, F_SILO_WmipLoggerContext)) {
 		table = state + prof_off(p, F_SILO_WmipLoggerContext);
-		max = p->traits.table_slots;
+		s->slots = p->traits.table_slots;
 	} else {
 		return false;
 	}
 	s->state = state;
 	s->table = table;
-	s->slots = max;
 	if (prof_has(p, F_SILO_EtwpGuidHashTable))
 		s->guids = state + prof_off(p, F_SILO_EtwpGuidHashTable);
 	if (prof_has(p, F_SILO_ProcessorBlocks))
@@ -65,7 +87,7 @@ int kview_silo(struct kview *v, uint64_t state)
 		notes_add(v->notes, &n, "more than %u silos", KV_SILOS_MAX);
 		return ERR_LIMIT;
 	}
-	if (!read_state(v, &s, state))
+	if (!read_state(v, &s, state, false))
 		return ERR_NOTFOUND;
 	if (v->silo[0].state == 0 && v->silo[0].table == s.table) {
 		v->silo[0] = s; /* the host's, whose table was known before its state */
@@ -77,16 +99,20 @@ int kview_silo(struct kview *v, uint64_t state)
 	return (int)v->n_silos++;
 }
 
-/* The host's state by the two symbols that lead to it. */
+/* The host's state by the two symbols that lead to it; the one that proves itself, else the first that is an address at all. */
 static bool host_state(struct kview *v)
 {
-	uint64_t sym, state;
+	uint64_t sym, state[2] = {0, 0};
 
-	if (kernel_symbol(v->k, S_EtwpHostSiloState, &sym) && kread_ptr_at(v->k, sym, &state) == 0 && kview_is_ptr(v, state) &&
-	    read_state(v, &v->silo[0], state))
-		return true;
-	return kernel_symbol(v->k, S_PspHostSiloGlobals, &sym) && kread_ptr(v->k, sym, F_SILOGLOBALS_EtwSiloState, &state) == 0 &&
-	       kview_is_ptr(v, state) && read_state(v, &v->silo[0], state);
+	if (kernel_symbol(v->k, S_EtwpHostSiloState, &sym))
+		(void)kread_ptr_at(v->k, sym, &state[0]);
+	if (kernel_symbol(v->k, S_PspHostSiloGlobals, &sym))
+		(void)kread_ptr(v->k, sym, F_SILOGLOBALS_EtwSiloState, &state[1]);
+	for (unsigned sure = 0; sure < 2; sure++)
+		for (unsigned i = 0; i < 2; i++)
+			if (kview_is_ptr(v, state[i]) && read_state(v, &v->silo[0], state[i], sure))
+				return true;
+	return false;
 }
 
 /* The state of the container that a job belongs to, upwards through its parents. */
