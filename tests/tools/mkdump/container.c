@@ -1,0 +1,143 @@
+/* container.c - see container.h. Layouts: docs/formats/crash.md. */
+#include "container.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rd.h"
+
+static const uint8_t zero_page[WM_PAGE];
+
+/* Physical runs of RAM: below the hole, and from 4 GiB on. */
+static unsigned runs_of(const struct winmem *m, uint64_t first[2], uint64_t count[2])
+{
+	first[0] = 0;
+	count[0] = m->hole_frames;
+	first[1] = wm_pa(m, m->hole_frames) / WM_PAGE;
+	count[1] = m->frames - m->hole_frames;
+	return count[1] ? 2 : 1;
+}
+
+static bool put_page(FILE *f, const uint8_t *p)
+{
+	if (p)
+		return fwrite(p, 1, WM_PAGE, f) == WM_PAGE;
+	return fwrite(zero_page, 1, WM_PAGE, f) == WM_PAGE;
+}
+
+static bool write_raw(struct winimg *w, FILE *f)
+{
+	bool ok = true;
+
+	for (uint64_t i = 0; ok && i < w->m.frames; i++) {
+		const uint8_t *p = wm_peek(&w->m, i);
+
+		if (p)
+			ok = fseeko(f, (off_t)wm_pa(&w->m, i), SEEK_SET) == 0 && put_page(f, p);
+	}
+	/* the last page makes the file as long as memory */
+	return ok && fseeko(f, (off_t)wm_pa(&w->m, w->m.frames - 1), SEEK_SET) == 0 && put_page(f, wm_peek(&w->m, w->m.frames - 1));
+}
+
+/* DUMP_HEADER64; what nobody writes is filled with "PAGE". */
+static void crash_header(struct winimg *w, uint8_t h[0x2000], uint32_t type)
+{
+	uint64_t first[2], count[2];
+	unsigned n = runs_of(&w->m, first, count);
+
+	for (unsigned i = 0; i < 0x2000; i += 4)
+		memcpy(h + i, "PAGE", 4);
+	memcpy(h + 4, "DU64", 4);
+	put_le32(h + 8, 15);
+	put_le32(h + 0xc, w->p.build);
+	put_le64(h + 0x10, w->m.kernel_dtb);
+	put_le64(h + 0x20, w->p.symbol[S_PsLoadedModuleList] ? w->base + w->p.symbol[S_PsLoadedModuleList] : 0);
+	put_le64(h + 0x28, w->head_process);
+	put_le32(h + 0x30, 0x8664);
+	put_le32(h + 0x34, w->o.cpus);
+	put_le64(h + 0x80, w->p.symbol[S_KdDebuggerDataBlock] ? w->base + w->p.symbol[S_KdDebuggerDataBlock] : 0);
+	put_le32(h + 0x88, n);
+	put_le64(h + 0x90, w->m.frames);
+	for (unsigned i = 0; i < n; i++) {
+		put_le64(h + 0x98 + 16 * i, first[i]);
+		put_le64(h + 0xa0 + 16 * i, count[i]);
+	}
+	put_le32(h + 0xf98, type);
+	put_le64(h + 0xfa8, (uint64_t)w->o.system_time);
+	put_le64(h + 0x1030, (uint64_t)(w->o.system_time - w->o.boot_time));
+}
+
+static bool write_full(struct winimg *w, FILE *f)
+{
+	uint8_t h[0x2000];
+	bool ok;
+
+	crash_header(w, h, 1);
+	ok = fwrite(h, 1, sizeof(h), f) == sizeof(h);
+	for (uint64_t i = 0; ok && i < w->m.frames; i++)
+		ok = put_page(f, wm_peek(&w->m, i));
+	return ok;
+}
+
+/* Types 5 (all of RAM) and 6 (pages in use): a bitmap, then the pages. */
+static bool write_bitmap(struct winimg *w, FILE *f, uint32_t type)
+{
+	uint64_t bits = wm_pa(&w->m, w->m.frames - 1) / WM_PAGE + 1, bytes = (bits + 7) / 8, at = 0x2038 + bytes, pages = 0;
+	uint64_t first_page = (at + 0xfff) & ~UINT64_C(0xfff);
+	uint8_t h[0x2000], s[0x38] = {0}, *map = calloc(1, first_page - 0x2038);
+	bool ok;
+
+	crash_header(w, h, type);
+	for (uint64_t i = 0; i < w->m.frames; i++) {
+		uint64_t pfn = wm_pa(&w->m, i) / WM_PAGE;
+
+		if (type == 6 && !wm_peek(&w->m, i))
+			continue;
+		map[pfn / 8] |= (uint8_t)(1u << pfn % 8);
+		pages++;
+	}
+	memcpy(s, type == 5 ? "FDMP" : "SDMP", 4);
+	memcpy(s + 4, "DUMP", 4);
+	put_le64(s + 0x20, first_page);
+	put_le64(s + 0x28, pages);
+	put_le64(s + 0x30, bits);
+	ok = fwrite(h, 1, sizeof(h), f) == sizeof(h) && fwrite(s, 1, sizeof(s), f) == sizeof(s) &&
+	     fwrite(map, 1, first_page - 0x2038, f) == first_page - 0x2038;
+	for (uint64_t i = 0; ok && i < w->m.frames; i++)
+		if (type == 5 || wm_peek(&w->m, i))
+			ok = put_page(f, wm_peek(&w->m, i));
+	free(map);
+	return ok;
+}
+
+static bool write_bitmap_full(struct winimg *w, FILE *f)
+{
+	return write_bitmap(w, f, 5);
+}
+
+static bool write_bitmap_kernel(struct winimg *w, FILE *f)
+{
+	return write_bitmap(w, f, 6);
+}
+
+static const struct {
+	const char *name;
+	bool (*write)(struct winimg *w, FILE *f);
+} containers[] = {{"raw", write_raw}, {"crash64-full", write_full}, {"crash64-bitmap", write_bitmap_full}, {"crash64-kernel", write_bitmap_kernel}};
+
+const char *container_names(void)
+{
+	return "raw crash64-full crash64-bitmap crash64-kernel";
+}
+
+bool container_write(struct winimg *w, const char *name, const char *path)
+{
+	for (size_t i = 0; i < sizeof(containers) / sizeof(containers[0]); i++)
+		if (strcmp(containers[i].name, name) == 0) {
+			FILE *f = fopen(path, "wb");
+			bool ok = f && containers[i].write(w, f);
+
+			return f && fclose(f) == 0 && ok;
+		}
+	return false;
+}

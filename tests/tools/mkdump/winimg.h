@@ -1,0 +1,144 @@
+/* winimg.h - a made Windows kernel in a made memory: what etlift's finders rest on, every assumption with its source in docs/testing.md.
+ *
+ * Offsets and symbol addresses come from a profile; nothing else of src/ is used but byte helpers. */
+#ifndef ETLIFT_WINIMG_H
+#define ETLIFT_WINIMG_H
+
+#include <stdio.h>
+
+#include "buf.h"
+#include "profile.h"
+#include "winmem.h"
+
+#define WI_PROCS_MAX 64
+#define WI_SESSIONS_MAX 128
+#define WI_BUFFERS_MAX 1024
+#define WI_SILOS_MAX 4
+
+struct wi_opts {
+	uint64_t mib, seed;
+	unsigned cpus, handles; /* handles: in one process, on objects of no interest */
+	bool low_stub, encoded_kdbg, large_pages, decoy_roots, self_map;
+	int levels;
+	uint64_t perf_freq;
+	int64_t system_time, boot_time;
+	int32_t bias; /* minutes */
+	bool foreign_guid; /* an identity that no profile knows */
+};
+
+struct wi_process {
+	uint64_t pid, eprocess, table_entries;
+	char name[16];
+	bool wow64;
+	unsigned silo;
+	struct winspace space;
+	uint64_t heap; /* next free user address */
+	uint64_t handle[256];
+	unsigned n_handles;
+};
+
+struct wi_silo {
+	uint64_t state, table, hash, blocks;
+	uint64_t slot[8]; /* per CPU: address of its slot array */
+};
+
+enum wi_form { WI_UNUSED, WI_LOGGING, WI_REUSED, WI_FLUSHED, WI_FLUSHED_FULL, WI_TORN, WI_PLACEHOLDER };
+
+/* Ways in which a buffer hangs: bits in the order of the report's words. */
+enum {
+	WAY_GLOBAL = 1,
+	WAY_QUEUE = 2,
+	WAY_OVERFLOW = 4,
+	WAY_BATCHED = 8,
+	WAY_COMPRESSION = 16,
+	WAY_SCRATCH = 32,
+	WAY_PLACEHOLDER = 64,
+	WAY_PROCESSOR = 128,
+	WAY_CURRENT = 256,
+	WAY_DIRTY = 512,
+	WAY_USER = 1024
+};
+
+struct wi_record { /* one record of the truth */
+	uint32_t off, size;
+	uint64_t ts;
+	bool lost; /* its bytes are not in the image */
+};
+
+struct wi_buffer {
+	uint64_t va;
+	unsigned ways, cpu;
+	enum wi_form form;
+	uint64_t sequence;
+	unsigned pid;         /* a copy in this process (ways = WAY_USER) */
+	bool copy_of_kernel;
+	uint8_t *raw;         /* as written */
+	uint32_t used;        /* end of data */
+	struct wi_record *rec;
+	unsigned n_rec;
+	struct wi_record *old; /* residual */
+	unsigned n_old;
+	bool header_lost;
+};
+
+struct wi_session {
+	unsigned silo, id;
+	char name[200];     /* ASCII; hostile bytes by \xHHHH in the recipe become UTF-16 units */
+	uint16_t name16[512];
+	unsigned n_name16;
+	bool name_lost;
+	uint32_t buffer_size, mode, clock;
+	uint64_t ctx;
+	int64_t start_time;
+	uint64_t start_ts;
+	uint32_t events_lost, buffers_lost;
+	bool in_table, separate_nodes, no_events;
+	struct wi_buffer buf[64];
+	unsigned n_buf;
+	uint64_t consumers[8];
+	unsigned n_consumers;
+	uint64_t next_ts;   /* for the next event */
+};
+
+struct winimg {
+	struct wi_opts o;
+	struct profile p;
+	struct winmem m;
+	struct winspace k; /* the kernel's space */
+	uint64_t base, pool, head_process;
+	struct wi_process proc[WI_PROCS_MAX];
+	unsigned n_proc;
+	struct wi_silo silo[WI_SILOS_MAX];
+	unsigned n_silos;
+	struct wi_session *ses;
+	unsigned n_ses;
+	uint64_t type_va[16];
+	uint8_t cookie;
+	unsigned serial; /* of events */
+};
+
+void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p);
+void wi_free(struct winimg *w);
+void wi_finish(struct winimg *w); /* ties up lists, handle tables, page tables of processes */
+
+uint64_t wi_alloc(struct winimg *w, uint64_t n, uint64_t align); /* non-paged pool */
+void wi_set(struct winimg *w, uint64_t obj, enum prof_field f, uint64_t v, unsigned size); /* nothing when the kernel has no such member */
+void wi_symbol(struct winimg *w, enum prof_symbol s, uint64_t v, unsigned size);
+bool wi_has(const struct winimg *w, enum prof_field f);
+
+struct wi_process *wi_process(struct winimg *w, uint64_t pid, const char *name, bool wow64, unsigned silo);
+uint64_t wi_object(struct winimg *w, unsigned type, uint32_t body_size);
+void wi_handle(struct winimg *w, struct wi_process *p, uint64_t body);
+
+struct wi_session *wi_session(struct winimg *w, unsigned silo, unsigned id, const char *name);
+void wi_session_build(struct winimg *w, struct wi_session *s); /* the context, when its facts are set */
+struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form form, unsigned cpu, unsigned ways, unsigned events, unsigned old_events);
+void wi_session_tie(struct winimg *w, struct wi_session *s); /* lists, when all buffers are there */
+uint64_t wi_consumer(struct winimg *w, struct wi_session *s, struct wi_process *p);
+void wi_user_copy(struct winimg *w, struct wi_session *s, struct wi_process *p, const struct wi_buffer *of, unsigned events);
+uint64_t wi_provider(struct winimg *w, unsigned silo, const uint8_t guid[16], struct wi_process *p, const unsigned *sessions, unsigned n, unsigned level,
+                     uint64_t any);
+unsigned wi_container(struct winimg *w); /* a further silo; its number */
+void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned page);
+
+#endif
