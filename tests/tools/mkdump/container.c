@@ -123,7 +123,8 @@ static bool write_bitmap_kernel(struct winimg *w, FILE *f)
 static const struct {
 	const char *name;
 	bool (*write)(struct winimg *w, FILE *f);
-} containers[] = {{"raw", write_raw}, {"crash64-full", write_full}, {"crash64-bitmap", write_bitmap_full}, {"crash64-kernel", write_bitmap_kernel}};
+} containers[] = {
+	{"raw", write_raw}, {"crash64-full", write_full}, {"crash64-bitmap", write_bitmap_full}, {"crash64-kernel", write_bitmap_kernel}};
 
 const char *container_names(void)
 {

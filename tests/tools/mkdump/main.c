@@ -12,14 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "builtin.h"
 #include "container.h"
 #include "guid.h"
+#include "proffile.h"
 #include "rd.h"
 
 static const char *const way_names[] = {"global_list", "buffer_queue", "overflow_queue", "batched", "compression", "scratch",
-                                        "placeholder", "processor",    "current",        "dirty",   "user_list"};
+					"placeholder", "processor",    "current",        "dirty",   "user_list"};
 static const char *const way_short[] = {"global",      "queue",     "overflow", "batched", "compression", "scratch",
-                                        "placeholder", "processor", "current",  "dirty",   "user"};
+					"placeholder", "processor", "current",  "dirty",   "user"};
 static const char *const form_names[] = {"unused", "logging", "reused", "flushed", "full", "torn", "placeholder"};
 
 static void die(const char *fmt, ...)
@@ -138,38 +140,51 @@ static void tie(struct build *b)
 	b->tied = true;
 }
 
+/* A real kernel of the build, with its symbols: the last one, or the one of that version. */
+static void kernel_of_build(unsigned build, const char *version, struct profile *out)
+{
+	char file[32];
+	struct proffile *pf;
+	struct buf text;
+	struct err e = {0};
+	size_t i = 0, k;
+
+	snprintf(file, sizeof(file), "%u-x64", build);
+	while (i < builtin_count() && strcmp(builtin_name(i), file) != 0)
+		i++;
+	buf_init(&text);
+	if (i == builtin_count() || builtin_text(i, &text, &e) < 0 || proffile_parse(&pf, (const char *)text.p, text.n, &e) < 0 || !pf->n_k)
+		die("no kernel of build %u: %s", build, e.msg);
+	for (k = pf->n_k - 1; *version && k > 0 && strcmp(pf->k[k].version, version) != 0; k--)
+		;
+	proffile_view_kernel(pf, k, out);
+	proffile_free(pf);
+	buf_free(&text);
+}
+
 static void machine(struct build *b, const char *line)
 {
-	static struct profset *set;
 	struct wi_opts o = {.mib = b->mib ? b->mib : number(line, "mib", 64),
-	                    .seed = number(line, "seed", 1),
-	                    .cpus = (unsigned)number(line, "cpus", 4),
-	                    .handles = (unsigned)number(line, "handles", 100),
-	                    .low_stub = number(line, "stub", 1),
-	                    .encoded_kdbg = number(line, "encoded", 0),
-	                    .large_pages = number(line, "large", 0),
-	                    .decoy_roots = number(line, "decoys", 0),
-	                    .levels = (int)number(line, "levels", 4),
-	                    .perf_freq = number(line, "freq", 10000000),
-	                    .system_time = INT64_C(133600000001234567),
-	                    .boot_time = INT64_C(133599000000000000),
-	                    .bias = (int32_t)strtol("0", NULL, 0),
-	                    .foreign_guid = number(line, "foreign", 0)};
-	char v[256], want[256] = "", name[PROF_NAME_MAX + 16];
+			    .seed = number(line, "seed", 1),
+			    .cpus = (unsigned)number(line, "cpus", 4),
+			    .handles = (unsigned)number(line, "handles", 100),
+			    .low_stub = number(line, "stub", 1),
+			    .encoded_kdbg = number(line, "encoded", 0),
+			    .large_pages = number(line, "large", 0),
+			    .decoy_roots = number(line, "decoys", 0),
+			    .levels = (int)number(line, "levels", 4),
+			    .perf_freq = number(line, "freq", 10000000),
+			    .system_time = INT64_C(133600000001234567),
+			    .boot_time = INT64_C(133599000000000000),
+			    .foreign_guid = number(line, "foreign", 0)};
+	char v[256], want[256] = "";
 	uint32_t build = b->build ? b->build : (uint32_t)number(line, "build", 19041);
 	struct profile p;
-	struct err e;
 
 	if (value(line, "bias", v))
 		o.bias = (int32_t)strtol(v, NULL, 0);
 	value(line, "version", want);
-	if (profset_new(&set, &e) < 0)
-		die("%s", e.msg);
-	/* a kernel of the build: its layout and its symbols */
-	snprintf(name, sizeof(name), "%u-x64", build);
-	if (kernel_of_build(set, build, want, &p) < 0)
-		die("no kernel of build %u in the profiles", build);
-	profset_free(set);
+	kernel_of_build(build, want, &p);
 	wi_init(&b->w, &o, &p);
 	b->started = true;
 }
@@ -221,7 +236,7 @@ static void buffer(struct build *b, const char *line)
 			die("no such form: %s", v);
 	}
 	wi_buffer(&b->w, b->s, (enum wi_form)form, cpu, possible(&b->w, b->s, ways, cpu), (unsigned)number(line, "events", 10),
-	          (unsigned)number(line, "old", 0));
+		  (unsigned)number(line, "old", 0));
 }
 
 static void provider(struct build *b, const char *line)
@@ -235,8 +250,9 @@ static void provider(struct build *b, const char *line)
 	if (value(line, "sessions", v))
 		for (char *t = strtok_r(v, ",", &save); t && n < 8; t = strtok_r(NULL, ",", &save))
 			ids[n++] = (unsigned)strtoul(t, NULL, 0);
-	wi_provider(&b->w, (unsigned)number(line, "silo", 0), g.b, number(line, "pid", 0) ? process_of(&b->w, number(line, "pid", 0)) : NULL, ids, n,
-	            (unsigned)number(line, "level", 5), number(line, "any", 0xff));
+	wi_provider(&b->w, (unsigned)number(line, "silo", 0), g.b,
+		    number(line, "pid", 0) ? process_of(&b->w, number(line, "pid", 0)) : NULL, ids, n, (unsigned)number(line, "level", 5),
+		    number(line, "any", 0xff));
 }
 
 static void damage(struct build *b, const char *line)
@@ -278,7 +294,7 @@ static void statement(struct build *b, const char *line)
 		machine(b, line);
 	} else if (strcmp(word, "process") == 0) {
 		wi_process(&b->w, number(line, "pid", 1000), value(line, "name", v) ? v : "process.exe", number(line, "wow64", 0),
-		           (unsigned)number(line, "silo", 0));
+			   (unsigned)number(line, "silo", 0));
 	} else if (strcmp(word, "container") == 0) {
 		wi_container(&b->w);
 	} else if (strcmp(word, "session") == 0) {
@@ -290,8 +306,8 @@ static void statement(struct build *b, const char *line)
 		wi_consumer(&b->w, b->s, process_of(&b->w, number(line, "pid", 0)));
 	} else if (strcmp(word, "copy") == 0) {
 		tie(b);
-		wi_user_copy(&b->w, b->s, process_of(&b->w, number(line, "pid", 0)), value(line, "of", v) ? &b->s->buf[strtoul(v, NULL, 0)] : NULL,
-		             (unsigned)number(line, "events", 5));
+		wi_user_copy(&b->w, b->s, process_of(&b->w, number(line, "pid", 0)),
+			     value(line, "of", v) ? &b->s->buf[strtoul(v, NULL, 0)] : NULL, (unsigned)number(line, "events", 5));
 	} else if (strcmp(word, "lose") == 0) {
 		tie(b);
 		wi_lose_page(&b->w, b->s, &b->s->buf[number(line, "buffer", 0)], (unsigned)number(line, "page", 1));
@@ -333,12 +349,13 @@ static long long time_of(const struct winimg *w, const struct wi_session *s, uin
 	return s->start_time + floor_div(d * 10000000, (long long)w->o.perf_freq);
 }
 
-static void put_records(FILE *f, const struct winimg *w, const struct wi_session *s, const struct wi_buffer *b, const struct wi_record *r, unsigned n)
+static void put_records(FILE *f, const struct winimg *w, const struct wi_session *s, const struct wi_buffer *b, const struct wi_record *r,
+			unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		fprintf(f, "%s{\"off\":%u,\"size\":%u,\"ts\":%llu,\"time\":%lld,\"fnv\":\"%016llx\",\"lost\":%s}", i ? "," : "", r[i].off, r[i].size,
-		        (unsigned long long)r[i].ts, time_of(w, s, r[i].ts), (unsigned long long)fnv(b->raw + r[i].off, r[i].size),
-		        r[i].lost ? "true" : "false");
+		fprintf(f, "%s{\"off\":%u,\"size\":%u,\"ts\":%llu,\"time\":%lld,\"fnv\":\"%016llx\",\"lost\":%s}", i ? "," : "", r[i].off,
+			r[i].size, (unsigned long long)r[i].ts, time_of(w, s, r[i].ts),
+			(unsigned long long)fnv(b->raw + r[i].off, r[i].size), r[i].lost ? "true" : "false");
 }
 
 static void put_buffer(FILE *f, const struct winimg *w, const struct wi_session *s, const struct wi_buffer *b)
@@ -346,8 +363,8 @@ static void put_buffer(FILE *f, const struct winimg *w, const struct wi_session 
 	bool first = true;
 
 	fprintf(f, "{\"va\":\"0x%llx\",\"cpu\":%u,\"pid\":%u,\"copy\":%s,\"form\":\"%s\",\"used\":%u,\"header_lost\":%s,\"from\":[",
-	        (unsigned long long)b->va, b->cpu, b->pid, b->copy_of_kernel ? "true" : "false", form_names[b->form], b->used,
-	        b->header_lost ? "true" : "false");
+		(unsigned long long)b->va, b->cpu, b->pid, b->copy_of_kernel ? "true" : "false", form_names[b->form], b->used,
+		b->header_lost ? "true" : "false");
 	for (unsigned i = 0; i < 11; i++)
 		if (b->ways >> i & 1) {
 			fprintf(f, "%s\"%s\"", first ? "" : ",", way_names[i]);
@@ -366,18 +383,23 @@ static bool put_truth(const struct winimg *w, const char *path)
 
 	if (!f)
 		return false;
-	fprintf(f, "{\"build\":%u,\"cpus\":%u,\"perf_freq\":%llu,\"boot_time\":%lld,\"system_time\":%lld,\"bias\":%d,\"dtb\":\"0x%llx\",\"base\":\"0x%llx\",\"sessions\":[",
-	        w->p.build, w->o.cpus, (unsigned long long)w->o.perf_freq, (long long)w->o.boot_time, (long long)w->o.system_time, w->o.bias,
-	        (unsigned long long)w->m.kernel_dtb, (unsigned long long)w->base);
+	fprintf(f,
+		"{\"build\":%u,\"cpus\":%u,\"perf_freq\":%llu,\"boot_time\":%lld,\"system_time\":%lld,\"bias\":%d,\"dtb\":\"0x%llx\","
+		"\"base\":\"0x%llx\",\"sessions\":[",
+		w->p.build, w->o.cpus, (unsigned long long)w->o.perf_freq, (long long)w->o.boot_time, (long long)w->o.system_time,
+		w->o.bias, (unsigned long long)w->m.kernel_dtb, (unsigned long long)w->base);
 	for (unsigned i = 0; i < w->n_ses; i++) {
 		const struct wi_session *s = &w->ses[i];
 
-		fprintf(f, "%s\n{\"silo\":%u,\"id\":%u,\"va\":\"0x%llx\",\"name16\":\"", i ? "," : "", s->silo, s->id, (unsigned long long)s->ctx);
+		fprintf(f, "%s\n{\"silo\":%u,\"id\":%u,\"va\":\"0x%llx\",\"name16\":\"", i ? "," : "", s->silo, s->id,
+			(unsigned long long)s->ctx);
 		for (unsigned k = 0; k < s->n_name16; k++)
 			fprintf(f, "%04x", s->name16[k]);
-		fprintf(f, "\",\"name_lost\":%s,\"mode\":%u,\"clock\":%u,\"buffer_size\":%u,\"start_time\":%lld,\"start_ts\":%llu,\"events_lost\":%u,\"buffers_lost\":%u,\"in_table\":%s,\"consumers\":%u,\"buffers\":[",
-		        s->name_lost ? "true" : "false", s->mode, s->clock, s->buffer_size, (long long)s->start_time, (unsigned long long)s->start_ts,
-		        s->events_lost, s->buffers_lost, s->in_table ? "true" : "false", s->n_consumers);
+		fprintf(f,
+			"\",\"name_lost\":%s,\"mode\":%u,\"clock\":%u,\"buffer_size\":%u,\"start_time\":%lld,\"start_ts\":%llu,\"events_"
+			"lost\":%u,\"buffers_lost\":%u,\"in_table\":%s,\"consumers\":%u,\"buffers\":[",
+			s->name_lost ? "true" : "false", s->mode, s->clock, s->buffer_size, (long long)s->start_time,
+			(unsigned long long)s->start_ts, s->events_lost, s->buffers_lost, s->in_table ? "true" : "false", s->n_consumers);
 		for (unsigned k = 0; k < s->n_buf; k++) {
 			if (k)
 				fprintf(f, ",\n");

@@ -6,11 +6,11 @@
 
 #include "rd.h"
 
-#define POOL UINT64_C(0xffff9a0000000000)
-#define KUSER UINT64_C(0xfffff78000000000)
-#define IMAGE_MAX 0x2000000u
+#define POOL        UINT64_C(0xffff9a0000000000)
+#define KUSER       UINT64_C(0xfffff78000000000)
+#define IMAGE_MAX   0x2000000u
 #define HEADER_SIZE 0x30u /* _OBJECT_HEADER before its body */
-#define TYPES 7
+#define TYPES       7
 
 static const char *const type_names[TYPES] = {"", "", "Type", "Process", "File", "EtwConsumer", "EtwRegistration"};
 
@@ -516,8 +516,8 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 	w->pool = POOL;
 	wm_init(&w->m, o->mib, o->levels, o->seed);
 	w->k.m = &w->m;
-	if (o->decoy_roots)
-		w->m.taken[0x200] = 0;
+	if (o->large_pages)
+		w->m.large_frames = image_size(w) / WM_PAGE + 1024;
 	w->k.dtb = wm_new_root(&w->m, true);
 	map_image(w);
 	put_kuser(w);

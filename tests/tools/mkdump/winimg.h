@@ -10,10 +10,10 @@
 #include "profile.h"
 #include "winmem.h"
 
-#define WI_PROCS_MAX 64
+#define WI_PROCS_MAX    64
 #define WI_SESSIONS_MAX 128
-#define WI_BUFFERS_MAX 1024
-#define WI_SILOS_MAX 4
+#define WI_BUFFERS_MAX  1024
+#define WI_SILOS_MAX    4
 
 struct wi_opts {
 	uint64_t mib, seed;
@@ -22,7 +22,7 @@ struct wi_opts {
 	int levels;
 	uint64_t perf_freq;
 	int64_t system_time, boot_time;
-	int32_t bias; /* minutes */
+	int32_t bias;      /* minutes */
 	bool foreign_guid; /* an identity that no profile knows */
 };
 
@@ -70,10 +70,10 @@ struct wi_buffer {
 	unsigned ways, cpu;
 	enum wi_form form;
 	uint64_t sequence;
-	unsigned pid;         /* a copy in this process (ways = WAY_USER) */
+	unsigned pid; /* a copy in this process (ways = WAY_USER) */
 	bool copy_of_kernel;
-	uint8_t *raw;         /* as written */
-	uint32_t used;        /* end of data */
+	uint8_t *raw;  /* as written */
+	uint32_t used; /* end of data */
 	struct wi_record *rec;
 	unsigned n_rec;
 	struct wi_record *old; /* residual */
@@ -83,7 +83,7 @@ struct wi_buffer {
 
 struct wi_session {
 	unsigned silo, id;
-	char name[200];     /* ASCII; hostile bytes by \xHHHH in the recipe become UTF-16 units */
+	char name[200]; /* ASCII; hostile bytes by \xHHHH in the recipe become UTF-16 units */
 	uint16_t name16[512];
 	unsigned n_name16;
 	bool name_lost;
@@ -97,7 +97,7 @@ struct wi_session {
 	unsigned n_buf;
 	uint64_t consumers[8];
 	unsigned n_consumers;
-	uint64_t next_ts;   /* for the next event */
+	uint64_t next_ts; /* for the next event */
 };
 
 struct winimg {
@@ -121,7 +121,7 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 void wi_free(struct winimg *w);
 void wi_finish(struct winimg *w); /* ties up lists, handle tables, page tables of processes */
 
-uint64_t wi_alloc(struct winimg *w, uint64_t n, uint64_t align); /* non-paged pool */
+uint64_t wi_alloc(struct winimg *w, uint64_t n, uint64_t align);                           /* non-paged pool */
 void wi_set(struct winimg *w, uint64_t obj, enum prof_field f, uint64_t v, unsigned size); /* nothing when the kernel has no such member */
 void wi_symbol(struct winimg *w, enum prof_symbol s, uint64_t v, unsigned size);
 bool wi_has(const struct winimg *w, enum prof_field f);
@@ -132,12 +132,13 @@ void wi_handle(struct winimg *w, struct wi_process *p, uint64_t body);
 
 struct wi_session *wi_session(struct winimg *w, unsigned silo, unsigned id, const char *name);
 void wi_session_build(struct winimg *w, struct wi_session *s); /* the context, when its facts are set */
-struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form form, unsigned cpu, unsigned ways, unsigned events, unsigned old_events);
+struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form form, unsigned cpu, unsigned ways, unsigned events,
+			    unsigned old_events);
 void wi_session_tie(struct winimg *w, struct wi_session *s); /* lists, when all buffers are there */
 uint64_t wi_consumer(struct winimg *w, struct wi_session *s, struct wi_process *p);
 void wi_user_copy(struct winimg *w, struct wi_session *s, struct wi_process *p, const struct wi_buffer *of, unsigned events);
-uint64_t wi_provider(struct winimg *w, unsigned silo, const uint8_t guid[16], struct wi_process *p, const unsigned *sessions, unsigned n, unsigned level,
-                     uint64_t any);
+uint64_t wi_provider(struct winimg *w, unsigned silo, const uint8_t guid[16], struct wi_process *p, const unsigned *sessions, unsigned n,
+		     unsigned level, uint64_t any);
 unsigned wi_container(struct winimg *w); /* a further silo; its number */
 void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned page);
 

@@ -7,13 +7,13 @@
 
 #include "rd.h"
 
-#define FRAME_4G (UINT64_C(1) << 20)
-#define FRAME_3G (UINT64_C(3) << 18)
-#define FIRST_FREE 0x200u /* the first 2 MiB stay free of scattered pages: low stub, BIOS */
-#define PTE_PRESENT 0x63u /* present, write, accessed, dirty */
-#define PTE_LARGE 0x80u
-#define PTE_USER 4u
-#define ADDRESS UINT64_C(0x000ffffffffff000)
+#define FRAME_4G    (UINT64_C(1) << 20)
+#define FRAME_3G    (UINT64_C(3) << 18)
+#define FIRST_FREE  0x200u /* the first 2 MiB stay free of scattered pages: low stub, BIOS */
+#define PTE_PRESENT 0x63u  /* present, write, accessed, dirty */
+#define PTE_LARGE   0x80u
+#define PTE_USER    4u
+#define ADDRESS     UINT64_C(0x000ffffffffff000)
 
 static void *need(void *p)
 {
@@ -86,7 +86,7 @@ const uint8_t *wm_peek(const struct winmem *m, uint64_t frame)
 
 uint64_t wm_frame(struct winmem *m)
 {
-	uint64_t f = wm_rand(m) % m->frames;
+	uint64_t f = m->large_frames + wm_rand(m) % (m->frames - m->large_frames);
 
 	for (uint64_t n = 0; n < m->frames; n++, f = (f + 1) % m->frames)
 		if (!m->taken[f]) {
@@ -99,7 +99,7 @@ uint64_t wm_frame(struct winmem *m)
 
 uint64_t wm_frames_2m(struct winmem *m)
 {
-	uint64_t blocks = m->frames / 512, b = wm_rand(m) % blocks;
+	uint64_t blocks = m->large_frames / 512, b = blocks ? wm_rand(m) % blocks : 0;
 
 	for (uint64_t n = 0; n < blocks; n++, b = (b + 1) % blocks) {
 		uint64_t k = 0;

@@ -14,8 +14,9 @@ struct winmem {
 	uint64_t hole_frames; /* frames of RAM below the hole under 4 GiB; the rest stands at 4 GiB */
 	uint8_t **page;       /* by frame number of RAM; NULL: zeros */
 	uint8_t *taken;
+	uint64_t large_frames; /* frames below this one are kept for 2 MiB pages */
 	uint64_t seed;
-	int levels;           /* 4 or 5 */
+	int levels; /* 4 or 5 */
 	uint64_t kernel_dtb;
 };
 
@@ -28,11 +29,11 @@ void wm_init(struct winmem *m, uint64_t mib, int levels, uint64_t seed);
 void wm_free(struct winmem *m);
 uint64_t wm_rand(struct winmem *m);
 
-uint64_t wm_pa(const struct winmem *m, uint64_t frame); /* RAM frame -> physical address */
-uint8_t *wm_at(struct winmem *m, uint64_t pa);          /* the bytes at a physical address; makes the page */
+uint64_t wm_pa(const struct winmem *m, uint64_t frame);         /* RAM frame -> physical address */
+uint8_t *wm_at(struct winmem *m, uint64_t pa);                  /* the bytes at a physical address; makes the page */
 const uint8_t *wm_peek(const struct winmem *m, uint64_t frame); /* NULL: zeros */
-uint64_t wm_frame(struct winmem *m);                    /* a free frame at a scattered place: its physical address */
-uint64_t wm_frames_2m(struct winmem *m);                /* 512 frames, 2 MiB aligned */
+uint64_t wm_frame(struct winmem *m);                            /* a free frame at a scattered place: its physical address */
+uint64_t wm_frames_2m(struct winmem *m);                        /* 512 frames, 2 MiB aligned */
 
 /* A new root; user roots share the kernel's upper half (call when the kernel's tables are there). */
 uint64_t wm_new_root(struct winmem *m, bool kernel);

@@ -5,9 +5,9 @@
 #include "rd.h"
 #include "winimg.h"
 
-#define HDR 0x48u
-#define LINK 0x20u  /* SlistEntry / NextBuffer */
-#define ENTRY 0x38u /* GlobalEntry */
+#define HDR         0x48u
+#define LINK        0x20u /* SlistEntry / NextBuffer */
+#define ENTRY       0x38u /* GlobalEntry */
 #define RECORDS_MAX 4096
 
 /* ---- records ------------------------------------------------------------------------------------------------------------------------------ */
@@ -26,7 +26,10 @@ static void put_record_head(uint8_t *p, uint16_t size, uint64_t ts, uint8_t type
 static uint32_t make_record(struct winimg *w, uint8_t *p, uint32_t room, uint64_t ts)
 {
 	unsigned n = w->serial++, kind = n % 7;
-	uint32_t extra = (n * 13) % 61, size = kind == 3 ? 40 + extra : kind == 4 ? 0x20 + extra : kind == 5 ? 0x10 + extra : 0x50 + 8 + extra;
+	uint32_t extra = (n * 13) % 61, size = kind == 3   ? 40 + extra
+					       : kind == 4 ? 0x20 + extra
+					       : kind == 5 ? 0x10 + extra
+							   : 0x50 + 8 + extra;
 
 	if (((size + 7) & ~7u) > room)
 		return 0;
@@ -66,7 +69,8 @@ static uint64_t ticks_per_event(const struct winimg *w, const struct wi_session 
 }
 
 /* Fills raw from *off on with up to n records. */
-static unsigned fill(struct winimg *w, struct wi_session *s, uint8_t *raw, uint32_t *off, uint32_t limit, unsigned n, uint64_t *ts, struct wi_record *rec)
+static unsigned fill(struct winimg *w, struct wi_session *s, uint8_t *raw, uint32_t *off, uint32_t limit, unsigned n, uint64_t *ts,
+		     struct wi_record *rec)
 {
 	unsigned made = 0;
 
@@ -206,7 +210,8 @@ static void put_header(struct winimg *w, const struct wi_session *s, struct wi_b
 	}
 }
 
-struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form form, unsigned cpu, unsigned ways, unsigned events, unsigned old_events)
+struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form form, unsigned cpu, unsigned ways, unsigned events,
+			    unsigned old_events)
 {
 	struct wi_buffer *b = &s->buf[s->n_buf++];
 	uint32_t off = HDR;
@@ -233,7 +238,8 @@ struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form
 		free(old);
 	}
 	if (form != WI_UNUSED && form != WI_PLACEHOLDER)
-		b->n_rec = fill(w, s, b->raw, &off, end_wanted(s, form), form == WI_FLUSHED_FULL ? RECORDS_MAX : events, &s->next_ts, b->rec);
+		b->n_rec =
+			fill(w, s, b->raw, &off, end_wanted(s, form), form == WI_FLUSHED_FULL ? RECORDS_MAX : events, &s->next_ts, b->rec);
 	b->used = off;
 	put_header(w, s, b);
 	/* what the present use has overwritten of the earlier one is gone: the first whole record behind the end starts the rest */
@@ -496,8 +502,8 @@ void wi_user_copy(struct winimg *w, struct wi_session *s, struct wi_process *p, 
 	wm_put(&p->space, count, wm_get(&p->space, count, 4) + 1, 4);
 }
 
-uint64_t wi_provider(struct winimg *w, unsigned silo, const uint8_t guid[16], struct wi_process *p, const unsigned *sessions, unsigned n, unsigned level,
-                     uint64_t any)
+uint64_t wi_provider(struct winimg *w, unsigned silo, const uint8_t guid[16], struct wi_process *p, const unsigned *sessions, unsigned n,
+		     unsigned level, uint64_t any)
 {
 	uint64_t g = wi_alloc(w, prof_size(&w->p, T_GUIDENTRY), 16), reg, head, bucket;
 	uint32_t stride = prof_size(&w->p, T_BUCKET) ? prof_size(&w->p, T_BUCKET) : 0x38;
