@@ -191,7 +191,7 @@ static void machine(struct build *b, const char *line)
 
 static void session(struct build *b, const char *line)
 {
-	char v[256], name[256] = "session";
+	char name[256] = "session";
 	struct wi_session *s;
 
 	tie(b);
@@ -213,11 +213,10 @@ static void session(struct build *b, const char *line)
 
 		b->w.pool = at + WM_PAGE - 0x380;
 	}
+	s->tail_lost = number(line, "tail_lost", 0);
 	wi_session_build(&b->w, s);
 	b->s = s;
 	b->tied = false;
-	if (value(line, "tail_lost", v) && v[0] != '0')
-		s->no_events = false;
 }
 
 static void buffer(struct build *b, const char *line)

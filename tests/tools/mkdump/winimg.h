@@ -92,7 +92,7 @@ struct wi_session {
 	int64_t start_time;
 	uint64_t start_ts;
 	uint32_t events_lost, buffers_lost;
-	bool in_table, separate_nodes, no_events;
+	bool in_table, separate_nodes, tail_lost;
 	struct wi_buffer buf[64];
 	unsigned n_buf;
 	uint64_t consumers[8];

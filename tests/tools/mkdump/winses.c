@@ -127,7 +127,7 @@ void wi_session_build(struct winimg *w, struct wi_session *s)
 	uint64_t text, pair;
 
 	s->ctx = wi_alloc(w, size, 64);
-	if (s->name_lost)
+	if (s->name_lost || s->tail_lost) /* on a page of its own */
 		text = wi_alloc(w, WM_PAGE, WM_PAGE);
 	else
 		text = wi_alloc(w, 2 * s->n_name16 + 2, 16);
@@ -215,7 +215,7 @@ struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form
 {
 	struct wi_buffer *b = &s->buf[s->n_buf++];
 	uint32_t off = HDR;
-	uint64_t old_ts = s->start_ts > 1000000 ? s->start_ts - 1000000 : 0;
+	uint64_t before = (old_events + 1) * ticks_per_event(w, s), old_ts = s->start_ts > before ? s->start_ts - before : 0;
 	struct wi_record *old = calloc(RECORDS_MAX, sizeof(*old));
 
 	memset(b, 0, sizeof(*b));

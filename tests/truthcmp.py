@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Compares what `etlift recover` wrote with what the maker of the image knows: truthcmp.py TRUTH.json OUTDIR [--lax]
+
+Reads the .etl files with a reader of its own (from docs/etl-format.md, no code shared with the product). Every record that is whole in the image
+must be there once, byte for byte, with its time; nothing else may be. Prints each difference; exit status 1 when there is one.
+"""
+import collections
+import hashlib
+import json
+import os
+import struct
+import sys
+
+bad = 0
+
+
+def say(*a):
+    global bad
+    bad += 1
+    if bad <= 40:
+        print(*a)
+
+
+def fnv(b):
+    h = 0xCBF29CE484222325
+    for c in b:
+        h = (h ^ c) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return "%016x" % h
+
+
+def record_at(b, off, end):
+    """(size, kind, timestamp or None) of the record at off, or None."""
+    if off + 8 > end or b[off + 3] not in (0xC0, 0x90):
+        return None
+    kind = b[off + 2]
+    if b[off + 3] == 0x90:
+        size, flags = struct.unpack_from("<H", b, off)[0], struct.unpack_from("<H", b, off + 6)[0]
+        at = 8 + (4 if flags & 1 else 0) + (4 if flags & 4 else 16 if flags & 2 else 0)
+        return size, "message", struct.unpack_from("<Q", b, off + at)[0] if flags & 8 else None
+    if kind in (1, 2, 3, 4):
+        return struct.unpack_from("<H", b, off + 4)[0], kind, struct.unpack_from("<Q", b, off + 16)[0]
+    if kind in (0x10, 0x11):
+        return struct.unpack_from("<H", b, off + 4)[0], kind, struct.unpack_from("<Q", b, off + 8)[0]
+    return struct.unpack_from("<H", b, off)[0], kind, struct.unpack_from("<Q", b, off + 16)[0]
+
+
+class Etl:
+    def __init__(self, path):
+        b = open(path, "rb").read()
+        self.size = struct.unpack_from("<I", b, 0)[0]
+        self.t0 = struct.unpack_from("<Q", b, 0x58)[0]
+        h = 0x68
+        self.cpus, = struct.unpack_from("<I", b, h + 0xC)
+        self.build, = struct.unpack_from("<I", b, h + 8)
+        self.end_time, = struct.unpack_from("<q", b, h + 0x10)
+        self.mode, self.written = struct.unpack_from("<II", b, h + 0x20)
+        self.lost, = struct.unpack_from("<I", b, h + 0x30)
+        self.mhz, = struct.unpack_from("<I", b, h + 0x34)
+        self.bias, = struct.unpack_from("<i", b, h + 0x48)
+        self.boot, self.freq, self.start, self.clock, self.buffers_lost = struct.unpack_from("<qqqII", b, h + 0xF8)
+        self.buffers = []
+        if len(b) % self.size or len(b) // self.size != self.written:
+            say(path, "size and BuffersWritten disagree")
+        for off in range(self.size, len(b), self.size):
+            end = struct.unpack_from("<I", b, off + 0x30)[0]
+            cpu, = struct.unpack_from("<H", b, off + 0x28)
+            recs, at = [], 0x48
+            buf = b[off:off + self.size]
+            while at < end:
+                r = record_at(buf, at, end)
+                if not r:
+                    say(path, "no record at", hex(off + at))
+                    break
+                recs.append((fnv(buf[at:at + r[0]]), r[2]))
+                at += (r[0] + 7) & ~7
+            if buf[end:].strip(b"\xff"):
+                say(path, "no FF fill behind the data of the buffer at", hex(off))
+            self.buffers.append((cpu, recs))
+
+    def time(self, ts):
+        if self.clock == 2:
+            return ts
+        d = ts - self.t0
+        return self.start + (d * 10 // self.mhz if self.clock == 3 else d * 10000000 // self.freq)
+
+
+def reachable(buf, ses, truth):
+    """Whether the image still shows the buffer: its header is there."""
+    return not buf["header_lost"]
+
+
+def compare_file(what, etl, want, ses, truth):
+    """want: list of buffers (cpu, [record]); every record once."""
+    got = collections.Counter(r[0] for _, recs in etl.buffers for r in recs)
+    exp = collections.Counter(r["fnv"] for _, recs in want for r in recs)
+    if got - exp:
+        say(what, sum((got - exp).values()), "records that should not be there")
+    if exp - got:
+        say(what, sum((exp - got).values()), "of", sum(exp.values()), "records are missing")
+    times = {r["fnv"]: r["time"] for _, recs in want for r in recs}
+    for cpu, recs in etl.buffers:
+        for h, ts in recs:
+            if h in times and etl.time(ts) != times[h]:
+                say(what, "time of a record is off by", etl.time(ts) - times[h])
+                break
+    order = {tuple(r["fnv"] for r in recs) for _, recs in want}
+    for cpu, recs in etl.buffers:
+        if tuple(r[0] for r in recs) not in order:
+            say(what, "a buffer whose records are not those of one buffer, in order")
+
+
+def compare_session(truth, ses, rep, out):
+    what = "session s%d %d" % (ses["silo"], ses["id"])
+    for key, have, want in (
+        ("clock", rep["clock"], {1: "qpc", 2: "system_time", 3: "cpu_cycle"}[ses["clock"]]),
+        ("mode", int(rep["mode"], 16), ses["mode"]),
+        ("buffer_size", rep["buffer_size"], ses["buffer_size"]),
+        ("events_lost", rep["events_lost"], ses["events_lost"]),
+        ("buffers_lost", rep["buffers_lost"], ses["buffers_lost"]),
+        ("consumers", len(rep["consumers"]), ses["consumers"]),
+    ):
+        if have != want:
+            say(what, key, have, "should be", want)
+    raw = b"".join(struct.pack("<H", int(ses["name16"][i:i + 4], 16)) for i in range(0, len(ses["name16"]), 4))
+    name = None if ses["name_lost"] else raw.decode("utf-16-le", "replace")
+    if (rep["name"] or None) != (name or None) and "\ufffd" not in (name or ""):
+        say(what, "name", repr(rep["name"]), "should be", repr(name))
+    live, old = [], []
+    for b in ses["buffers"]:
+        if not reachable(b, ses, truth):
+            continue
+        keep = [r for r in b["records"] if not r["lost"]]
+        if keep and not b["copy"]:
+            live.append((b["cpu"], keep))
+        keep = [r for r in b["old"] if not r["lost"]]
+        if keep:
+            old.append((b["cpu"], keep))
+        row = [x for x in rep["buffers"] if x["va"] == b["va"]]
+        if b["from"] == ["compression"]:
+            continue
+        if len(row) != 1:
+            say(what, "buffer", b["va"], b["form"], b["from"], "stands", len(row), "times in the report")
+            continue
+        if sorted(row[0]["from"]) != sorted(b["from"]):
+            say(what, "buffer", b["va"], b["form"], "from", row[0]["from"], "should be", b["from"])
+        if b["copy"] and row[0]["same_as"] is None:
+            say(what, "buffer", b["va"], "is a copy and not named as one")
+    for key, want in (("etl", live), ("residual", old)):
+        have = rep[key]
+        if not want:
+            if have is not None:
+                say(what, key, "should be null")
+            continue
+        if have is None:
+            say(what, key, "is null:", sum(len(r) for _, r in want), "records are missing")
+            continue
+        path = os.path.join(out, have["path"])
+        if hashlib.sha256(open(path, "rb").read()).hexdigest() != have["sha256"]:
+            say(what, key, "sha256 in the report is wrong")
+        etl = Etl(path)
+        compare_file(what + " " + key, etl, want, ses, truth)
+        for k, h, w in (("cpus", etl.cpus, truth["cpus"]), ("build", etl.build, truth["build"]), ("boot", etl.boot, truth["boot_time"]),
+                        ("bias", etl.bias, truth["bias"]), ("clock", etl.clock, ses["clock"]), ("start", etl.start, ses["start_time"]),
+                        ("t0", etl.t0, ses["start_ts"]), ("freq", etl.freq, truth["perf_freq"]), ("lost", etl.lost, ses["events_lost"])):
+            if h != w:
+                say(what, key, "header", k, h, "should be", w)
+        if key == "etl" and have["events"] != sum(len(r) for _, r in want):
+            say(what, "the report counts", have["events"], "events")
+
+
+def main():
+    truth = json.load(open(sys.argv[1]))
+    out = sys.argv[2]
+    rep = json.load(open(os.path.join(out, "report.json")))
+    reps = {(s["silo"], s["id"], s["va"]): s for s in rep["sessions"]}
+    for ses in truth["sessions"]:
+        key = (ses["silo"], ses["id"], ses["va"])
+        if key not in reps:
+            say("session s%d %d at %s is missing" % key)
+            continue
+        compare_session(truth, ses, reps.pop(key), out)
+    for key in reps:
+        say("session s%s %s at %s should not be there" % key)
+    if rep["kernel"]["build"] != truth["build"] or rep["kernel"]["dtb"] != truth["dtb"] or rep["kernel"]["base"] != truth["base"]:
+        say("kernel", rep["kernel"])
+    print("%d differences; %d sessions, %d losses" % (bad, len(truth["sessions"]), len(rep["losses"])))
+    sys.exit(1 if bad else 0)
+
+
+main()
