@@ -192,6 +192,13 @@ uint64_t kdbg_field(const struct kernel *k, unsigned off)
 	return vm_pointer_size(k->vm) == 4 ? v & UINT32_MAX : v;
 }
 
+uint64_t kernel_processor_block(const struct kernel *k)
+{
+	uint64_t va;
+
+	return kernel_symbol(k, S_KiProcessorBlock, &va) ? va : kdbg_field(k, KDBG_PRCBS);
+}
+
 void debugger_data_find(struct kernel *k)
 {
 	uint64_t va;

@@ -54,6 +54,9 @@ void kernel_close(struct kernel *k); /* takes NULL */
 /* Address of a symbol; false when the profile has none. An RVA outside the kernel image is none. */
 bool kernel_symbol(const struct kernel *k, enum prof_symbol s, uint64_t *va);
 
+/* The array of pointers to each processor's _KPRCB (KiProcessorBlock): by symbol, else as KDBG has it; 0 unknown. */
+uint64_t kernel_processor_block(const struct kernel *k);
+
 /* Member `f` of the object at `obj` as an unsigned number of `size` bytes (1, 2, 4, 8); bit fields are cut out. 0, ERR_FAULT, or
  * ERR_NOTFOUND when this kernel has no such member. */
 int kread_uint(const struct kernel *k, uint64_t obj, enum prof_field f, unsigned size, uint64_t *out);

@@ -66,10 +66,10 @@ static int rows_in_prcb(struct kview *v, uint32_t cpus)
 {
 	const struct profile *p = &v->k->prof;
 	size_t ps = kview_ptr_size(v);
-	uint64_t array, prcb;
+	uint64_t array = kernel_processor_block(v->k), prcb;
 	int r = 0;
 
-	if (!prof_has(p, F_KPRCB_EtwSupport) || !kernel_symbol(v->k, S_KiProcessorBlock, &array))
+	if (!prof_has(p, F_KPRCB_EtwSupport) || !array)
 		return 0;
 	for (uint32_t cpu = 0; cpu < cpus && r == 0; cpu++) {
 		if (kread_ptr_at(v->k, array + (uint64_t)cpu * ps, &prcb) != 0 || !kview_is_ptr(v, prcb)) {

@@ -52,8 +52,7 @@ static void cpus(const struct kernel *k, struct etw_system *sys)
 		sys->n_cpus = k->n_cpus;
 	n = 0;
 	if ((symbol_u32(k, S_EtwCPUSpeedInMHz, &n) && n != 0) ||
-	    (kernel_symbol(k, S_KiProcessorBlock, &va) && kread_ptr_at(k, va, &prcb) == 0 && kread_u32(k, prcb, F_KPRCB_MHz, &n) == 0 &&
-	     n != 0))
+	    ((va = kernel_processor_block(k)) && kread_ptr_at(k, va, &prcb) == 0 && kread_u32(k, prcb, F_KPRCB_MHz, &n) == 0 && n != 0))
 		sys->cpu_mhz = n;
 }
 

@@ -84,6 +84,31 @@ static uint64_t image_size(const struct winimg *w)
 	return (top + 0x200000) & ~UINT64_C(0xfff);
 }
 
+/* An export directory with the data symbols that every kernel exports (layouts.md section 6), sorted by name. */
+static void put_exports(const struct winimg *w, uint8_t *h, uint8_t *opt)
+{
+	static const enum prof_symbol sym[] = {S_KeNumberProcessors, S_NtBuildNumber, S_PsInitialSystemProcess};
+	static const char *const name[] = {"KeNumberProcessors", "NtBuildNumber", "PsInitialSystemProcess"};
+	uint8_t *dir = h + 0x800;
+	uint32_t text = 0x880;
+
+	put_le32(dir + 0x10, 1);
+	put_le32(dir + 0x14, 3);
+	put_le32(dir + 0x18, 3);
+	put_le32(dir + 0x1c, 0x830);
+	put_le32(dir + 0x20, 0x840);
+	put_le32(dir + 0x24, 0x850);
+	for (unsigned i = 0; i < 3; i++) {
+		put_le32(h + 0x830 + 4 * i, (uint32_t)w->p.symbol[sym[i]]);
+		put_le32(h + 0x840 + 4 * i, text);
+		put_le16(h + 0x850 + 2 * i, (uint16_t)i);
+		memcpy(h + text, name[i], strlen(name[i]));
+		text += (uint32_t)strlen(name[i]) + 1;
+	}
+	put_le32(opt + 0x70, 0x800);
+	put_le32(opt + 0x74, 0x100);
+}
+
 /* Headers: MZ, PE, two sections, a debug directory with an RSDS record ("PE Format", Microsoft Learn). */
 static void put_headers(struct winimg *w, uint64_t size)
 {
@@ -105,6 +130,7 @@ static void put_headers(struct winimg *w, uint64_t size)
 	put_le32(opt + 0x38, (uint32_t)size);
 	put_le32(opt + 0x3c, 0x1000);
 	put_le32(opt + 0x6c, 16);
+	put_exports(w, h, opt);
 	put_le32(opt + 0x70 + 6 * 8, 0x600);
 	put_le32(opt + 0x70 + 6 * 8 + 4, 28);
 	memcpy(sec, ".text", 5);
