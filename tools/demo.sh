@@ -1,25 +1,31 @@
 #!/usr/bin/env bash
-# make demo: build, make a sample image, run the main commands on it and say what is seen. All output is under out/demo.
+# make demo: build, make a sample memory image, run the main commands on it and say what is seen. All output is under out/demo.
 set -eu
 cd "$(dirname "$0")/.."
-make all tools
+make -j"$(nproc)" all tools
 etlift=build/release/etlift
 out=out/demo
 rm -rf "$out"
 mkdir -p "$out"
-say() { printf '\n\033[1m# %s\033[0m\n' "$1"; }
-[ -t 1 ] || say() { printf '\n# %s\n' "$1"; }
+say() { printf '\n# %s\n' "$1"; }
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then say() { printf '\n\033[1m# %s\033[0m\n' "$1"; }; fi
 run() { printf '$ etlift %s\n' "$*"; "$etlift" "$@"; }
 
-say "A sample: a small kernel crash dump with ETW buffers in its secondary data, made by the test tools"
-build/release/tools/mktriage "$out/sample.dmp"
-ls -l "$out/sample.dmp"
+say "A sample: the memory of a small Windows 10 machine, made from testdata/recipes/demo.recipe (no real machine's data)"
+build/release/tools/mkdump testdata/recipes/demo.recipe "$out/sample.raw"
+ls -lh "$out/sample.raw"
 say "What is it?"
-run info "$out/sample.dmp"
-say "Which tracing sessions were running?"
-run sessions "$out/sample.dmp"
+run info "$out/sample.raw"
+say "Which tracing sessions were running, and who listened?"
+run sessions "$out/sample.raw"
+run consumers "$out/sample.raw"
 say "The main job: one .etl file per session, and report.json"
-run recover "$out/sample.dmp" -o "$out/recovered"
+run recover "$out/sample.raw" -o "$out/recovered"
 say "Are they valid?"
 run check "$out"/recovered/sessions/*.etl
-say "Done. Look at $out/recovered; the .etl files open in any ETW tool."
+if "$etlift" events --help >/dev/null 2>&1; then
+	say "What happened? The first events of the EventLog session, decoded"
+	run events "$out/recovered/sessions/03-EventLog-System.etl" -o "$out/events.jsonl"
+	head -n 3 "$out/events.jsonl" | cut -c1-400
+fi
+say "Done. Look at $out/recovered: report.json has everything; the .etl files open in any ETW tool."

@@ -18,10 +18,10 @@ static int open_kernel(struct image *im, const struct image_opts *o)
 	return rc;
 }
 
-static int open_on(struct image *im, int (*open)(struct image *im, void *arg, const struct image_opts *o, struct err *e), void *arg,
+static int open_on(struct image *im, int (*opener)(struct image *im, void *arg, const struct image_opts *o, struct err *e), void *arg,
 		   const struct image_opts *o, struct err *e)
 {
-	int rc = open(im, arg, o, e);
+	int rc = opener(im, arg, o, e);
 
 	if (rc < 0)
 		return rc;
@@ -44,7 +44,7 @@ static int by_input(struct image *im, void *arg, const struct image_opts *o, str
 	return dump_open_input(&im->dump, arg, &o->dump, &im->notes, e);
 }
 
-static int open_image(struct image **out, int (*open)(struct image *im, void *arg, const struct image_opts *o, struct err *e), void *arg,
+static int open_image(struct image **out, int (*opener)(struct image *im, void *arg, const struct image_opts *o, struct err *e), void *arg,
 		      const struct image_opts *o, struct err *e)
 {
 	struct image *im = calloc(1, sizeof(*im));
@@ -53,7 +53,7 @@ static int open_image(struct image **out, int (*open)(struct image *im, void *ar
 	if (!im)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	notes_init(&im->notes);
-	rc = open_on(im, open, arg, o, e);
+	rc = open_on(im, opener, arg, o, e);
 	if (rc < 0) {
 		image_close(im);
 		return rc;
