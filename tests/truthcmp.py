@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Compares what `etlift recover` wrote with what the maker of the image knows: truthcmp.py TRUTH.json OUTDIR [--lax]
+"""Compares what etlift says with what the maker of the image knows: truthcmp.py TRUTH.json OUTDIR [CONSUMERS.json PROVIDERS.json]
+
+OUTDIR is from `etlift recover`, the other two are `etlift consumers --json` and `etlift providers --json`.
 
 Reads the .etl files with a reader of its own (from docs/etl-format.md, no code shared with the product). Every record that is whole in the image
 must be there once, byte for byte, with its time; nothing else may be. Prints each difference; exit status 1 when there is one.
 """
 import collections
+import datetime
 import hashlib
 import json
 import os
@@ -84,9 +87,12 @@ class Etl:
         return self.start + (d * 10 // self.mhz if self.clock == 3 else d * 10000000 // self.freq)
 
 
-def reachable(buf, ses, truth):
-    """Whether the image still shows the buffer: its header is there."""
-    return not buf["header_lost"]
+def iso(t):
+    """FILETIME as the report writes it."""
+    if t is None:
+        return None
+    d = datetime.datetime(1601, 1, 1) + datetime.timedelta(seconds=t // 10000000)
+    return d.strftime("%Y-%m-%dT%H:%M:%S") + ".%07dZ" % (t % 10000000)
 
 
 def compare_file(what, etl, want, ses, truth):
@@ -100,13 +106,72 @@ def compare_file(what, etl, want, ses, truth):
     times = {r["fnv"]: r["time"] for _, recs in want for r in recs}
     for cpu, recs in etl.buffers:
         for h, ts in recs:
-            if h in times and etl.time(ts) != times[h]:
+            if h in times and times[h] is not None and etl.time(ts) != times[h]:
                 say(what, "time of a record is off by", etl.time(ts) - times[h])
                 break
     order = {tuple(r["fnv"] for r in recs) for _, recs in want}
     for cpu, recs in etl.buffers:
         if tuple(r[0] for r in recs) not in order:
             say(what, "a buffer whose records are not those of one buffer, in order")
+
+
+def compare_row(what, row, b, keep, ses):
+    used = 72 + sum((r["size"] + 7) & ~7 for r in keep)
+    for key, want in (("pa", b["pa"]), ("state", b["state"]), ("cpu", b["cpu"]), ("sequence", b["sequence"]), ("used_bytes", used),
+                      ("timestamp", iso(b["timestamp"])), ("events", len(keep)), ("type", "generic"),
+                      ("flags", "0x100" if b["state"] == "unused" else "0x0")):
+        if row[key] != want:
+            say(what, key, row[key], "should be", want)
+    if sorted(row["from"]) != sorted(b["from"]):
+        say(what, "from", row["from"], "should be", b["from"])
+    if (row["same_as"] is not None) != b["copy"]:
+        say(what, "same_as is", row["same_as"])
+    have = [(g["offset"], g["bytes"], g["why"] == "page_missing") for g in row["gaps"]]
+    want = [(g["offset"], g["bytes"], g["page"]) for g in b["gaps"]]
+    if have != want:
+        say(what, "gaps", row["gaps"], "should be", b["gaps"])
+
+
+def compare_losses(truth, losses):
+    """Each expected loss is named once, nothing else is."""
+    left = list(losses)
+    for x in truth["losses"]:
+        session = None if x["session"] < 0 else x["session"]
+        va = int(x["va"], 16)
+        fit = [y for y in losses if y["what"] == x["what"] and y["session"] == session and (session is None or y["silo"] == x["silo"]) and
+               (va == 0 or int(y["va"], 16) <= va < int(y["va"], 16) + max(y["bytes"] or 0, 1))]
+        if not fit:
+            say("loss is not named:", x)
+        elif va and len(fit) > 1:
+            say("loss is named", len(fit), "times:", x)
+        for y in fit[:1]:
+            if y in left:
+                left.remove(y)
+            elif va == 0 and any(z in left for z in fit):
+                left.remove(next(z for z in fit if z in left))
+    for y in left:
+        say("loss should not be there:", y)
+
+
+def compare_consumers(truth, doc):
+    key = lambda c: int(c["va"], 16)
+    want = sorted((c for s in truth["sessions"] for c in s["consumers"]), key=key)
+    have = sorted(doc["consumers"], key=key)
+    if want != have:
+        say("consumers", have, "should be", want)
+
+
+def compare_providers(truth, doc):
+    def flat(p):
+        return (p["guid"], p["group"], p["pid"], p["process"], p["registered"],
+                tuple(sorted((e["silo"], e["session"], e["level"], e["match_any"], e["match_all"]) for e in p["enabled"])))
+
+    want = collections.Counter(flat(p) for p in truth["providers"])
+    have = collections.Counter(flat(p) for p in doc["providers"])
+    for p in want - have:
+        say("provider is missing:", p)
+    for p in have - want:
+        say("provider should not be there:", p)
 
 
 def compare_session(truth, ses, rep, out):
@@ -117,7 +182,12 @@ def compare_session(truth, ses, rep, out):
         ("buffer_size", rep["buffer_size"], ses["buffer_size"]),
         ("events_lost", rep["events_lost"], ses["events_lost"]),
         ("buffers_lost", rep["buffers_lost"], ses["buffers_lost"]),
-        ("consumers", len(rep["consumers"]), ses["consumers"]),
+        ("buffers_written", rep["buffers_written"], ses["buffers_written"]),
+        ("consumers", [(c["va"], c["pid"], c["process"]) for c in rep["consumers"]],
+         sorted((c["va"], c["pid"], c["process"]) for c in ses["consumers"])),
+        ("providers", sorted((p["guid"], p["level"], p["match_any"], p["match_all"]) for p in rep["providers"]),
+         sorted((p["guid"], e["level"], e["match_any"], e["match_all"]) for p in truth["providers"] for e in p["enabled"]
+                if e["session"] == ses["id"] and e["silo"] == ses["silo"])),
     ):
         if have != want:
             say(what, key, have, "should be", want)
@@ -125,26 +195,29 @@ def compare_session(truth, ses, rep, out):
     name = None if ses["name_lost"] else raw.decode("utf-16-le", "replace")
     if (rep["name"] or None) != (name or None) and "\ufffd" not in (name or ""):
         say(what, "name", repr(rep["name"]), "should be", repr(name))
-    live, old = [], []
+    if rep["start_time"] != iso(ses["start_time"]):
+        say(what, "start_time", rep["start_time"], "should be", iso(ses["start_time"]))
+    if ("table" in rep["found_by"]) != (ses["in_table"] and not truth["foreign"]) and not (truth["foreign"] and ses["in_table"]):
+        say(what, "found_by", rep["found_by"])
+    live, old, left = [], [], {(x["va"], x["pid"]): x for x in rep["buffers"]}
+    if len(left) != len(rep["buffers"]):
+        say(what, "a buffer stands in the report twice")
     for b in ses["buffers"]:
-        if not reachable(b, ses, truth):
+        if b["header_lost"]:
             continue
         keep = [r for r in b["records"] if not r["lost"]]
         if keep and not b["copy"]:
             live.append((b["cpu"], keep))
-        keep = [r for r in b["old"] if not r["lost"]]
-        if keep:
-            old.append((b["cpu"], keep))
-        row = [x for x in rep["buffers"] if x["va"] == b["va"]]
-        if b["from"] == ["compression"]:
-            continue
-        if len(row) != 1:
-            say(what, "buffer", b["va"], b["form"], b["from"], "stands", len(row), "times in the report")
-            continue
-        if sorted(row[0]["from"]) != sorted(b["from"]):
-            say(what, "buffer", b["va"], b["form"], "from", row[0]["from"], "should be", b["from"])
-        if b["copy"] and row[0]["same_as"] is None:
-            say(what, "buffer", b["va"], "is a copy and not named as one")
+        row = left.pop((b["va"], b["pid"] or None), None)
+        residual = [r for r in b["old"] if not r["lost"]]
+        if residual:
+            old.append((b["cpu"], residual))
+        if row is None:
+            say(what, "buffer", b["va"], b["state"], b["from"], "is not in the report")
+        else:
+            compare_row("%s buffer %s (%s)" % (what, b["va"], b["state"]), row, b, keep, ses)
+    for va, _ in left:
+        say(what, "buffer", va, "should not be in the report")
     for key, want in (("etl", live), ("residual", old)):
         have = rep[key]
         if not want:
@@ -181,8 +254,15 @@ def main():
         compare_session(truth, ses, reps.pop(key), out)
     for key in reps:
         say("session s%s %s at %s should not be there" % key)
-    if rep["kernel"]["build"] != truth["build"] or rep["kernel"]["dtb"] != truth["dtb"] or rep["kernel"]["base"] != truth["base"]:
-        say("kernel", rep["kernel"])
+    compare_losses(truth, rep["losses"])
+    kern = rep["kernel"]
+    for k, want in (("build", truth["build"]), ("base", truth["base"]), ("cpus", truth["cpus"]), ("system_time", iso(truth["system_time"])),
+                    ("boot_time", iso(truth["boot_time"])), ("dtb", kern["dtb"] if truth["any_dtb"] else truth["dtb"])):
+        if kern[k] != want:
+            say("kernel", k, kern[k], "should be", want)
+    if len(sys.argv) > 3:
+        compare_consumers(truth, json.load(open(sys.argv[3])))
+        compare_providers(truth, json.load(open(sys.argv[4])))
     print("%d differences; %d sessions, %d losses" % (bad, len(truth["sessions"]), len(rep["losses"])))
     sys.exit(1 if bad else 0)
 

@@ -39,6 +39,23 @@ static bool write_raw(struct winimg *w, FILE *f)
 	return ok && fseeko(f, (off_t)wm_pa(&w->m, w->m.frames - 1), SEEK_SET) == 0 && put_page(f, wm_peek(&w->m, w->m.frames - 1));
 }
 
+/* The root that the header names: the kernel's, a process' (as live dumps have), one of user mode (of no use), or none. */
+static uint64_t header_root(const struct winimg *w)
+{
+	const struct wi_process *p = &w->proc[w->n_proc - 1];
+
+	switch (w->o.hint) {
+	case HINT_PROCESS:
+		return p->space.dtb;
+	case HINT_USER:
+		return p->user_root ? p->user_root : 0x1000;
+	case HINT_NONE:
+		return UINT64_C(0x4547415045474150);
+	default:
+		return w->m.kernel_dtb;
+	}
+}
+
 /* DUMP_HEADER64; what nobody writes is filled with "PAGE". */
 static void crash_header(struct winimg *w, uint8_t h[0x2000], uint32_t type)
 {
@@ -50,7 +67,7 @@ static void crash_header(struct winimg *w, uint8_t h[0x2000], uint32_t type)
 	memcpy(h + 4, "DU64", 4);
 	put_le32(h + 8, 15);
 	put_le32(h + 0xc, w->p.build);
-	put_le64(h + 0x10, w->m.kernel_dtb);
+	put_le64(h + 0x10, header_root(w));
 	put_le64(h + 0x20, w->p.symbol[S_PsLoadedModuleList] ? w->base + w->p.symbol[S_PsLoadedModuleList] : 0);
 	put_le64(h + 0x28, w->head_process);
 	put_le32(h + 0x30, 0x8664);

@@ -4,15 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "payload.h"
 #include "rd.h"
 
-#define POOL        UINT64_C(0xffff9a0000000000)
-#define KUSER       UINT64_C(0xfffff78000000000)
-#define IMAGE_MAX   0x2000000u
-#define HEADER_SIZE 0x30u /* _OBJECT_HEADER before its body */
-#define TYPES       7
-
-static const char *const type_names[TYPES] = {"", "", "Type", "Process", "File", "EtwConsumer", "EtwRegistration"};
+#define POOL      UINT64_C(0xffff9a0000000000)
+#define IMAGE_MAX 0x2000000u
 
 bool wi_has(const struct winimg *w, enum prof_field f)
 {
@@ -50,19 +46,19 @@ void wi_symbol(struct winimg *w, enum prof_symbol s, uint64_t v, unsigned size)
 		wm_put(&w->k, w->base + w->p.symbol[s], v, size);
 }
 
-static uint64_t symbol_va(const struct winimg *w, enum prof_symbol s)
+uint64_t wi_symbol_va(const struct winimg *w, enum prof_symbol s)
 {
 	return w->p.symbol[s] ? w->base + w->p.symbol[s] : 0;
 }
 
-static void ring_init(struct winimg *w, uint64_t head)
+void wi_ring_init(struct winimg *w, uint64_t head)
 {
 	wm_put(&w->k, head, head, 8);
 	wm_put(&w->k, head + 8, head, 8);
 }
 
 /* Appends an entry to the ring at head. */
-static void ring_add(struct winimg *w, uint64_t head, uint64_t entry)
+void wi_ring_add(struct winimg *w, uint64_t head, uint64_t entry)
 {
 	uint64_t last = wm_get(&w->k, head + 8, 8);
 
@@ -148,7 +144,7 @@ static void put_headers(struct winimg *w, uint64_t size)
 	memcpy(rsds, "RSDS", 4);
 	memcpy(rsds + 4, w->p.guid.b, 16);
 	if (w->o.foreign_guid)
-		rsds[4] ^= 0x5a;
+		rsds[4] ^= 0x5a; /* one that nobody knows */
 	put_le32(rsds + 20, w->p.age ? w->p.age : 1);
 	memcpy(rsds + 24, pdb, strlen(pdb));
 	wm_write(&w->k, w->base, h, sizeof(h));
@@ -181,19 +177,19 @@ static void put_kuser(struct winimg *w)
 {
 	bool ten = w->p.build >= 10000;
 
-	wm_map(&w->k, KUSER, wm_frame(&w->m), 0);
-	put_ksystem_time(w, KUSER + 8, (uint64_t)(w->o.system_time - w->o.boot_time));
-	put_ksystem_time(w, KUSER + 0x14, (uint64_t)w->o.system_time);
-	put_ksystem_time(w, KUSER + 0x20, (uint64_t)((int64_t)w->o.bias * 600000000));
-	wm_put(&w->k, KUSER + 0x30, 0x003a0043, 4); /* NtSystemRoot: C: */
+	wm_map(&w->k, WI_KUSER, wm_frame(&w->m), 0);
+	put_ksystem_time(w, WI_KUSER + 8, (uint64_t)(w->o.system_time - w->o.boot_time));
+	put_ksystem_time(w, WI_KUSER + 0x14, (uint64_t)w->o.system_time);
+	put_ksystem_time(w, WI_KUSER + 0x20, (uint64_t)((int64_t)w->o.bias * 600000000));
+	wm_put(&w->k, WI_KUSER + 0x30, 0x003a0043, 4); /* NtSystemRoot: C: */
 	if (ten)
-		wm_put(&w->k, KUSER + 0x260, w->p.build, 4);
-	wm_put(&w->k, KUSER + 0x264, 1, 4);
-	wm_put(&w->k, KUSER + 0x26c, ten ? 10 : 6, 4);
-	wm_put(&w->k, KUSER + 0x270, ten ? 0 : w->p.build < 9000 ? 1 : 3, 4);
-	wm_put(&w->k, KUSER + 0x3c0, w->o.cpus, 4);
+		wm_put(&w->k, WI_KUSER + 0x260, w->p.build, 4);
+	wm_put(&w->k, WI_KUSER + 0x264, 1, 4);
+	wm_put(&w->k, WI_KUSER + 0x26c, ten ? 10 : 6, 4);
+	wm_put(&w->k, WI_KUSER + 0x270, ten ? 0 : w->p.build < 9000 ? 1 : w->p.build < 9600 ? 2 : 3, 4);
+	wm_put(&w->k, WI_KUSER + 0x3c0, w->o.cpus, 4);
 	if (w->p.build >= 9000)
-		wm_put(&w->k, KUSER + 0x300, w->o.perf_freq, 8);
+		wm_put(&w->k, WI_KUSER + 0x300, w->o.perf_freq, 8);
 }
 
 /* ---- KDBG and EtwpDebuggerData --------------------------------------------------------------------------------------------------------------- */
@@ -214,7 +210,7 @@ static uint64_t encode(uint64_t v, uint64_t never, uint64_t always, uint64_t at)
 static void put_kdbg(struct winimg *w)
 {
 	uint8_t d[0x380] = {0};
-	uint64_t va = symbol_va(w, S_KdDebuggerDataBlock);
+	uint64_t va = wi_symbol_va(w, S_KdDebuggerDataBlock);
 
 	if (!va)
 		return;
@@ -223,20 +219,20 @@ static void put_kdbg(struct winimg *w)
 	memcpy(d + 0x10, "KDBG", 4);
 	put_le32(d + 0x14, w->p.build < 9000 ? 0x340 : 0x380);
 	put_le64(d + 0x18, w->base);
-	put_le64(d + 0x48, symbol_va(w, S_PsLoadedModuleList));
-	put_le64(d + 0x50, symbol_va(w, S_PsActiveProcessHead));
-	put_le64(d + 0xc0, symbol_va(w, S_MmPfnDatabase));
-	put_le64(d + 0x218, symbol_va(w, S_KiProcessorBlock));
+	put_le64(d + 0x48, wi_symbol_va(w, S_PsLoadedModuleList));
+	put_le64(d + 0x50, wi_symbol_va(w, S_PsActiveProcessHead));
+	put_le64(d + 0xc0, wi_symbol_va(w, S_MmPfnDatabase));
+	put_le64(d + 0x218, wi_symbol_va(w, S_KiProcessorBlock));
 	if (w->p.symbol[S_EtwpDebuggerData])
-		put_le64(d + 0x330, symbol_va(w, S_EtwpDebuggerData));
-	if (w->o.encoded_kdbg && symbol_va(w, S_KiWaitNever) && symbol_va(w, S_KdpDataBlockEncoded)) {
+		put_le64(d + 0x330, wi_symbol_va(w, S_EtwpDebuggerData));
+	if (w->o.encoded_kdbg && wi_symbol_va(w, S_KiWaitNever) && wi_symbol_va(w, S_KdpDataBlockEncoded)) {
 		uint64_t never = wm_rand(&w->m), always = wm_rand(&w->m);
 
 		wi_symbol(w, S_KiWaitNever, never, 8);
 		wi_symbol(w, S_KiWaitAlways, always, 8);
 		wi_symbol(w, S_KdpDataBlockEncoded, 1, 1);
 		for (size_t i = 0; i < sizeof(d); i += 8)
-			put_le64(d + i, encode(le64(d + i), never, always, symbol_va(w, S_KdpDataBlockEncoded)));
+			put_le64(d + i, encode(le64(d + i), never, always, wi_symbol_va(w, S_KdpDataBlockEncoded)));
 	}
 	wm_write(&w->k, va, d, w->p.build < 9000 ? 0x340 : 0x380);
 }
@@ -244,148 +240,12 @@ static void put_kdbg(struct winimg *w)
 static void put_debugger_data(struct winimg *w)
 {
 	static const uint8_t head[7] = {1, 0, 0x2c, 0x08, 0x04, 0x38, 0x0c}; /* version, then header offsets the debugger reads */
-	uint64_t va = symbol_va(w, S_EtwpDebuggerData);
+	uint64_t va = wi_symbol_va(w, S_EtwpDebuggerData);
 
 	if (!va)
 		return;
 	wm_write(&w->k, va, head, sizeof(head));
 	wm_put(&w->k, va + 0x10, w->silo[0].table, 8);
-}
-
-/* ---- objects and processes ---------------------------------------------------------------------------------------------------------------------- */
-
-static void put_unicode(struct winimg *w, uint64_t at, const char *s)
-{
-	size_t n = strlen(s);
-	uint64_t va = wi_alloc(w, 2 * n + 2, 8);
-
-	for (size_t i = 0; i < n; i++)
-		wm_put(&w->k, va + 2 * i, (uint8_t)s[i], 2);
-	wm_put(&w->k, at, 2 * n, 2);
-	wm_put(&w->k, at + 2, 2 * n + 2, 2);
-	wm_put(&w->k, at + 8, va, 8);
-}
-
-static void put_types(struct winimg *w)
-{
-	uint64_t table = symbol_va(w, S_ObTypeIndexTable);
-
-	w->cookie = (uint8_t)wm_rand(&w->m);
-	if (w->p.traits.type_index_encoded)
-		wi_symbol(w, S_ObHeaderCookie, w->cookie, 1);
-	for (unsigned i = 2; i < TYPES; i++) {
-		uint64_t va = wi_object(w, 2, prof_size(&w->p, T_OTYPE));
-
-		w->type_va[i] = va;
-		wi_set(w, va, F_OTYPE_Index, i, 1);
-		put_unicode(w, va + prof_off(&w->p, F_OTYPE_Name), type_names[i]);
-		if (table)
-			wm_put(&w->k, table + 8 * i, va, 8);
-	}
-	wi_symbol(w, S_EtwpRealTimeConnectionObjectType, w->type_va[5], 8);
-	wi_symbol(w, S_EtwpRegistrationObjectType, w->type_va[6], 8);
-}
-
-uint64_t wi_object(struct winimg *w, unsigned type, uint32_t body_size)
-{
-	uint64_t header = wi_alloc(w, HEADER_SIZE + body_size, 16), index = type;
-
-	if (w->p.traits.type_index_encoded)
-		index = (type ^ w->cookie ^ (header >> 8)) & 0xff;
-	wi_set(w, header, F_OHDR_PointerCount, 3, 8);
-	wi_set(w, header, F_OHDR_TypeIndex, index, 1);
-	return header + prof_off(&w->p, F_OHDR_Body);
-}
-
-struct wi_process *wi_process(struct winimg *w, uint64_t pid, const char *name, bool wow64, unsigned silo)
-{
-	struct wi_process *p = &w->proc[w->n_proc++];
-	uint64_t e = wi_object(w, 3, prof_size(&w->p, T_EPROCESS));
-
-	memset(p, 0, sizeof(*p));
-	p->pid = pid;
-	p->eprocess = e;
-	p->wow64 = wow64;
-	p->silo = silo;
-	p->heap = wow64 ? 0x10000000 : UINT64_C(0x1d000000000);
-	snprintf(p->name, sizeof(p->name), "%s", name);
-	p->space.m = &w->m;
-	p->space.dtb = pid == 4 ? w->m.kernel_dtb : wm_new_root(&w->m, false);
-	wi_set(w, e + prof_off(&w->p, F_EPROCESS_Pcb), F_KPROCESS_DirectoryTableBase, p->space.dtb, 8);
-	wi_set(w, e, F_EPROCESS_UniqueProcessId, pid, 8);
-	wm_write(&w->k, e + prof_off(&w->p, F_EPROCESS_ImageFileName), p->name, strlen(p->name));
-	wi_set(w, e, F_EPROCESS_CreateTime, (uint64_t)w->o.boot_time + pid * 10000000, 8);
-	if (pid != 4)
-		wi_set(w, e, F_EPROCESS_Peb, wow64 ? 0x7efdf000 : UINT64_C(0x7ffdf000), 8);
-	if (wow64) {
-		wi_set(w, e, F_EPROCESS_Wow64Process, wi_alloc(w, 0x40, 16), 8);
-		wi_set(w, e, F_EPROCESS_WoW64Process, wi_alloc(w, 0x40, 16), 8);
-	}
-	ring_add(w, w->head_process, e + prof_off(&w->p, F_EPROCESS_ActiveProcessLinks));
-	if (pid == 4)
-		wi_symbol(w, S_PsInitialSystemProcess, e, 8);
-	if (silo && wi_has(w, F_EPROCESS_ServerSilo)) {
-		uint64_t job = wi_object(w, 4, prof_size(&w->p, T_EJOB)), globals = wi_alloc(w, prof_size(&w->p, T_SILOGLOBALS), 16);
-
-		wi_set(w, e, F_EPROCESS_ServerSilo, job, 8);
-		wi_set(w, e, F_EPROCESS_Job, job, 8);
-		wi_set(w, job, F_EJOB_ServerSiloGlobals, globals, 8);
-		wi_set(w, globals, F_SILOGLOBALS_EtwSiloState, w->silo[silo].state, 8);
-	}
-	return p;
-}
-
-void wi_handle(struct winimg *w, struct wi_process *p, uint64_t body)
-{
-	(void)w;
-	if (p->n_handles < 256)
-		p->handle[p->n_handles++] = body;
-}
-
-/* One entry of a handle table (layouts.md: ObjectPointerBits; Windows 7: a plain pointer with attribute bits). */
-static void put_entry(struct winimg *w, uint64_t at, uint64_t body)
-{
-	uint64_t header = body - prof_off(&w->p, F_OHDR_Body);
-	unsigned shift = w->p.traits.handle_object_shift;
-
-	if (shift)
-		wm_put(&w->k, at, (header >> 4) << shift | 0x10001, 8);
-	else
-		wm_put(&w->k, at, header | 1, 8);
-	wm_put(&w->k, at + 8, 0x1f0003, 8);
-}
-
-/* Tables of 256 entries a page (entry 0 is never used), one level up: pages of 512 pointers. */
-static void put_handles(struct winimg *w, struct wi_process *p, unsigned fillers)
-{
-	unsigned n = 1 + p->n_handles + fillers, pages = (n + 255) / 256;
-	uint64_t table = wi_alloc(w, prof_size(&w->p, T_HTABLE), 16), code, filler = fillers ? wi_object(w, 4, 0x100) : 0;
-	uint64_t *leaf = calloc(pages, sizeof(*leaf));
-	int level = pages == 1 ? 0 : pages <= 512 ? 1 : 2;
-
-	for (unsigned i = 0; i < pages; i++)
-		leaf[i] = wi_alloc(w, WM_PAGE, WM_PAGE);
-	for (unsigned i = 1; i < n; i++) {
-		/* those of interest stand at the end, behind the others */
-		uint64_t body = i <= fillers ? filler : p->handle[i - 1 - fillers];
-
-		if (i <= fillers && i % 1000 == 0)
-			continue; /* a free entry */
-		put_entry(w, leaf[i / 256] + 16 * (i % 256), body);
-	}
-	code = leaf[0];
-	if (level > 0) {
-		uint64_t mid = wi_alloc(w, WM_PAGE, WM_PAGE);
-
-		for (unsigned i = 0; i < pages && i < 512; i++)
-			wm_put(&w->k, mid + 8 * i, leaf[i], 8);
-		code = mid;
-	}
-	wi_set(w, table, F_HTABLE_TableCode, code | (unsigned)level, 8);
-	wi_set(w, table, F_HTABLE_UniqueProcessId, p->pid, 8);
-	wi_set(w, table, F_HTABLE_NextHandleNeedingPool, pages * 1024, 4);
-	wi_set(w, p->eprocess, F_EPROCESS_ObjectTable, table, 8);
-	free(leaf);
 }
 
 /* ---- silos --------------------------------------------------------------------------------------------------------------------------------------------- */
@@ -397,7 +257,7 @@ static void put_hash(struct winimg *w, uint64_t hash)
 
 	for (unsigned i = 0; i < 64; i++)
 		for (unsigned k = 0; k < 3; k++)
-			ring_init(w, hash + i * stride + 16 * k);
+			wi_ring_init(w, hash + i * stride + 16 * k);
 }
 
 static void put_blocks(struct winimg *w, struct wi_silo *s, uint32_t slots)
@@ -408,7 +268,7 @@ static void put_blocks(struct winimg *w, struct wi_silo *s, uint32_t slots)
 		return;
 	s->blocks = wi_alloc(w, (uint64_t)stride * w->o.cpus, 64);
 	wi_set(w, s->state, F_SILO_ProcessorBlocks, s->blocks, 8);
-	for (unsigned i = 0; i < w->o.cpus && i < 8; i++) {
+	for (unsigned i = 0; i < w->o.cpus && i < WI_CPUS_MAX; i++) {
 		s->slot[i] = w->p.traits.slots_inline ? s->blocks + i * stride : wi_alloc(w, 8 * slots, 64);
 		if (!w->p.traits.slots_inline)
 			wi_set(w, s->blocks + i * stride, F_BLOCK_ProcessorBuffers, s->slot[i], 8);
@@ -421,8 +281,8 @@ static unsigned add_silo(struct winimg *w)
 	uint32_t slots = w->p.traits.table_slots && w->p.traits.table_is_inline ? w->p.traits.table_slots : 80;
 
 	if (!wi_has(w, F_SILO_EtwpGuidHashTable) || !prof_size(&w->p, T_SILO)) { /* Windows 7, 8.1: globals */
-		s->table = symbol_va(w, S_WmipLoggerContext);
-		s->hash = symbol_va(w, S_EtwpGuidHashTable);
+		s->table = wi_symbol_va(w, S_WmipLoggerContext);
+		s->hash = wi_symbol_va(w, S_EtwpGuidHashTable);
 		slots = 64;
 	} else {
 		s->state = wi_alloc(w, prof_size(&w->p, T_SILO), 64);
@@ -452,13 +312,13 @@ unsigned wi_container(struct winimg *w)
 static void put_prcbs(struct winimg *w)
 {
 	for (unsigned i = 0; i < w->o.cpus; i++) {
-		uint64_t va = wi_alloc(w, prof_size(&w->p, T_KPRCB), 64);
+		uint64_t va = wi_alloc(w, prof_size(&w->p, T_KPRCB) + 0x1000, 64);
 
 		wi_set(w, va, F_KPRCB_Number, i, 4);
 		wi_set(w, va, F_KPRCB_MHz, 2900, 4);
-		if (symbol_va(w, S_KiProcessorBlock))
-			wm_put(&w->k, symbol_va(w, S_KiProcessorBlock) + 8 * i, va, 8);
-		if (w->p.traits.slots_in_prcb && i < 8)
+		if (wi_symbol_va(w, S_KiProcessorBlock))
+			wm_put(&w->k, wi_symbol_va(w, S_KiProcessorBlock) + 8 * i, va, 8);
+		if (w->p.traits.slots_in_prcb && i < WI_CPUS_MAX && wi_has(w, F_KPRCB_EtwSupport))
 			w->silo[0].slot[i] = va + prof_off(&w->p, F_KPRCB_EtwSupport) + w->p.traits.prcb_slots_off;
 	}
 }
@@ -468,7 +328,7 @@ static void put_time_zone(struct winimg *w)
 {
 	uint8_t z[172] = {0};
 	static const char std_name[] = "@tzres.dll,-322", day_name[] = "@tzres.dll,-321";
-	uint64_t globals = symbol_va(w, S_PspHostSiloGlobals), tz;
+	uint64_t globals = wi_symbol_va(w, S_PspHostSiloGlobals), tz;
 
 	put_le32(z, (uint32_t)w->o.bias);
 	for (size_t i = 0; i < sizeof(std_name); i++)
@@ -476,8 +336,8 @@ static void put_time_zone(struct winimg *w)
 	for (size_t i = 0; i < sizeof(day_name); i++)
 		z[88 + 2 * i] = (uint8_t)day_name[i];
 	put_le32(z + 168, (uint32_t)-60);
-	if (symbol_va(w, S_ExpTimeZoneInformation)) {
-		wm_write(&w->k, symbol_va(w, S_ExpTimeZoneInformation), z, sizeof(z));
+	if (wi_symbol_va(w, S_ExpTimeZoneInformation)) {
+		wm_write(&w->k, wi_symbol_va(w, S_ExpTimeZoneInformation), z, sizeof(z));
 	} else if (globals && wi_has(w, F_SILOGLOBALS_ExTimeZoneState) && wi_has(w, F_TZSTATE_TimeZoneInformation)) {
 		tz = wi_alloc(w, prof_size(&w->p, T_TZSTATE), 16);
 		wm_write(&w->k, tz + prof_off(&w->p, F_TZSTATE_TimeZoneInformation), z, sizeof(z));
@@ -497,13 +357,13 @@ static void put_symbols(struct winimg *w)
 	wi_symbol(w, S_KeMaximumIncrement, 156250, 4);
 	wi_symbol(w, S_NtBuildNumber, 0xf0000000u | w->p.build, 4);
 	snprintf(lab, sizeof(lab), "%u.made.%s", w->p.build, "amd64fre");
-	if (symbol_va(w, S_NtBuildLab))
-		wm_write(&w->k, symbol_va(w, S_NtBuildLab), lab, strlen(lab) + 1);
-	if (symbol_va(w, S_PsLoadedModuleList))
-		ring_init(w, symbol_va(w, S_PsLoadedModuleList));
+	if (wi_symbol_va(w, S_NtBuildLab))
+		wm_write(&w->k, wi_symbol_va(w, S_NtBuildLab), lab, strlen(lab) + 1);
+	if (wi_symbol_va(w, S_PsLoadedModuleList))
+		wi_ring_init(w, wi_symbol_va(w, S_PsLoadedModuleList));
 	wi_symbol(w, S_EtwpHostSiloState, w->silo[0].state, 8);
-	if (symbol_va(w, S_PspHostSiloGlobals))
-		wi_set(w, symbol_va(w, S_PspHostSiloGlobals), F_SILOGLOBALS_EtwSiloState, w->silo[0].state, 8);
+	if (wi_symbol_va(w, S_PspHostSiloGlobals))
+		wi_set(w, wi_symbol_va(w, S_PspHostSiloGlobals), F_SILOGLOBALS_EtwSiloState, w->silo[0].state, 8);
 }
 
 /* The processor start block (Volatility 3, automagic/windows.py; MemProcFS): jump, kernel address, CR3. */
@@ -547,12 +407,12 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 	w->k.dtb = wm_new_root(&w->m, true);
 	map_image(w);
 	put_kuser(w);
-	w->head_process = symbol_va(w, S_PsActiveProcessHead);
-	ring_init(w, w->head_process);
+	w->head_process = wi_symbol_va(w, S_PsActiveProcessHead);
+	wi_ring_init(w, w->head_process);
 	add_silo(w);
 	put_prcbs(w);
 	put_symbols(w);
-	put_types(w);
+	wi_types(w);
 	put_time_zone(w);
 	put_kdbg(w);
 	put_debugger_data(w);
@@ -566,7 +426,7 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 void wi_finish(struct winimg *w)
 {
 	for (unsigned i = 0; i < w->n_proc; i++)
-		put_handles(w, &w->proc[i], i == 1 ? w->o.handles : 0);
+		wi_handles(w, &w->proc[i], i == 1 ? w->o.handles : 0);
 }
 
 void wi_free(struct winimg *w)
@@ -576,7 +436,10 @@ void wi_free(struct winimg *w)
 			free(w->ses[i].buf[k].raw);
 			free(w->ses[i].buf[k].rec);
 			free(w->ses[i].buf[k].old);
+			free(w->ses[i].buf[k].under);
 		}
+	for (unsigned i = 0; i < w->n_ses; i++)
+		payload_free(w->ses[i].payload);
 	free(w->ses);
 	wm_free(&w->m);
 }

@@ -10,10 +10,15 @@
 #include "profile.h"
 #include "winmem.h"
 
+#define WI_KUSER        UINT64_C(0xfffff78000000000)
 #define WI_PROCS_MAX    64
 #define WI_SESSIONS_MAX 128
 #define WI_BUFFERS_MAX  1024
 #define WI_SILOS_MAX    4
+#define WI_CPUS_MAX     64 /* with slots of their own */
+#define WI_PROVIDERS    64
+#define WI_LOSSES       256
+#define WI_NAME_UNITS   32767 /* of a UNICODE_STRING */
 
 struct wi_opts {
 	uint64_t mib, seed;
@@ -24,25 +29,43 @@ struct wi_opts {
 	int64_t system_time, boot_time;
 	int32_t bias;      /* minutes */
 	bool foreign_guid; /* an identity that no profile knows */
+	bool kpti;         /* each process has a second root for user mode, which maps little of the kernel */
+	int hint;          /* DirectoryTableBase of a crash header: HINT_* */
 };
 
+enum { HINT_KERNEL, HINT_PROCESS, HINT_USER, HINT_NONE };
+
 struct wi_process {
-	uint64_t pid, eprocess, table_entries;
+	uint64_t pid, eprocess, table_entries, user_root;
 	char name[16];
 	bool wow64;
 	unsigned silo;
 	struct winspace space;
 	uint64_t heap; /* next free user address */
-	uint64_t handle[256];
+	uint64_t handle[1024];
 	unsigned n_handles;
 };
 
 struct wi_silo {
 	uint64_t state, table, hash, blocks;
-	uint64_t slot[8]; /* per CPU: address of its slot array */
+	uint64_t slot[WI_CPUS_MAX]; /* per CPU: address of its slot array */
 };
 
-enum wi_form { WI_UNUSED, WI_LOGGING, WI_REUSED, WI_FLUSHED, WI_FLUSHED_FULL, WI_TORN, WI_PLACEHOLDER };
+enum wi_form {
+	WI_UNUSED,
+	WI_LOGGING,
+	WI_REUSED,
+	WI_FLUSHED,
+	WI_FLUSHED_FULL,
+	WI_TORN,
+	WI_PLACEHOLDER,
+	WI_CSWITCH,    /* state 2 */
+	WI_FLUSHING,   /* state 3: being written */
+	WI_PENDING,    /* state 4: full, waits to be packed */
+	WI_PACKED,     /* state 5: a row of packed ones; made by wi_session_tie */
+	WI_STANDS_FOR, /* state 6: keeps the order of a packed one */
+	WI_FORMS
+};
 
 /* Ways in which a buffer hangs: bits in the order of the report's words. */
 enum {
@@ -62,8 +85,10 @@ enum {
 struct wi_record { /* one record of the truth */
 	uint32_t off, size;
 	uint64_t ts;
-	bool lost; /* its bytes are not in the image */
+	uint8_t lost; /* LOST_*: why its bytes are not in the image */
 };
+
+enum { LOST_NOT, LOST_PAGE, LOST_TORN };
 
 struct wi_buffer {
 	uint64_t va;
@@ -72,19 +97,36 @@ struct wi_buffer {
 	uint64_t sequence;
 	unsigned pid; /* a copy in this process (ways = WAY_USER) */
 	bool copy_of_kernel;
-	uint8_t *raw;  /* as written */
-	uint32_t used; /* end of data */
+	uint8_t *raw;   /* as written */
+	uint8_t *under; /* what an earlier use left, or NULL */
+	uint32_t used;  /* end of data */
 	struct wi_record *rec;
 	unsigned n_rec;
 	struct wi_record *old; /* residual */
 	unsigned n_old;
 	bool header_lost;
+	uint32_t tail_gap; /* bytes behind the records that a torn header counts as data */
+	int packed_in;     /* number of the row that holds it, or -1 */
+};
+
+struct wi_provider {
+	uint8_t guid[16], group[16];
+	unsigned silo, pid, id[8], n, level;
+	uint64_t any, all;
+	bool registered, is_group, has_group;
+};
+
+struct wi_loss { /* what the report must name, once */
+	const char *what;
+	unsigned silo;
+	int session; /* -1: of no session */
+	uint64_t va; /* 0: anywhere */
 };
 
 struct wi_session {
 	unsigned silo, id;
 	char name[200]; /* ASCII; hostile bytes by \xHHHH in the recipe become UTF-16 units */
-	uint16_t name16[512];
+	uint16_t name16[WI_NAME_UNITS + 1];
 	unsigned n_name16;
 	bool name_lost;
 	uint32_t buffer_size, mode, clock;
@@ -93,11 +135,15 @@ struct wi_session {
 	uint64_t start_ts;
 	uint32_t events_lost, buffers_lost;
 	bool in_table, separate_nodes, tail_lost;
-	struct wi_buffer buf[64];
+	struct wi_buffer buf[256];
 	unsigned n_buf;
-	uint64_t consumers[8];
+	struct {
+		uint64_t va;
+		unsigned pid, copies;
+	} consumers[8];
 	unsigned n_consumers;
-	uint64_t next_ts; /* for the next event */
+	uint64_t next_ts;        /* for the next event */
+	struct payload *payload; /* records come from a file; NULL: they are made */
 };
 
 struct winimg {
@@ -115,6 +161,11 @@ struct winimg {
 	uint64_t type_va[16];
 	uint8_t cookie;
 	unsigned serial; /* of events */
+	struct wi_provider prov[WI_PROVIDERS];
+	uint64_t prov_entry[WI_PROVIDERS];
+	unsigned n_prov;
+	struct wi_loss loss[WI_LOSSES];
+	unsigned n_losses;
 };
 
 void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p);
@@ -125,8 +176,14 @@ uint64_t wi_alloc(struct winimg *w, uint64_t n, uint64_t align);                
 void wi_set(struct winimg *w, uint64_t obj, enum prof_field f, uint64_t v, unsigned size); /* nothing when the kernel has no such member */
 void wi_symbol(struct winimg *w, enum prof_symbol s, uint64_t v, unsigned size);
 bool wi_has(const struct winimg *w, enum prof_field f);
+uint64_t wi_symbol_va(const struct winimg *w, enum prof_symbol s); /* 0: this kernel has none */
+void wi_ring_init(struct winimg *w, uint64_t head);
+void wi_ring_add(struct winimg *w, uint64_t head, uint64_t entry); /* at the end */
+void wi_types(struct winimg *w);                                   /* the object types */
+void wi_handles(struct winimg *w, struct wi_process *p, unsigned fillers);
 
 struct wi_process *wi_process(struct winimg *w, uint64_t pid, const char *name, bool wow64, unsigned silo);
+struct wi_process *wi_process_at(struct winimg *w, uint64_t pid); /* NULL: none */
 uint64_t wi_object(struct winimg *w, unsigned type, uint32_t body_size);
 void wi_handle(struct winimg *w, struct wi_process *p, uint64_t body);
 
@@ -134,12 +191,17 @@ struct wi_session *wi_session(struct winimg *w, unsigned silo, unsigned id, cons
 void wi_session_build(struct winimg *w, struct wi_session *s); /* the context, when its facts are set */
 struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form form, unsigned cpu, unsigned ways, unsigned events,
 			    unsigned old_events);
+/* The k-th record was reserved and not written: zeros, or what an earlier use left. */
+void wi_tear(struct winimg *w, struct wi_buffer *b, unsigned k);
 void wi_session_tie(struct winimg *w, struct wi_session *s); /* lists, when all buffers are there */
 uint64_t wi_consumer(struct winimg *w, struct wi_session *s, struct wi_process *p);
 void wi_user_copy(struct winimg *w, struct wi_session *s, struct wi_process *p, const struct wi_buffer *of, unsigned events);
-uint64_t wi_provider(struct winimg *w, unsigned silo, const uint8_t guid[16], struct wi_process *p, const unsigned *sessions, unsigned n,
-		     unsigned level, uint64_t any);
+/* Adds the provider's GUID entry, its enable slots and (p not NULL) a registration; facts in *f. */
+void wi_provider(struct winimg *w, const struct wi_provider *f, struct wi_process *p);
 unsigned wi_container(struct winimg *w); /* a further silo; its number */
-void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned page);
+enum page_fate { PAGE_GONE, PAGE_TRANSITION };
+void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned page, enum page_fate fate);
+void wi_loss(struct winimg *w, const char *what, const struct wi_session *s, uint64_t va);
+bool wi_fill_forms(enum wi_form form); /* does a buffer in this form hold records? */
 
 #endif

@@ -1,14 +1,11 @@
-/* winses.c - logger contexts, their buffers in every form and list, consumers, providers (memory-recovery.md sections 2, 3, 7; layouts.md 3, 4). */
+/* winses.c - logger contexts and their buffers in every form and list (docs/live-buffers.md). */
 #include <stdlib.h>
 #include <string.h>
 
+#include "pack.h"
+#include "payload.h"
 #include "rd.h"
-#include "winimg.h"
-
-#define HDR         0x48u
-#define LINK        0x20u /* SlistEntry / NextBuffer */
-#define ENTRY       0x38u /* GlobalEntry */
-#define RECORDS_MAX 4096
+#include "winses.h"
 
 /* ---- records ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -63,26 +60,30 @@ static uint32_t make_record(struct winimg *w, uint8_t *p, uint32_t room, uint64_
 	return size;
 }
 
-static uint64_t ticks_per_event(const struct winimg *w, const struct wi_session *s)
+uint64_t ses_ticks(const struct winimg *w, const struct wi_session *s)
 {
 	return s->clock == 2 ? 12345 : s->clock == 3 ? 2900 * 1234 : w->o.perf_freq / 811;
 }
 
-/* Fills raw from *off on with up to n records. */
-static unsigned fill(struct winimg *w, struct wi_session *s, uint8_t *raw, uint32_t *off, uint32_t limit, unsigned n, uint64_t *ts,
-		     struct wi_record *rec)
+unsigned ses_fill(struct winimg *w, struct wi_session *s, struct ses_fill *f, unsigned n, uint64_t *ts, struct wi_record *rec)
 {
 	unsigned made = 0;
+	bool made_up = f->made_up || !s->payload;
 
 	while (made < n && made < RECORDS_MAX) {
+		bool timed = true;
 		uint32_t size;
 
-		*ts += ticks_per_event(w, s);
-		size = make_record(w, raw + *off, limit - *off, *ts);
+		if (made_up) {
+			*ts += ses_ticks(w, s);
+			size = make_record(w, f->raw + f->off, f->limit - f->off, *ts);
+		} else {
+			size = payload_next(s->payload, f->raw + f->off, f->limit - f->off, made ? *ts : 0, ts, &timed);
+		}
 		if (!size)
 			break;
-		rec[made++] = (struct wi_record){*off, size, *ts, false};
-		*off += (size + 7) & ~7u;
+		rec[made++] = (struct wi_record){.off = f->off, .size = size, .ts = timed ? *ts : 0};
+		f->off += (size + 7) & ~7u;
 	}
 	return made;
 }
@@ -102,7 +103,7 @@ struct wi_session *wi_session(struct winimg *w, unsigned silo, unsigned id, cons
 	s->silo = silo;
 	s->id = id;
 	snprintf(s->name, sizeof(s->name), "%s", name);
-	for (const char *c = name; *c && s->n_name16 < 510; c++)
+	for (const char *c = name; *c; c++)
 		s->name16[s->n_name16++] = (uint8_t)*c;
 	s->buffer_size = 8192;
 	s->mode = 0x100;
@@ -110,6 +111,22 @@ struct wi_session *wi_session(struct winimg *w, unsigned silo, unsigned id, cons
 	s->in_table = true;
 	s->start_time = w->o.system_time - INT64_C(36000000000) + (int64_t)id * 10000000;
 	return s;
+}
+
+struct wi_buffer *ses_new_buffer(struct wi_session *s)
+{
+	struct wi_buffer *b = &s->buf[s->n_buf];
+
+	if (s->n_buf == sizeof(s->buf) / sizeof(s->buf[0])) {
+		fprintf(stderr, "mkdump: too many buffers in session %u\n", s->id);
+		exit(2);
+	}
+	s->n_buf++;
+	memset(b, 0, sizeof(*b));
+	b->packed_in = -1;
+	b->raw = calloc(1, s->buffer_size);
+	b->rec = calloc(RECORDS_MAX, sizeof(*b->rec));
+	return b;
 }
 
 static void put_name(struct winimg *w, uint64_t at, const uint16_t *name, unsigned n, uint64_t va)
@@ -154,8 +171,10 @@ void wi_session_build(struct winimg *w, struct wi_session *s)
 	wm_put(&w->k, s->ctx + prof_off(&w->p, F_CTX_Consumers) + 8, s->ctx + prof_off(&w->p, F_CTX_Consumers), 8);
 	if (s->in_table)
 		wm_put(&w->k, w->silo[s->silo].table + 8 * s->id, s->ctx, 8);
-	if (s->name_lost)
+	if (s->name_lost) {
 		wm_unmap(&w->k, text);
+		wi_loss(w, "page_missing", s, 0);
+	}
 }
 
 static uint32_t end_wanted(const struct wi_session *s, enum wi_form form)
@@ -163,8 +182,8 @@ static uint32_t end_wanted(const struct wi_session *s, enum wi_form form)
 	return form == WI_FLUSHED_FULL ? s->buffer_size : s->buffer_size - 0x200;
 }
 
-/* The header as the kernel leaves it in this form (live-buffers.md section 4). */
-static void put_header(struct winimg *w, const struct wi_session *s, struct wi_buffer *b)
+/* The header as the kernel leaves it in this form (docs/live-buffers.md, "A buffer's life"). */
+void ses_header(struct winimg *w, const struct wi_session *s, struct wi_buffer *b)
 {
 	uint8_t *h = b->raw;
 	uint16_t cpu = (uint16_t)b->cpu;
@@ -184,9 +203,10 @@ static void put_header(struct winimg *w, const struct wi_session *s, struct wi_b
 		put_le16(h + 0x28, 0);
 		break;
 	case WI_LOGGING:
+	case WI_CSWITCH:
 	case WI_TORN:
 		put_le32(h + 0xc, 15);
-		put_le32(h + 0x2c, 1);
+		put_le32(h + 0x2c, b->form == WI_CSWITCH ? 2 : 1);
 		if (b->form == WI_TORN)
 			put_le32(h + 8, s->buffer_size + 0x98);
 		break;
@@ -198,57 +218,87 @@ static void put_header(struct winimg *w, const struct wi_session *s, struct wi_b
 		break;
 	case WI_FLUSHED:
 	case WI_FLUSHED_FULL:
+	case WI_FLUSHING:
+	case WI_PENDING:
 		put_le32(h + 4, b->used);
 		put_le32(h + 8, b->form == WI_FLUSHED ? b->used + s->buffer_size : b->used + 0x98);
-		if (b->form == WI_FLUSHED_FULL && b->used + 0x98 <= s->buffer_size)
+		if (b->form != WI_FLUSHED && b->used + 0x98 <= s->buffer_size)
 			put_le32(h + 8, s->buffer_size + 8);
+		put_le32(h + 0x2c, b->form == WI_FLUSHING ? 3 : b->form == WI_PENDING ? 4 : 0);
 		put_le64(h + 0x10, s->next_ts + 1);
 		put_le32(h + 0x30, b->used);
 		break;
+	case WI_STANDS_FOR:
+		put_le32(h + 0x2c, 6);
+		break;
 	case WI_PLACEHOLDER:
+	case WI_PACKED:
+	case WI_FORMS:
 		break;
 	}
+}
+
+bool wi_fill_forms(enum wi_form form)
+{
+	return form != WI_UNUSED && form != WI_PLACEHOLDER && form != WI_STANDS_FOR;
+}
+
+/* An earlier use of the buffer, from its front; behind it the fill of a flush. */
+static void fill_old(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned n)
+{
+	struct ses_fill f = {.raw = b->raw, .off = HDR, .limit = s->buffer_size - 0x40, .made_up = true};
+	uint64_t before = (n + 1) * ses_ticks(w, s), ts = s->start_ts > before ? s->start_ts - before : 0;
+
+	b->old = calloc(RECORDS_MAX, sizeof(*b->old));
+	b->n_old = ses_fill(w, s, &f, n, &ts, b->old);
+	put_le32(b->raw + f.off, 0xffffffffu);
+	put_le32(b->raw + f.off + 4, 0xffffffffu);
+	b->under = malloc(s->buffer_size);
+	memcpy(b->under, b->raw, s->buffer_size);
 }
 
 struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form form, unsigned cpu, unsigned ways, unsigned events,
 			    unsigned old_events)
 {
-	struct wi_buffer *b = &s->buf[s->n_buf++];
-	uint32_t off = HDR;
-	uint64_t before = (old_events + 1) * ticks_per_event(w, s), old_ts = s->start_ts > before ? s->start_ts - before : 0;
-	struct wi_record *old = calloc(RECORDS_MAX, sizeof(*old));
+	struct wi_buffer *b = ses_new_buffer(s);
+	struct ses_fill f = {.off = HDR, .limit = end_wanted(s, form)};
 
-	memset(b, 0, sizeof(*b));
 	b->form = form;
 	b->cpu = cpu;
 	b->ways = ways;
-	b->sequence = s->n_buf;
-	b->raw = calloc(1, s->buffer_size);
-	b->rec = calloc(RECORDS_MAX, sizeof(*b->rec));
+	b->sequence = form == WI_PLACEHOLDER || form == WI_STANDS_FOR ? 0 : s->n_buf;
 	b->va = wi_alloc(w, s->buffer_size, WM_PAGE);
-	if (old_events) { /* an earlier use of the buffer, from its front */
-		uint32_t o = HDR;
-		unsigned n = fill(w, s, b->raw, &o, s->buffer_size - 0x40, old_events, &old_ts, old);
-
-		b->old = old;
-		b->n_old = n;
-		put_le32(b->raw + o, 0xffffffffu);
-		put_le32(b->raw + o + 4, 0xffffffffu);
-	} else {
-		free(old);
-	}
-	if (form != WI_UNUSED && form != WI_PLACEHOLDER)
-		b->n_rec =
-			fill(w, s, b->raw, &off, end_wanted(s, form), form == WI_FLUSHED_FULL ? RECORDS_MAX : events, &s->next_ts, b->rec);
-	b->used = off;
-	put_header(w, s, b);
+	f.raw = b->raw;
+	if (old_events)
+		fill_old(w, s, b, old_events);
+	if (wi_fill_forms(form))
+		b->n_rec = ses_fill(w, s, &f, form == WI_FLUSHED_FULL ? RECORDS_MAX : events, &s->next_ts, b->rec);
+	b->used = f.off;
+	b->tail_gap = form == WI_TORN ? s->buffer_size - b->used : 0;
+	ses_header(w, s, b);
 	/* what the present use has overwritten of the earlier one is gone: the first whole record behind the end starts the rest */
-	while (b->n_old && b->old[0].off < b->used) {
+	while (b->n_old && b->old[0].off < b->used + b->tail_gap) {
 		memmove(b->old, b->old + 1, (b->n_old - 1) * sizeof(*b->old));
 		b->n_old--;
 	}
 	wm_write(&w->k, b->va, b->raw, s->buffer_size);
 	return b;
+}
+
+void wi_tear(struct winimg *w, struct wi_buffer *b, unsigned k)
+{
+	uint32_t off, n;
+
+	if (k >= b->n_rec)
+		return;
+	off = b->rec[k].off;
+	n = (b->rec[k].size + 7) & ~7u;
+	if (b->under)
+		memcpy(b->raw + off, b->under + off, n);
+	else
+		memset(b->raw + off, 0, n);
+	b->rec[k].lost = LOST_TORN;
+	wm_write(&w->k, b->va + off, b->raw + off, n);
 }
 
 /* ---- lists ------------------------------------------------------------------------------------------------------------------------------------- */
@@ -259,27 +309,25 @@ static void link_to(struct winimg *w, const struct wi_buffer *b, uint64_t next)
 	put_le64(b->raw + LINK, next);
 }
 
+static void ring_node(struct winimg *w, const struct wi_session *s, uint64_t va)
+{
+	uint64_t head = s->ctx + prof_off(&w->p, F_CTX_GlobalList), last = wm_get(&w->k, head + 8, 8), node = va + ENTRY;
+
+	if (s->separate_nodes) {
+		node = wi_alloc(w, 0x18, 16);
+		wm_put(&w->k, node + 0x10, va, 8);
+	}
+	wm_put(&w->k, node, head, 8);
+	wm_put(&w->k, node + 8, last, 8);
+	wm_put(&w->k, last, node, 8);
+	wm_put(&w->k, head + 8, node, 8);
+}
+
 static void tie_ring(struct winimg *w, struct wi_session *s)
 {
-	uint64_t head = s->ctx + prof_off(&w->p, F_CTX_GlobalList), last = head;
-
-	wm_put(&w->k, head, head, 8);
-	wm_put(&w->k, head + 8, head, 8);
-	for (unsigned i = 0; i < s->n_buf; i++) {
-		uint64_t node = s->buf[i].va + ENTRY;
-
-		if (!(s->buf[i].ways & WAY_GLOBAL))
-			continue;
-		if (s->separate_nodes) {
-			node = wi_alloc(w, 0x18, 16);
-			wm_put(&w->k, node + 0x10, s->buf[i].va, 8);
-		}
-		wm_put(&w->k, node, head, 8);
-		wm_put(&w->k, node + 8, last, 8);
-		wm_put(&w->k, last, node, 8);
-		wm_put(&w->k, head + 8, node, 8);
-		last = node;
-	}
+	for (unsigned i = 0; i < s->n_buf; i++)
+		if (s->buf[i].ways & WAY_GLOBAL && s->buf[i].packed_in < 0)
+			ring_node(w, s, s->buf[i].va);
 }
 
 static void tie_queue(struct winimg *w, struct wi_session *s, enum prof_field f, unsigned way)
@@ -323,7 +371,7 @@ static void tie_slots(struct winimg *w, struct wi_session *s)
 {
 	for (unsigned i = 0; i < s->n_buf; i++) {
 		struct wi_buffer *b = &s->buf[i];
-		uint64_t slots = b->cpu < 8 ? w->silo[s->silo].slot[b->cpu] : 0;
+		uint64_t slots = b->cpu < WI_CPUS_MAX ? w->silo[s->silo].slot[b->cpu] : 0;
 
 		if (b->ways & WAY_PROCESSOR && slots)
 			wm_put(&w->k, slots + 8 * s->id, b->va | 15, 8);
@@ -354,25 +402,11 @@ static void tie_scratch(struct winimg *w, struct wi_session *s)
 		wi_set(w, s->ctx, F_CTX_ScratchArray, array, 8);
 }
 
-/* Literals only: 32 zero flags, then 32 bytes; the end by the last flags' unused bits (MS-XCA). */
-static uint32_t pack_literals(const uint8_t *in, uint32_t n, uint8_t *out)
+/* One row: a buffer whose body is sub-buffers, each of the buffers with this number, instead of their own pages. Row 0 is what
+ * CompressionTarget leads to, the others are buffers of state 5 in GlobalList. */
+static void tie_row(struct winimg *w, struct wi_session *s, int number)
 {
-	uint32_t o = 0;
-
-	for (uint32_t i = 0; i < n; i += 32) {
-		uint32_t part = n - i < 32 ? n - i : 32;
-
-		put_le32(out + o, part == 32 ? 0 : ~0u >> part);
-		memcpy(out + o + 4, in + i, part);
-		o += 4 + part;
-	}
-	return o;
-}
-
-/* A buffer whose body is a row of packed ones: each of `of`'s buffers with WAY_COMPRESSION stands in it instead of on its own pages. */
-static void tie_compression(struct winimg *w, struct wi_session *s)
-{
-	uint8_t *raw = calloc(1, s->buffer_size), *packed = malloc(2 * s->buffer_size);
+	uint8_t *raw = calloc(1, s->buffer_size), *packed = malloc(2 * (size_t)s->buffer_size + 64);
 	uint64_t va = 0;
 	uint32_t at = HDR;
 
@@ -380,11 +414,16 @@ static void tie_compression(struct winimg *w, struct wi_session *s)
 		struct wi_buffer *b = &s->buf[i];
 		uint32_t n;
 
-		if (!(b->ways & WAY_COMPRESSION) || !wi_has(w, F_CTX_CompressionTarget))
+		if (b->packed_in != number)
 			continue;
-		n = pack_literals(b->raw + HDR, b->used - HDR, packed);
-		if (at + HDR + n > s->buffer_size)
+		n = pack_xpress(b->raw + HDR, b->used - HDR, packed);
+		if (at + HDR + n > s->buffer_size) {
+			b->packed_in = -1; /* the row is full: it stays where it is */
+			b->ways = WAY_GLOBAL;
 			continue;
+		}
+		if (!va)
+			va = wi_alloc(w, s->buffer_size, WM_PAGE);
 		memcpy(raw + at, b->raw, HDR);
 		put_le32(raw + at, HDR + n);
 		put_le32(raw + at + 4, b->used);
@@ -392,19 +431,25 @@ static void tie_compression(struct winimg *w, struct wi_session *s)
 		put_le32(raw + at + 0xc, 0);
 		put_le32(raw + at + 0x2c, 3);
 		memcpy(raw + at + HDR, packed, n);
-		at += HDR + n;
-		for (uint32_t off = 0; off < s->buffer_size; off += WM_PAGE) /* it stands nowhere else */
+		for (uint32_t off = 0; off < s->buffer_size; off += WM_PAGE)
 			wm_unmap(&w->k, b->va + off);
+		b->va = va + at;
+		b->form = WI_PACKED;
+		b->ways = number ? WAY_GLOBAL : WAY_COMPRESSION;
+		at += HDR + n;
 	}
-	if (at > HDR) {
-		va = wi_alloc(w, s->buffer_size, WM_PAGE);
+	if (va) {
 		put_le32(raw, s->buffer_size);
 		put_le32(raw + 8, at);
 		put_le16(raw + 0x2a, (uint16_t)s->id);
 		put_le32(raw + 0x2c, 5);
 		wm_write(&w->k, va, raw, s->buffer_size);
-		wi_set(w, s->ctx, F_CTX_CompressionTarget, va, 8);
-		wi_set(w, s->ctx, F_CTX_CompressionOn, 1, 4);
+		if (number) {
+			ring_node(w, s, va);
+		} else {
+			wi_set(w, s->ctx, F_CTX_CompressionTarget, va, 8);
+			wi_set(w, s->ctx, F_CTX_CompressionOn, 1, 4);
+		}
 	}
 	free(raw);
 	free(packed);
@@ -412,8 +457,12 @@ static void tie_compression(struct winimg *w, struct wi_session *s)
 
 void wi_session_tie(struct winimg *w, struct wi_session *s)
 {
-	uint64_t p;
+	uint64_t p, head = s->ctx + prof_off(&w->p, F_CTX_GlobalList);
 
+	wm_put(&w->k, head, head, 8);
+	wm_put(&w->k, head + 8, head, 8);
+	for (int row = 0; row < ROWS_MAX; row++)
+		tie_row(w, s, row);
 	tie_ring(w, s);
 	tie_queue(w, s, F_CTX_BufferQueue, WAY_QUEUE);
 	tie_queue(w, s, F_CTX_OverflowQueue, WAY_OVERFLOW);
@@ -425,133 +474,7 @@ void wi_session_tie(struct winimg *w, struct wi_session *s)
 	p = tie_chain(w, s, WAY_PLACEHOLDER, LINK);
 	if (p)
 		wi_set(w, s->ctx, F_CTX_PlaceholderList, p, 8);
-	tie_compression(w, s);
-	wi_set(w, s->ctx, F_CTX_NumberOfBuffers, s->n_buf, 4);
+	wi_set(w, s->ctx, F_CTX_NumberOfBuffers, s->n_buf + ROWS_MAX, 4);
 	wi_set(w, s->ctx, F_CTX_MinimumBuffers, 2, 4);
 	wi_set(w, s->ctx, F_CTX_MaximumBuffers, s->n_buf + 22, 4);
-}
-
-/* ---- consumers and providers ----------------------------------------------------------------------------------------------------------------------- */
-
-uint64_t wi_consumer(struct winimg *w, struct wi_session *s, struct wi_process *p)
-{
-	uint64_t c = wi_object(w, 5, prof_size(&w->p, T_CONSUMER)), head = s->ctx + prof_off(&w->p, F_CTX_Consumers);
-	uint64_t last = wm_get(&w->k, head + 8, 8), list, count;
-	unsigned wide = p->wow64 ? 4 : 8;
-
-	list = p->heap;
-	count = p->heap + 16;
-	p->heap += WM_PAGE;
-	wm_put(&p->space, list, 0, wide);
-	wm_put(&p->space, count, 0, 4);
-	wi_set(w, c, F_CONSUMER_ProcessObject, p->eprocess, 8);
-	wi_set(w, c, F_CONSUMER_UserBufferListHead, list, 8);
-	wi_set(w, c, F_CONSUMER_UserBufferCount, count, 8);
-	wi_set(w, c, F_CONSUMER_LoggerId, s->id, 2);
-	if (p->wow64)
-		wi_set(w, c, F_CONSUMER_Flags, 0x10, 2);
-	if (w->silo[s->silo].state)
-		wi_set(w, c, F_CONSUMER_SiloState, w->silo[s->silo].state, 8);
-	wm_put(&w->k, c, head, 8);
-	wm_put(&w->k, c + 8, last, 8);
-	wm_put(&w->k, last, c, 8);
-	wm_put(&w->k, head + 8, c, 8);
-	wi_set(w, s->ctx, F_CTX_NumConsumers, ++s->n_consumers, 4);
-	s->consumers[s->n_consumers - 1] = c;
-	wi_handle(w, p, c);
-	return list;
-}
-
-/* A delivered buffer in the consumer's own memory: a copy of a kernel buffer, or (of NULL) one that the kernel has reused since. */
-void wi_user_copy(struct winimg *w, struct wi_session *s, struct wi_process *p, const struct wi_buffer *of, unsigned events)
-{
-	struct wi_buffer *b = &s->buf[s->n_buf++];
-	uint64_t c = s->consumers[0], list = wm_get(&w->k, c + prof_off(&w->p, F_CONSUMER_UserBufferListHead), 8), va;
-	uint64_t count = wm_get(&w->k, c + prof_off(&w->p, F_CONSUMER_UserBufferCount), 8);
-	unsigned wide = p->wow64 ? 4 : 8;
-	uint32_t off = HDR;
-
-	memset(b, 0, sizeof(*b));
-	b->ways = WAY_USER;
-	b->pid = (unsigned)p->pid;
-	b->form = WI_FLUSHED;
-	b->raw = calloc(1, s->buffer_size);
-	b->rec = calloc(RECORDS_MAX, sizeof(*b->rec));
-	if (of) {
-		memcpy(b->raw, of->raw, of->used);
-		memcpy(b->rec, of->rec, of->n_rec * sizeof(*b->rec));
-		b->n_rec = of->n_rec;
-		b->used = of->used;
-		b->cpu = of->cpu;
-		b->copy_of_kernel = true;
-	} else {
-		b->n_rec = fill(w, s, b->raw, &off, s->buffer_size, events, &s->next_ts, b->rec);
-		b->used = off;
-		b->sequence = 1000 + s->n_buf;
-		put_header(w, s, b);
-	}
-	put_le32(b->raw + 4, b->used);
-	put_le32(b->raw + 8, b->used);
-	put_le32(b->raw + 0x30, b->used);
-	put_le32(b->raw + 0x2c, 3);
-	va = b->va = p->heap;
-	p->heap += s->buffer_size;
-	put_le64(b->raw + LINK, wm_get(&p->space, list, wide)); /* pushed at the front of the list */
-	wm_write(&p->space, va, b->raw, b->used);
-	wm_put(&p->space, list, va + LINK, wide);
-	wm_put(&p->space, count, wm_get(&p->space, count, 4) + 1, 4);
-}
-
-uint64_t wi_provider(struct winimg *w, unsigned silo, const uint8_t guid[16], struct wi_process *p, const unsigned *sessions, unsigned n,
-		     unsigned level, uint64_t any)
-{
-	uint64_t g = wi_alloc(w, prof_size(&w->p, T_GUIDENTRY), 16), reg, head, bucket;
-	uint32_t stride = prof_size(&w->p, T_BUCKET) ? prof_size(&w->p, T_BUCKET) : 0x38;
-
-	bucket = w->silo[silo].hash + (guid[0] ^ guid[15]) % 64 * stride;
-	head = wm_get(&w->k, bucket + 8, 8); /* the last of the ring */
-	wm_put(&w->k, g, bucket, 8);
-	wm_put(&w->k, g + 8, head, 8);
-	wm_put(&w->k, head, g, 8);
-	wm_put(&w->k, bucket + 8, g, 8);
-	wm_write(&w->k, g + prof_off(&w->p, F_GUIDENTRY_Guid), guid, 16);
-	head = g + prof_off(&w->p, F_GUIDENTRY_RegListHead);
-	wm_put(&w->k, head, head, 8);
-	wm_put(&w->k, head + 8, head, 8);
-	for (unsigned i = 0; i < n && i < 8; i++) {
-		uint64_t e = g + prof_off(&w->p, F_GUIDENTRY_EnableInfo) + i * prof_size(&w->p, T_ENABLE);
-
-		wi_set(w, e, F_ENABLE_IsEnabled, 1, 4);
-		wi_set(w, e, F_ENABLE_Level, level, 1);
-		wi_set(w, e, F_ENABLE_LoggerId, sessions[i], 2);
-		wi_set(w, e, F_ENABLE_MatchAnyKeyword, any, 8);
-	}
-	if (w->silo[silo].state)
-		wi_set(w, g, F_GUIDENTRY_SiloState, w->silo[silo].state, 8);
-	if (!p)
-		return g;
-	reg = wi_object(w, 6, prof_size(&w->p, T_REG));
-	wi_set(w, reg, F_REG_GuidEntry, g, 8);
-	wi_set(w, reg, F_REG_Process, p->eprocess, 8);
-	wi_set(w, reg, F_REG_EnableMask, (1u << n) - 1, 1);
-	wm_put(&w->k, reg, head, 8);
-	wm_put(&w->k, reg + 8, head, 8);
-	wm_put(&w->k, head, reg, 8);
-	wm_put(&w->k, head + 8, reg, 8);
-	wi_handle(w, p, reg);
-	return g;
-}
-
-void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned page)
-{
-	uint32_t from = page * WM_PAGE, to = from + WM_PAGE;
-
-	if (from >= s->buffer_size)
-		return;
-	wm_unmap(&w->k, b->va + from);
-	b->header_lost |= page == 0;
-	for (unsigned i = 0; i < b->n_rec; i++)
-		b->rec[i].lost |= b->rec[i].off < to && b->rec[i].off + b->rec[i].size > from;
-	for (unsigned i = 0; i < b->n_old; i++)
-		b->old[i].lost |= b->old[i].off < to && b->old[i].off + b->old[i].size > from;
 }

@@ -1,0 +1,414 @@
+/* recipe.c - see recipe.h */
+#include "recipe.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guid.h"
+#include "kernels.h"
+#include "payload.h"
+#include "rd.h"
+
+#define VALUE_MAX 1024
+
+static const char *const way_short[] = {"global",      "queue",     "overflow", "batched", "compression", "scratch",
+					"placeholder", "processor", "current",  "dirty",   "user"};
+static const char *const form_names[WI_FORMS] = {"unused",      "logging", "reused",   "flushed", "full",   "torn",
+						 "placeholder", "cswitch", "flushing", "pending", "packed", "stands_for"};
+
+void die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fprintf(stderr, "mkdump: ");
+	vfprintf(stderr, fmt, ap);
+	fprintf(stderr, "\n");
+	va_end(ap);
+	exit(2);
+}
+
+/* The value of KEY= in a statement, or NULL. */
+static const char *value(const char *line, const char *key, char out[VALUE_MAX])
+{
+	size_t n = strlen(key), len;
+
+	for (const char *p = line; (p = strstr(p, key)); p += n) {
+		if (p[n] != '=' || (p != line && p[-1] != ' ' && p[-1] != '\t'))
+			continue;
+		len = strcspn(p + n + 1, " \t\r\n");
+		if (len >= VALUE_MAX)
+			die("a value that is too long: %s", line);
+		memcpy(out, p + n + 1, len);
+		out[len] = 0;
+		return out;
+	}
+	return NULL;
+}
+
+static uint64_t number(const char *line, const char *key, uint64_t otherwise)
+{
+	char v[VALUE_MAX], *end;
+	uint64_t n;
+
+	if (!value(line, key, v))
+		return otherwise;
+	n = strtoull(v, &end, 0);
+	if (end == v || *end)
+		die("%s= is no number: %s", key, line);
+	return n;
+}
+
+/* One of a list of words; -1: not given. */
+static int word_of(const char *line, const char *key, const char *const *words, int n)
+{
+	char v[VALUE_MAX];
+
+	if (!value(line, key, v))
+		return -1;
+	for (int i = 0; i < n; i++)
+		if (strcmp(words[i], v) == 0)
+			return i;
+	die("%s=%s: no such word: %s", key, v, line);
+	return -1;
+}
+
+static struct wi_process *process_of(struct winimg *w, uint64_t pid)
+{
+	struct wi_process *p = wi_process_at(w, pid);
+
+	if (!p)
+		die("no process %llu", (unsigned long long)pid);
+	return p;
+}
+
+static struct wi_buffer *buffer_of(struct recipe *r, const char *line, const char *key)
+{
+	uint64_t n = number(line, key, 0);
+
+	if (!r->s || n >= r->s->n_buf)
+		die("no such buffer: %s", line);
+	return &r->s->buf[n];
+}
+
+/* Ways that this generation of kernels has. */
+static unsigned possible(const struct winimg *w, const struct wi_session *s, unsigned ways, unsigned cpu)
+{
+	if (!wi_has(w, F_QUEUE_QueueEntry) || !wi_has(w, F_CTX_BufferQueue))
+		ways &= ~(unsigned)WAY_QUEUE;
+	if (!wi_has(w, F_CTX_OverflowQueue) || !wi_has(w, F_QUEUE_QueueEntry))
+		ways &= ~(unsigned)WAY_OVERFLOW;
+	if (!wi_has(w, F_CTX_ScratchArray))
+		ways &= ~(unsigned)WAY_SCRATCH;
+	if (!wi_has(w, F_CTX_CompressionTarget))
+		ways &= ~(unsigned)WAY_COMPRESSION;
+	if (!wi_has(w, F_CTX_PlaceholderList))
+		ways &= ~(unsigned)WAY_PLACEHOLDER;
+	if (cpu >= WI_CPUS_MAX || !w->silo[s->silo].slot[cpu])
+		ways &= ~(unsigned)WAY_PROCESSOR;
+	if (!(s->mode & 0x40000))
+		ways &= ~(unsigned)WAY_BATCHED;
+	return ways ? ways : WAY_GLOBAL;
+}
+
+static unsigned ways_of(const char *list)
+{
+	char copy[VALUE_MAX], *save = NULL;
+	unsigned ways = 0;
+
+	snprintf(copy, sizeof(copy), "%s", list);
+	for (char *t = strtok_r(copy, ",", &save); t; t = strtok_r(NULL, ",", &save)) {
+		unsigned i = 0;
+
+		while (i < 11 && strcmp(way_short[i], t) != 0)
+			i++;
+		if (i == 11)
+			die("no such way: %s", t);
+		ways |= 1u << i;
+	}
+	return ways;
+}
+
+static void read_name(struct wi_session *s, const char *text, uint64_t fill)
+{
+	s->n_name16 = 0;
+	for (const char *p = text; *p && s->n_name16 < WI_NAME_UNITS;) {
+		if (*p == '%' && strlen(p) >= 5) {
+			char hex[5] = {p[1], p[2], p[3], p[4], 0};
+
+			s->name16[s->n_name16++] = (uint16_t)strtoul(hex, NULL, 16);
+			p += 5;
+		} else {
+			s->name16[s->n_name16++] = (uint8_t)*p++;
+		}
+	}
+	while (s->n_name16 < fill && s->n_name16 < WI_NAME_UNITS)
+		s->name16[s->n_name16++] = 'x';
+}
+
+static void tie(struct recipe *r)
+{
+	if (r->s && !r->tied)
+		wi_session_tie(&r->w, r->s);
+	r->tied = true;
+}
+
+/* ---- statements -------------------------------------------------------------------------------------------------------------------------- */
+
+static void machine(struct recipe *r, const char *line)
+{
+	static const char *const hints[] = {"kernel", "process", "user", "none"};
+	struct wi_opts o = {.mib = r->mib ? r->mib : number(line, "mib", 64),
+			    .seed = number(line, "seed", 1),
+			    .cpus = (unsigned)number(line, "cpus", 4),
+			    .handles = (unsigned)number(line, "handles", 100),
+			    .low_stub = number(line, "stub", 1),
+			    .encoded_kdbg = number(line, "encoded", 0),
+			    .large_pages = number(line, "large", 0),
+			    .decoy_roots = number(line, "decoys", 0),
+			    .levels = (int)number(line, "levels", 4),
+			    .perf_freq = number(line, "freq", 10000000),
+			    .system_time = (int64_t)number(line, "time", UINT64_C(133600000001234567)),
+			    .boot_time = INT64_C(133599000000000000),
+			    .foreign_guid = number(line, "foreign", 0),
+			    .kpti = number(line, "kpti", 0)};
+	char v[VALUE_MAX], want[VALUE_MAX] = "";
+	uint32_t build = r->build ? r->build : (uint32_t)number(line, "build", 19041);
+	int hint = word_of(line, "hint", hints, 4);
+	struct profile p;
+
+	if (r->started)
+		die("a second machine: %s", line);
+	if (value(line, "bias", v))
+		o.bias = (int32_t)strtol(v, NULL, 0);
+	value(line, "version", want);
+	o.hint = hint < 0 ? HINT_KERNEL : hint;
+	o.boot_time = o.system_time - INT64_C(1000001234567);
+	if (!kernel_of_build(build, r->version ? r->version : want, &p))
+		o.foreign_guid = true; /* no kernel with symbols is known: one that nobody knows is made */
+	wi_init(&r->w, &o, &p);
+	r->started = true;
+}
+
+static void session(struct recipe *r, const char *line)
+{
+	char name[VALUE_MAX] = "session", file[VALUE_MAX];
+	struct wi_session *s;
+
+	tie(r);
+	if (r->w.n_ses == WI_SESSIONS_MAX)
+		die("too many sessions");
+	value(line, "name", name);
+	s = wi_session(&r->w, (unsigned)number(line, "silo", 0), (unsigned)number(line, "id", 2), "");
+	read_name(s, name, number(line, "fill_name", 0));
+	s->mode = (uint32_t)number(line, "mode", 0x100);
+	s->clock = (uint32_t)number(line, "clock", 1);
+	s->buffer_size = (uint32_t)number(line, "size", 8192);
+	s->in_table = number(line, "table", 1);
+	s->separate_nodes = number(line, "nodes", 0);
+	s->events_lost = (uint32_t)number(line, "lost_events", 0);
+	s->buffers_lost = (uint32_t)number(line, "lost_buffers", 0);
+	s->name_lost = number(line, "name_lost", 0);
+	s->tail_lost = number(line, "tail_lost", 0);
+	if (value(line, "payload", file)) {
+		s->payload = payload_open(file);
+		if (!s->payload)
+			die("%s: no events to be had from it", file);
+		s->clock = s->payload->clock;
+		s->buffer_size = s->payload->buffer_size;
+		s->start_time = s->payload->start_time;
+		s->start_ts = s->payload->start_ts;
+	}
+	if (s->silo >= r->w.n_silos)
+		die("no silo %u", s->silo);
+	if (s->tail_lost) { /* the context straddles two pages; the second one will go */
+		uint64_t at = (r->w.pool + 2 * WM_PAGE) & ~(uint64_t)(WM_PAGE - 1);
+
+		r->w.pool = at + WM_PAGE - 0x380;
+	}
+	wi_session_build(&r->w, s);
+	r->s = s;
+	r->tied = false;
+}
+
+static void buffer(struct recipe *r, const char *line)
+{
+	char v[VALUE_MAX];
+	unsigned cpu = (unsigned)number(line, "cpu", 0), ways = WAY_GLOBAL, repeat = (unsigned)number(line, "repeat", 1);
+	int form = word_of(line, "form", form_names, WI_FORMS);
+	bool states = wi_has(&r->w, F_CTX_CompressionTarget);
+
+	if (!r->s || r->tied)
+		die("a buffer must stand behind its session, before what ties it up: %s", line);
+	if (value(line, "ways", v))
+		ways = ways_of(v);
+	if (form < 0)
+		form = WI_LOGGING;
+	if (!states && (form == WI_PENDING || form == WI_STANDS_FOR)) /* states since 14393 */
+		form = form == WI_PENDING ? WI_FLUSHED_FULL : WI_PLACEHOLDER;
+	for (unsigned i = 0; i < repeat; i++) {
+		unsigned c = (cpu + i) % r->w.o.cpus;
+		struct wi_buffer *b = wi_buffer(&r->w, r->s, (enum wi_form)form, c, possible(&r->w, r->s, ways, c),
+						(unsigned)number(line, "events", 10), (unsigned)number(line, "old", 0));
+
+		if (states && b->ways & WAY_COMPRESSION)
+			b->packed_in = 0;
+		if (states && value(line, "row", v))
+			b->packed_in = (int)number(line, "row", 0);
+		if (value(line, "tear", v))
+			wi_tear(&r->w, b, (unsigned)number(line, "tear", 0));
+	}
+}
+
+static void provider(struct recipe *r, const char *line)
+{
+	struct wi_provider f = {.silo = (unsigned)number(line, "silo", 0),
+				.level = (unsigned)number(line, "level", 5),
+				.any = number(line, "any", 0xff),
+				.all = number(line, "all", 0),
+				.is_group = number(line, "is_group", 0)};
+	uint64_t pid = number(line, "pid", 0);
+	char v[VALUE_MAX], *save = NULL;
+	struct guid g;
+
+	if (!value(line, "guid", v) || !guid_parse(v, &g))
+		die("a provider without a GUID: %s", line);
+	memcpy(f.guid, g.b, 16);
+	if (value(line, "group", v)) {
+		if (!guid_parse(v, &g))
+			die("no GUID: %s", line);
+		memcpy(f.group, g.b, 16);
+		f.has_group = true;
+	}
+	if (value(line, "sessions", v))
+		for (char *t = strtok_r(v, ",", &save); t && f.n < 8; t = strtok_r(NULL, ",", &save))
+			f.id[f.n++] = (unsigned)strtoul(t, NULL, 0);
+	if (f.silo >= r->w.n_silos)
+		die("no silo: %s", line);
+	wi_provider(&r->w, &f, pid ? process_of(&r->w, pid) : NULL);
+}
+
+static void copy(struct recipe *r, const char *line)
+{
+	char v[VALUE_MAX];
+
+	tie(r);
+	if (!r->s || !r->s->n_consumers)
+		die("a copy without a consumer: %s", line);
+	wi_user_copy(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)), value(line, "of", v) ? buffer_of(r, line, "of") : NULL,
+		     (unsigned)number(line, "events", 5));
+}
+
+static void lose(struct recipe *r, const char *line)
+{
+	static const char *const hows[] = {"gone", "transition"};
+
+	tie(r);
+	wi_lose_page(&r->w, r->s, buffer_of(r, line, "buffer"), (unsigned)number(line, "page", 1),
+		     word_of(line, "how", hows, 2) == 1 ? PAGE_TRANSITION : PAGE_GONE);
+}
+
+/* damage forward=|backward=|loop=N: links of a buffer; tail=1: the context's second page; poke words anywhere:
+ * damage buffer=N off= value= size=, damage field=MEMBER off= value= size= (of the context). What the report must say follows by `expect`. */
+static void damage(struct recipe *r, const char *line)
+{
+	const uint64_t nowhere = UINT64_C(0xffff9a00deadb000);
+	struct winspace *k = &r->w.k;
+	char v[VALUE_MAX];
+
+	tie(r);
+	if (value(line, "forward", v) || value(line, "loop", v))
+		wi_loss(&r->w, "list_broken", r->s, 0);
+	if (value(line, "forward", v))
+		wm_put(k, buffer_of(r, line, "forward")->va + 0x38, nowhere, 8);
+	if (value(line, "backward", v))
+		wm_put(k, buffer_of(r, line, "backward")->va + 0x40, nowhere, 8);
+	if (value(line, "loop", v))
+		wm_put(k, buffer_of(r, line, "loop")->va + 0x38, r->s->buf[0].va + 0x38, 8);
+	if (value(line, "tail", v)) {
+		uint64_t page = (r->s->ctx + WM_PAGE) & ~(uint64_t)(WM_PAGE - 1);
+
+		if (page < r->s->ctx + prof_size(&r->w.p, T_CTX))
+			wm_unmap(k, page);
+		wi_loss(&r->w, "page_missing", r->s, page);
+	}
+	if (value(line, "buffer", v))
+		wm_put(k, buffer_of(r, line, "buffer")->va + number(line, "off", 0), number(line, "value", 0),
+		       (unsigned)number(line, "size", 4));
+	if (value(line, "slot", v)) /* of the logger table */
+		wm_put(k, r->w.silo[number(line, "silo", 0)].table + 8 * number(line, "slot", 0), number(line, "value", 0), 8);
+	if (value(line, "field", v)) {
+		unsigned f = 0;
+
+		while (f < PROF_FIELDS &&
+		       (prof_type_of((enum prof_field)f) != T_CTX || strcmp(prof_field_member((enum prof_field)f), v) != 0))
+			f++;
+		if (f == PROF_FIELDS)
+			die("no such member: %s", line);
+		if (wi_has(&r->w, (enum prof_field)f))
+			wm_put(k, r->s->ctx + prof_off(&r->w.p, (enum prof_field)f) + number(line, "off", 0), number(line, "value", 0),
+			       (unsigned)number(line, "size", 4));
+	}
+}
+
+static void expect(struct recipe *r, const char *line)
+{
+	static const char *const words[] = {"page_missing",   "list_broken",     "buffer_header_bad", "record_bad",   "context_bad",
+					    "blob_truncated", "image_truncated", "run_overlap",       "limit_reached"};
+	int what = word_of(line, "what", words, 9);
+	char v[VALUE_MAX];
+	uint64_t va = 0;
+
+	if (what < 0)
+		die("nothing expected: %s", line);
+	if (value(line, "at", v))
+		va = buffer_of(r, line, "at")->va + number(line, "off", 0);
+	wi_loss(&r->w, words[what], number(line, "none", 0) ? NULL : r->s, va);
+}
+
+void recipe_line(struct recipe *r, const char *line)
+{
+	char word[32] = "", name[VALUE_MAX];
+
+	sscanf(line, "%31s", word);
+	if (!word[0] || word[0] == '#')
+		return;
+	if (!r->started && strcmp(word, "machine") != 0)
+		machine(r, "");
+	if (strcmp(word, "machine") == 0) {
+		machine(r, line);
+	} else if (strcmp(word, "process") == 0) {
+		wi_process(&r->w, number(line, "pid", 1000), value(line, "name", name) ? name : "process.exe", number(line, "wow64", 0),
+			   (unsigned)number(line, "silo", 0));
+	} else if (strcmp(word, "container") == 0) {
+		wi_container(&r->w);
+	} else if (strcmp(word, "session") == 0) {
+		session(r, line);
+	} else if (strcmp(word, "buffer") == 0) {
+		buffer(r, line);
+	} else if (strcmp(word, "consumer") == 0) {
+		tie(r);
+		wi_consumer(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)));
+	} else if (strcmp(word, "copy") == 0) {
+		copy(r, line);
+	} else if (strcmp(word, "lose") == 0) {
+		lose(r, line);
+	} else if (strcmp(word, "damage") == 0) {
+		damage(r, line);
+	} else if (strcmp(word, "expect") == 0) {
+		expect(r, line);
+	} else if (strcmp(word, "provider") == 0) {
+		provider(r, line);
+	} else {
+		die("no such statement: %s", line);
+	}
+}
+
+void recipe_end(struct recipe *r)
+{
+	if (!r->started)
+		machine(r, "");
+	tie(r);
+	wi_finish(&r->w);
+}

@@ -1,0 +1,34 @@
+/* recipe.h - the text that says what stands in the memory to be made: a statement a line, KEY=VALUE words behind it, numbers as C writes
+ * them, `#` a comment. docs/testing.md explains every word.
+ *
+ *   machine build= version= mib= cpus= seed= handles= stub= encoded= large= decoys= levels= bias= freq= time= foreign= kpti=
+ *           hint=kernel|process|user|none
+ *   process pid= name= wow64= silo=        container (a further silo; numbers count from 1)
+ *   session silo= id= name= mode= clock= size= table= nodes= lost_events= lost_buffers= name_lost= tail_lost= fill_name= payload=FILE.etl
+ *     buffer form=unused|logging|reused|flushed|full|torn|placeholder|cswitch|flushing|pending|stands_for cpu= ways=global,queue,...
+ *            events= old= tear=RECORD row=NUMBER repeat=
+ *     consumer pid=      copy pid= of=|events=
+ *     lose buffer= page= how=gone|transition
+ *     damage forward=|backward=|loop=BUFFER, tail=1, buffer= off= value= size=, field=MEMBER off= value= size=, slot= silo= value=
+ *     expect what=LOSS at=BUFFER off= none=1 (the loss is of no session)
+ *   provider guid= pid= silo= sessions=2,3 level= any= all= group=GUID is_group=
+ * In a name, %HHHH is a UTF-16 unit. */
+#ifndef ETLIFT_RECIPE_H
+#define ETLIFT_RECIPE_H
+
+#include "winimg.h"
+
+struct recipe { /* one being followed */
+	struct winimg w;
+	bool started, tied;
+	struct wi_session *s;
+	unsigned build;      /* instead of the recipe's; 0: as it says */
+	const char *version; /* likewise, or NULL */
+	uint64_t mib;
+};
+
+void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+void recipe_line(struct recipe *r, const char *line); /* ends the program with what is wrong */
+void recipe_end(struct recipe *r);
+
+#endif

@@ -1,0 +1,173 @@
+/* winproc.c - objects, processes and handle tables of a made machine (docs/live-buffers.md; docs/testing.md). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "winimg.h"
+
+#define HEADER_SIZE 0x30u /* _OBJECT_HEADER before its body */
+#define TYPES       7
+
+static const char *const type_names[TYPES] = {"", "", "Type", "Process", "File", "EtwConsumer", "EtwRegistration"};
+
+static void put_unicode(struct winimg *w, uint64_t at, const char *s)
+{
+	size_t n = strlen(s);
+	uint64_t va = wi_alloc(w, 2 * n + 2, 8);
+
+	for (size_t i = 0; i < n; i++)
+		wm_put(&w->k, va + 2 * i, (uint8_t)s[i], 2);
+	wm_put(&w->k, at, 2 * n, 2);
+	wm_put(&w->k, at + 2, 2 * n + 2, 2);
+	wm_put(&w->k, at + 8, va, 8);
+}
+
+void wi_types(struct winimg *w)
+{
+	uint64_t table = wi_symbol_va(w, S_ObTypeIndexTable);
+
+	w->cookie = (uint8_t)wm_rand(&w->m);
+	if (w->p.traits.type_index_encoded)
+		wi_symbol(w, S_ObHeaderCookie, w->cookie, 1);
+	for (unsigned i = 2; i < TYPES; i++) {
+		uint64_t va = wi_object(w, 2, prof_size(&w->p, T_OTYPE));
+
+		w->type_va[i] = va;
+		wi_set(w, va, F_OTYPE_Index, i, 1);
+		put_unicode(w, va + prof_off(&w->p, F_OTYPE_Name), type_names[i]);
+		if (table)
+			wm_put(&w->k, table + 8 * i, va, 8);
+	}
+	wi_symbol(w, S_EtwpRealTimeConnectionObjectType, w->type_va[5], 8);
+	wi_symbol(w, S_EtwpRegistrationObjectType, w->type_va[6], 8);
+}
+
+uint64_t wi_object(struct winimg *w, unsigned type, uint32_t body_size)
+{
+	uint64_t header = wi_alloc(w, HEADER_SIZE + body_size, 16), index = type;
+
+	if (w->p.traits.type_index_encoded)
+		index = (type ^ w->cookie ^ (header >> 8)) & 0xff;
+	wi_set(w, header, F_OHDR_PointerCount, 3, 8);
+	wi_set(w, header, F_OHDR_TypeIndex, index, 1);
+	return header + prof_off(&w->p, F_OHDR_Body);
+}
+
+struct wi_process *wi_process_at(struct winimg *w, uint64_t pid)
+{
+	for (unsigned i = 0; i < w->n_proc; i++)
+		if (w->proc[i].pid == pid)
+			return &w->proc[i];
+	return NULL;
+}
+
+/* The root that is loaded while the process runs in user mode: KUSER_SHARED_DATA and no kernel. */
+static uint64_t user_root(struct winimg *w, const struct winspace *of)
+{
+	struct winspace u = {of->m, wm_frame(of->m)};
+	uint64_t pa;
+
+	wm_at(of->m, u.dtb);
+	if (wm_translate(&w->k, WI_KUSER, &pa))
+		wm_map(&u, WI_KUSER, pa & ~(uint64_t)(WM_PAGE - 1), 0);
+	return u.dtb;
+}
+
+struct wi_process *wi_process(struct winimg *w, uint64_t pid, const char *name, bool wow64, unsigned silo)
+{
+	struct wi_process *p = &w->proc[w->n_proc++];
+	uint64_t e = wi_object(w, 3, prof_size(&w->p, T_EPROCESS));
+
+	memset(p, 0, sizeof(*p));
+	p->pid = pid;
+	p->eprocess = e;
+	p->wow64 = wow64;
+	p->silo = silo;
+	p->heap = wow64 ? 0x10000000 : UINT64_C(0x1d000000000);
+	snprintf(p->name, sizeof(p->name), "%s", name);
+	p->space.m = &w->m;
+	p->space.dtb = pid == 4 ? w->m.kernel_dtb : wm_new_root(&w->m, false);
+	wi_set(w, e + prof_off(&w->p, F_EPROCESS_Pcb), F_KPROCESS_DirectoryTableBase, p->space.dtb, 8);
+	if (w->o.kpti && wi_has(w, F_KPROCESS_UserDirectoryTableBase)) {
+		p->user_root = user_root(w, &p->space);
+		wi_set(w, e + prof_off(&w->p, F_EPROCESS_Pcb), F_KPROCESS_UserDirectoryTableBase, p->user_root | 1, 8);
+	}
+	wi_set(w, e, F_EPROCESS_UniqueProcessId, pid, 8);
+	wm_write(&w->k, e + prof_off(&w->p, F_EPROCESS_ImageFileName), p->name, strlen(p->name));
+	wi_set(w, e, F_EPROCESS_CreateTime, (uint64_t)w->o.boot_time + pid * 10000000, 8);
+	if (pid != 4)
+		wi_set(w, e, F_EPROCESS_Peb, wow64 ? 0x7efdf000 : UINT64_C(0x7ffdf000), 8);
+	if (wow64) {
+		wi_set(w, e, F_EPROCESS_Wow64Process, wi_alloc(w, 0x40, 16), 8);
+		wi_set(w, e, F_EPROCESS_WoW64Process, wi_alloc(w, 0x40, 16), 8);
+	}
+	wi_ring_add(w, w->head_process, e + prof_off(&w->p, F_EPROCESS_ActiveProcessLinks));
+	if (pid == 4)
+		wi_symbol(w, S_PsInitialSystemProcess, e, 8);
+	if (silo && wi_has(w, F_EPROCESS_ServerSilo)) {
+		uint64_t job = wi_object(w, 4, prof_size(&w->p, T_EJOB)), globals = wi_alloc(w, prof_size(&w->p, T_SILOGLOBALS), 16);
+
+		wi_set(w, e, F_EPROCESS_ServerSilo, job, 8);
+		wi_set(w, e, F_EPROCESS_Job, job, 8);
+		wi_set(w, job, F_EJOB_ServerSiloGlobals, globals, 8);
+		wi_set(w, globals, F_SILOGLOBALS_EtwSiloState, w->silo[silo].state, 8);
+	}
+	return p;
+}
+
+void wi_handle(struct winimg *w, struct wi_process *p, uint64_t body)
+{
+	(void)w;
+	if (p->n_handles < sizeof(p->handle) / sizeof(p->handle[0]))
+		p->handle[p->n_handles++] = body;
+}
+
+/* One entry of a handle table (layouts.md: ObjectPointerBits; Windows 7: a plain pointer with attribute bits). */
+static void put_entry(struct winimg *w, uint64_t at, uint64_t body)
+{
+	uint64_t header = body - prof_off(&w->p, F_OHDR_Body);
+	unsigned shift = w->p.traits.handle_object_shift;
+
+	if (shift)
+		wm_put(&w->k, at, (header >> 4) << shift | 0x10001, 8);
+	else
+		wm_put(&w->k, at, header | 1, 8);
+	wm_put(&w->k, at + 8, 0x1f0003, 8);
+}
+
+/* Tables of 256 entries a page (entry 0 is never used), one level up: pages of 512 pointers. */
+void wi_handles(struct winimg *w, struct wi_process *p, unsigned fillers)
+{
+	unsigned n = 1 + p->n_handles + fillers, pages = (n + 255) / 256;
+	uint64_t table = wi_alloc(w, prof_size(&w->p, T_HTABLE), 16), code, filler = fillers ? wi_object(w, 4, 0x100) : 0;
+	uint64_t *leaf = calloc(pages, sizeof(*leaf));
+	int level = pages == 1 ? 0 : pages <= 512 ? 1 : 2;
+
+	for (unsigned i = 0; i < pages; i++)
+		leaf[i] = wi_alloc(w, WM_PAGE, WM_PAGE);
+	for (unsigned i = 1; i < n; i++) {
+		/* those of interest stand at the end, behind the others */
+		uint64_t body = i <= fillers ? filler : p->handle[i - 1 - fillers];
+
+		if (i <= fillers && i % 1000 == 0)
+			continue; /* a free entry */
+		put_entry(w, leaf[i / 256] + 16 * (i % 256), body);
+	}
+	code = leaf[0];
+	if (level > 0) {
+		uint64_t mid[8] = {0}, top = level == 2 ? wi_alloc(w, WM_PAGE, WM_PAGE) : 0;
+
+		for (unsigned i = 0; i < pages && i < 8 * 512; i++) {
+			if (i % 512 == 0)
+				mid[i / 512] = wi_alloc(w, WM_PAGE, WM_PAGE);
+			wm_put(&w->k, mid[i / 512] + 8 * (i % 512), leaf[i], 8);
+		}
+		for (unsigned i = 0; top && i < 8; i++)
+			wm_put(&w->k, top + 8 * i, mid[i], 8);
+		code = top ? top : mid[0];
+	}
+	wi_set(w, table, F_HTABLE_TableCode, code | (unsigned)level, 8);
+	wi_set(w, table, F_HTABLE_UniqueProcessId, p->pid, 8);
+	wi_set(w, table, F_HTABLE_NextHandleNeedingPool, pages * 1024, 4);
+	wi_set(w, p->eprocess, F_EPROCESS_ObjectTable, table, 8);
+	free(leaf);
+}
