@@ -168,7 +168,7 @@ static uint64_t entry_body(const struct walk *w, uint64_t word)
 	if (!shift)
 		hdr = word & ~UINT64_C(7);
 	else if (w->t.ps == 8)
-		hdr = word >> (shift & 63) << 4 | UINT64_C(0xffff000000000000);
+		hdr = (uint64_t)((int64_t)word >> (shift & 63)) << 4; /* Windows 8 keeps 45 bits of the address: the sign gives the rest */
 	else
 		hdr = (word >> (shift & 31) << 3) & UINT32_MAX;
 	return vm_is_kernel(w->t.k->vm, hdr) ? hdr + w->t.off_body : 0;

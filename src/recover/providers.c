@@ -247,19 +247,6 @@ static void gather_free(struct gather *g)
 	free(g->reg);
 }
 
-int guids_collect(struct kview *v)
-{
-	struct gather g = {.v = v};
-	int rc;
-
-	v->n_enables = 0;
-	rc = tables(&g);
-	gather_free(&g);
-	if (v->n_enables)
-		qsort(v->enable, v->n_enables, sizeof *v->enable, by_enable);
-	return rc;
-}
-
 /* ---- values -------------------------------------------------------------------------------------------------------------------------- */
 
 static int set_name(struct etw_provider *p, const char *name)
@@ -563,6 +550,25 @@ static int add_reg_entries(struct gather *g)
 		if (rc == 0 && kview_is_ptr(g->v, group))
 			rc = add_entry(g, group, SILO_BY_ENTRY, KIND_GROUP);
 	}
+	return rc;
+}
+
+int guids_collect(struct kview *v)
+{
+	struct gather g = {.v = v};
+	int rc;
+
+	v->n_enables = 0;
+	rc = tables(&g);
+	if (rc == 0 &&
+	    v->silo[0].guids == 0) { /* no symbol leads to the host's table: what processes have registered is known all the same */
+		rc = objects_find(v->k, &v->procs, "EtwRegistration", handle_reg, &g);
+		if (rc != ERR_NOMEM)
+			rc = add_reg_entries(&g);
+	}
+	gather_free(&g);
+	if (v->n_enables)
+		qsort(v->enable, v->n_enables, sizeof *v->enable, by_enable);
 	return rc;
 }
 

@@ -21,6 +21,7 @@
 struct recipe { /* one being followed */
 	struct winimg w;
 	bool started, tied;
+	bool skip; /* the present session is in a container and this kernel knows none, or has no slots for it */
 	struct wi_session *s;
 	unsigned build;      /* instead of the recipe's; 0: as it says */
 	const char *version; /* likewise, or NULL */

@@ -77,9 +77,9 @@ static void put_gaps(FILE *f, const struct wi_buffer *b)
 static void put_pa(FILE *f, struct winimg *w, const struct wi_buffer *b)
 {
 	struct wi_process *p = b->pid ? wi_process_at(w, b->pid) : NULL;
-	uint64_t pa;
+	uint64_t pa = b->pa;
 
-	if (wm_translate(p ? &p->space : &w->k, b->va, &pa))
+	if (pa || wm_translate(p ? &p->space : &w->k, b->va, &pa))
 		fprintf(f, "\"pa\":\"0x%llx\",", (unsigned long long)pa);
 	else
 		fprintf(f, "\"pa\":null,");
@@ -195,10 +195,11 @@ bool truth_write(struct winimg *w, const char *path)
 		return false;
 	fprintf(f,
 		"{\"build\":%u,\"cpus\":%u,\"perf_freq\":%llu,\"boot_time\":%lld,\"system_time\":%lld,\"bias\":%d,\"dtb\":\"0x%llx\","
-		"\"base\":\"0x%llx\",\"any_dtb\":%s,\"foreign\":%s,\"sessions\":[\n",
+		"\"base\":\"0x%llx\",\"any_dtb\":%s,\"foreign\":%s,\"guid_table\":%s,\"sessions\":[\n",
 		w->p.build, w->o.cpus, (unsigned long long)w->o.perf_freq, (long long)w->o.boot_time, (long long)w->o.system_time,
 		w->o.bias, (unsigned long long)w->m.kernel_dtb, (unsigned long long)w->base,
-		w->o.low_stub && w->o.hint == HINT_KERNEL ? "false" : "true", w->o.foreign_guid ? "true" : "false");
+		w->o.low_stub && w->o.hint == HINT_KERNEL ? "false" : "true", w->o.foreign_guid ? "true" : "false",
+		w->o.foreign_guid && !wi_has(w, F_SILO_EtwpGuidHashTable) ? "false" : "true");
 	for (unsigned i = 0; i < w->n_ses; i++) {
 		if (i)
 			fprintf(f, ",\n");

@@ -32,6 +32,8 @@ void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, u
 	if (from >= s->buffer_size)
 		return;
 	if (fate == PAGE_TRANSITION) { /* off the working set, still in memory: nothing is lost */
+		if (page == 0)
+			(void)wm_translate(b->pid ? &wi_process_at(w, b->pid)->space : &w->k, b->va, &b->pa);
 		make_transition(w, b->pid ? &wi_process_at(w, b->pid)->space : &w->k, b->va + from);
 		return;
 	}

@@ -8,6 +8,7 @@
 #include "rd.h"
 
 #define POOL      UINT64_C(0xffff9a0000000000)
+#define POOL_44   UINT64_C(0xfffffa8000000000) /* Windows 7 and 8 have a kernel half of 8 TB */
 #define IMAGE_MAX 0x2000000u
 
 bool wi_has(const struct winimg *w, enum prof_field f)
@@ -305,7 +306,7 @@ static unsigned add_silo(struct winimg *w)
 
 unsigned wi_container(struct winimg *w)
 {
-	return wi_has(w, F_EPROCESS_ServerSilo) ? add_silo(w) : 0;
+	return wi_has(w, F_EJOB_ServerSiloGlobals) && w->silo[0].state ? add_silo(w) : 0;
 }
 
 /* KPRCBs; up to 14393 they hold the per-CPU slots (EtwSupport). */
@@ -399,7 +400,7 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 	w->o = *o;
 	w->p = *p;
 	w->ses = calloc(WI_SESSIONS_MAX, sizeof(*w->ses));
-	w->pool = POOL;
+	w->pool = p->build < 9600 ? POOL_44 : POOL;
 	wm_init(&w->m, o->mib, o->levels, o->seed);
 	w->k.m = &w->m;
 	if (o->large_pages)

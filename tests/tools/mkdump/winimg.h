@@ -33,6 +33,17 @@ struct wi_opts {
 	int hint;          /* DirectoryTableBase of a crash header: HINT_* */
 };
 
+enum { /* places in the type table */
+       TYPE_TYPE = 2,
+       TYPE_JOB = 6,
+       TYPE_PROCESS,
+       TYPE_THREAD,
+       TYPE_FILE,
+       TYPE_REGISTRATION,
+       TYPE_CONSUMER,
+       WI_TYPES
+};
+
 enum { HINT_KERNEL, HINT_PROCESS, HINT_USER, HINT_NONE };
 
 struct wi_process {
@@ -105,6 +116,7 @@ struct wi_buffer {
 	struct wi_record *old; /* residual */
 	unsigned n_old;
 	bool header_lost;
+	uint64_t pa;       /* of a page in transition; else 0 */
 	uint32_t tail_gap; /* bytes behind the records that a torn header counts as data */
 	int packed_in;     /* number of the row that holds it, or -1 */
 };
@@ -198,7 +210,7 @@ uint64_t wi_consumer(struct winimg *w, struct wi_session *s, struct wi_process *
 void wi_user_copy(struct winimg *w, struct wi_session *s, struct wi_process *p, const struct wi_buffer *of, unsigned events);
 /* Adds the provider's GUID entry, its enable slots and (p not NULL) a registration; facts in *f. */
 void wi_provider(struct winimg *w, const struct wi_provider *f, struct wi_process *p);
-unsigned wi_container(struct winimg *w); /* a further silo; its number */
+unsigned wi_container(struct winimg *w); /* a further silo; its number, 0: this kernel knows no containers */
 enum page_fate { PAGE_GONE, PAGE_TRANSITION };
 void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned page, enum page_fate fate);
 void wi_loss(struct winimg *w, const char *what, const struct wi_session *s, uint64_t va);

@@ -5,9 +5,10 @@
 #include "winimg.h"
 
 #define HEADER_SIZE 0x30u /* _OBJECT_HEADER before its body */
-#define TYPES       7
 
-static const char *const type_names[TYPES] = {"", "", "Type", "Process", "File", "EtwConsumer", "EtwRegistration"};
+/* In the order of ObTypeIndexTable, as far as it is the same everywhere (Type 2 .. Thread 8); the rest stand where they like. */
+static const char *const type_names[WI_TYPES] = {"",    "",        "Type",   "Directory", "SymbolicLink",    "Token",
+						 "Job", "Process", "Thread", "File",      "EtwRegistration", "EtwConsumer"};
 
 static void put_unicode(struct winimg *w, uint64_t at, const char *s)
 {
@@ -28,8 +29,8 @@ void wi_types(struct winimg *w)
 	w->cookie = (uint8_t)wm_rand(&w->m);
 	if (w->p.traits.type_index_encoded)
 		wi_symbol(w, S_ObHeaderCookie, w->cookie, 1);
-	for (unsigned i = 2; i < TYPES; i++) {
-		uint64_t va = wi_object(w, 2, prof_size(&w->p, T_OTYPE));
+	for (unsigned i = 2; i < WI_TYPES; i++) {
+		uint64_t va = wi_object(w, TYPE_TYPE, prof_size(&w->p, T_OTYPE));
 
 		w->type_va[i] = va;
 		wi_set(w, va, F_OTYPE_Index, i, 1);
@@ -37,8 +38,8 @@ void wi_types(struct winimg *w)
 		if (table)
 			wm_put(&w->k, table + 8 * i, va, 8);
 	}
-	wi_symbol(w, S_EtwpRealTimeConnectionObjectType, w->type_va[5], 8);
-	wi_symbol(w, S_EtwpRegistrationObjectType, w->type_va[6], 8);
+	wi_symbol(w, S_EtwpRealTimeConnectionObjectType, w->type_va[TYPE_CONSUMER], 8);
+	wi_symbol(w, S_EtwpRegistrationObjectType, w->type_va[TYPE_REGISTRATION], 8);
 }
 
 uint64_t wi_object(struct winimg *w, unsigned type, uint32_t body_size)
@@ -75,7 +76,7 @@ static uint64_t user_root(struct winimg *w, const struct winspace *of)
 struct wi_process *wi_process(struct winimg *w, uint64_t pid, const char *name, bool wow64, unsigned silo)
 {
 	struct wi_process *p = &w->proc[w->n_proc++];
-	uint64_t e = wi_object(w, 3, prof_size(&w->p, T_EPROCESS));
+	uint64_t e = wi_object(w, TYPE_PROCESS, prof_size(&w->p, T_EPROCESS));
 
 	memset(p, 0, sizeof(*p));
 	p->pid = pid;
@@ -103,11 +104,16 @@ struct wi_process *wi_process(struct winimg *w, uint64_t pid, const char *name, 
 	wi_ring_add(w, w->head_process, e + prof_off(&w->p, F_EPROCESS_ActiveProcessLinks));
 	if (pid == 4)
 		wi_symbol(w, S_PsInitialSystemProcess, e, 8);
-	if (silo && wi_has(w, F_EPROCESS_ServerSilo)) {
-		uint64_t job = wi_object(w, 4, prof_size(&w->p, T_EJOB)), globals = wi_alloc(w, prof_size(&w->p, T_SILOGLOBALS), 16);
+	if (silo && w->n_silos > silo) {
+		uint64_t job = wi_object(w, TYPE_JOB, prof_size(&w->p, T_EJOB)), globals = wi_alloc(w, prof_size(&w->p, T_SILOGLOBALS), 16);
+		uint64_t inner = job;
 
+		if (wi_has(w, F_EJOB_ParentJob) && pid % 200 == 100) { /* a job inside the container's */
+			inner = wi_object(w, TYPE_JOB, prof_size(&w->p, T_EJOB));
+			wi_set(w, inner, F_EJOB_ParentJob, job, 8);
+		}
 		wi_set(w, e, F_EPROCESS_ServerSilo, job, 8);
-		wi_set(w, e, F_EPROCESS_Job, job, 8);
+		wi_set(w, e, F_EPROCESS_Job, inner, 8);
 		wi_set(w, job, F_EJOB_ServerSiloGlobals, globals, 8);
 		wi_set(w, globals, F_SILOGLOBALS_EtwSiloState, w->silo[silo].state, 8);
 	}
@@ -128,29 +134,29 @@ static void put_entry(struct winimg *w, uint64_t at, uint64_t body)
 	unsigned shift = w->p.traits.handle_object_shift;
 
 	if (shift)
-		wm_put(&w->k, at, (header >> 4) << shift | 0x10001, 8);
+		wm_put(&w->k, at, (header >> 4) << shift | 1, 8);
 	else
 		wm_put(&w->k, at, header | 1, 8);
 	wm_put(&w->k, at + 8, 0x1f0003, 8);
 }
 
-/* Tables of 256 entries a page (entry 0 is never used), one level up: pages of 512 pointers. */
+/* Tables of 256 entries a page (entry 0 of each is never used), one level up: pages of 512 pointers. */
 void wi_handles(struct winimg *w, struct wi_process *p, unsigned fillers)
 {
-	unsigned n = 1 + p->n_handles + fillers, pages = (n + 255) / 256;
-	uint64_t table = wi_alloc(w, prof_size(&w->p, T_HTABLE), 16), code, filler = fillers ? wi_object(w, 4, 0x100) : 0;
+	unsigned n = p->n_handles + fillers, pages = n / 255 + 1;
+	uint64_t table = wi_alloc(w, prof_size(&w->p, T_HTABLE), 16), code, filler = fillers ? wi_object(w, TYPE_FILE, 0x100) : 0;
 	uint64_t *leaf = calloc(pages, sizeof(*leaf));
 	int level = pages == 1 ? 0 : pages <= 512 ? 1 : 2;
 
 	for (unsigned i = 0; i < pages; i++)
 		leaf[i] = wi_alloc(w, WM_PAGE, WM_PAGE);
-	for (unsigned i = 1; i < n; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		/* those of interest stand at the end, behind the others */
-		uint64_t body = i <= fillers ? filler : p->handle[i - 1 - fillers];
+		uint64_t body = i < fillers ? filler : p->handle[i - fillers];
 
-		if (i <= fillers && i % 1000 == 0)
+		if (i < fillers && i % 1000 == 0)
 			continue; /* a free entry */
-		put_entry(w, leaf[i / 256] + 16 * (i % 256), body);
+		put_entry(w, leaf[i / 255] + 16 * (1 + i % 255), body);
 	}
 	code = leaf[0];
 	if (level > 0) {

@@ -6,7 +6,7 @@
 
 uint64_t wi_consumer(struct winimg *w, struct wi_session *s, struct wi_process *p)
 {
-	uint64_t c = wi_object(w, 5, prof_size(&w->p, T_CONSUMER)), head = s->ctx + prof_off(&w->p, F_CTX_Consumers);
+	uint64_t c = wi_object(w, TYPE_CONSUMER, prof_size(&w->p, T_CONSUMER)), head = s->ctx + prof_off(&w->p, F_CTX_Consumers);
 	uint64_t last = wm_get(&w->k, head + 8, 8), list, count;
 	unsigned wide = p->wow64 ? 4 : 8;
 
@@ -145,7 +145,7 @@ void wi_provider(struct winimg *w, const struct wi_provider *f, struct wi_proces
 	w->prov[w->n_prov - 1].registered = true;
 	w->prov[w->n_prov - 1].pid = (unsigned)p->pid;
 	head = g + prof_off(&w->p, F_GUIDENTRY_RegListHead);
-	reg = wi_object(w, 6, prof_size(&w->p, T_REG));
+	reg = wi_object(w, TYPE_REGISTRATION, prof_size(&w->p, T_REG));
 	wi_set(w, reg, F_REG_GuidEntry, g, 8);
 	wi_set(w, reg, F_REG_Process, p->eprocess, 8);
 	wi_set(w, reg, F_REG_EnableMask, (1u << f->n) - 1, 1);
