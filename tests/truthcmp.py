@@ -197,7 +197,7 @@ def compare_session(truth, ses, rep, out):
         if have != want:
             say(what, key, have, "should be", want)
     raw = b"".join(struct.pack("<H", int(ses["name16"][i:i + 4], 16)) for i in range(0, len(ses["name16"]), 4))
-    name = None if ses["name_lost"] else raw.decode("utf-16-le", "replace")
+    name = None if ses["name_lost"] else raw.decode("utf-16-le", "replace").rstrip("\0")
     if (rep["name"] or None) != (name or None) and "\ufffd" not in (name or ""):
         say(what, "name", repr(rep["name"]), "should be", repr(name))
     if rep["start_time"] != iso(ses["start_time"]):

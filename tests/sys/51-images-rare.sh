@@ -18,8 +18,10 @@ compare() {
 make() { "$TOOLS/mkdump" "$@" || exit 1; }
 
 for b in 7601 9600 14393 17763 18362 19041 20348 22000; do
-	make -b $b "$R/rare.recipe" r.img r.json
-	compare r "rare, build $b"
+	for r in rare lies damage; do
+		make -b $b "$R/$r.recipe" r.img r.json
+		compare r "$r, build $b"
+	done
 done
 
 # layouts without symbols: a kernel of an unknown GUID
@@ -47,4 +49,9 @@ for h in process user none; do
 		compare h "hint=$h stub=$stub"
 	done
 done
+# lies under the sanitizers: the same bytes
+make "$R/lies.recipe" l.img l.json
+compare l lies
+"$ETLIFT_SAN" recover -q l.img -o lsan || bad "lies under the sanitizers: recover ends with $?"
+diff -r ol lsan || bad "the sanitized program gives other bytes"
 exit $fail

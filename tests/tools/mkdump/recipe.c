@@ -334,9 +334,10 @@ static void damage(struct recipe *r, const char *line)
 	if (value(line, "tail", v)) {
 		uint64_t page = (r->s->ctx + WM_PAGE) & ~(uint64_t)(WM_PAGE - 1);
 
-		if (page < r->s->ctx + prof_size(&r->w.p, T_CTX))
+		if (page < r->s->ctx + prof_size(&r->w.p, T_CTX)) {
 			wm_unmap(k, page);
-		wi_loss(&r->w, "page_missing", r->s, page);
+			wi_loss(&r->w, "page_missing", r->s, page);
+		}
 	}
 	if (value(line, "buffer", v))
 		wm_put(k, buffer_of(r, line, "buffer")->va + number(line, "off", 0), number(line, "value", 0),
@@ -367,9 +368,13 @@ static void expect(struct recipe *r, const char *line)
 
 	if (what < 0)
 		die("nothing expected: %s", line);
+	if (value(line, "of", v) && strcmp(v, "queue") == 0 && !wi_has(&r->w, F_CTX_BufferQueue))
+		return;
 	if (value(line, "at", v))
 		va = buffer_of(r, line, "at")->va + number(line, "off", 0);
 	wi_loss(&r->w, words[what], number(line, "none", 0) ? NULL : r->s, va);
+	if (value(line, "session", v))
+		r->w.loss[r->w.n_losses - 1].session = (int)number(line, "session", 0);
 }
 
 void recipe_line(struct recipe *r, const char *line)

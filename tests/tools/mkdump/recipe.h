@@ -10,7 +10,7 @@
  *     consumer pid=      copy pid= of=|events=
  *     lose buffer= page= how=gone|transition
  *     damage forward=|backward=|loop=BUFFER, tail=1, buffer= off= value= size=, field=MEMBER off= value= size=, slot= silo= value=
- *     expect what=LOSS at=BUFFER off= none=1 (the loss is of no session)
+ *     expect what=LOSS at=BUFFER off= session= none=1 (of no session) of=queue (only where there is one)
  *   provider guid= pid= silo= sessions=2,3 level= any= all= group=GUID is_group=
  * In a name, %HHHH is a UTF-16 unit. */
 #ifndef ETLIFT_RECIPE_H

@@ -148,7 +148,10 @@ void wi_session_build(struct winimg *w, struct wi_session *s)
 		text = wi_alloc(w, WM_PAGE, WM_PAGE);
 	else
 		text = wi_alloc(w, 2 * s->n_name16 + 2, 16);
-	s->start_ts = s->clock == 2 ? (uint64_t)s->start_time : s->clock == 3 ? qpc_at(w, s->start_time) * 290 : qpc_at(w, s->start_time);
+	if (!s->payload)
+		s->start_ts = s->clock == 2   ? (uint64_t)s->start_time
+			      : s->clock == 3 ? qpc_at(w, s->start_time) * 290
+					      : qpc_at(w, s->start_time);
 	s->next_ts = s->start_ts;
 	wi_set(w, s->ctx, F_CTX_LoggerId, s->id, 4);
 	wi_set(w, s->ctx, F_CTX_BufferSize, s->buffer_size, 4);
