@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clockrate.h"
 #include "kbuffers.h"
 #include "kproviders.h"
 #include "ksession.h"
@@ -266,6 +267,8 @@ int krecover_run(struct image *im, const struct recover_opts *o, struct etw_sess
 	r.v->deep = o->deep;
 	r.budget = BUDGET_FACTOR * phys_bytes(im->kernel->phys);
 	rc = kview_find(r.v);
+	if (rc == 0)
+		rc = clockrate_solve(r.v, &im->sys);
 	if (rc == 0)
 		rc = make_items(&r, extra, n_extra);
 	if (rc != 0)

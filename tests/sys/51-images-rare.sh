@@ -27,11 +27,16 @@ done
 # layouts without symbols: a kernel of an unknown GUID
 for b in 7600 9200 10240 10586 15063 16299 17134 22621; do
 	for r in full rare; do
-		# without EtwPerfFreq the clock of Windows 7 is taken for 10 MHz
-		sed "s/freq=3579545/freq=10000000/" "$R/$r.recipe" >n.recipe
-		make -b $b n.recipe n.img n.json
+		make -b $b "$R/$r.recipe" n.img n.json
 		compare n "$r, build $b without symbols"
 	done
+done
+
+# Windows 7 without symbols: the counter's frequency comes from the sessions' starts, usual ones and TSC / 1024
+for hz in 2337949 2109960 14318180; do
+	sed "s/freq=3579545/freq=$hz/" "$R/rare.recipe" >n.recipe
+	make -b 7600 n.recipe n.img n.json
+	compare n "Windows 7, $hz Hz"
 done
 
 # layouts that moved inside a build

@@ -188,6 +188,8 @@ static void machine(struct recipe *r, const char *line)
 	if (!kernel_of_build(build, r->version ? r->version : want, &p))
 		o.foreign_guid = true; /* no kernel with symbols is known: one that nobody knows is made */
 	wi_init(&r->w, &o, &p);
+	if (o.foreign_guid && p.build < 9000) /* nothing but the sessions tells the counter's frequency: said once */
+		wi_loss(&r->w, "context_bad", NULL, 0);
 	r->started = true;
 }
 
