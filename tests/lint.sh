@@ -21,7 +21,7 @@ tidy() {
 	m=$(echo "$f" | cut -d/ -f2)
 	for d in $(make -s print-MAY_"$m"); do inc="$inc -Isrc/$d"; done
 	# shellcheck disable=SC2086
-	clang-tidy-14 --quiet "$f" -- -std=c11 -D_GNU_SOURCE -DETLIFT_VERSION='"0"' -Iinclude $inc $(make -s print-LIB_CFLAGS) 2>/dev/null | grep -E 'warning:|error:'
+	clang-tidy-14 --quiet "$f" -- -std=c11 -D_GNU_SOURCE -DETLIFT_VERSION='"0"' -Iinclude $inc $(make -s print-LIB_CFLAGS) 2>&1 | grep -E 'warning:|error:'
 }
 export -f tidy
 hits=$(git ls-files 'src/*.c' | xargs -P "$(nproc)" -I{} bash -c 'tidy {}') && [ -n "$hits" ] && say "clang-tidy: $hits"

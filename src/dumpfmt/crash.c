@@ -241,6 +241,15 @@ static bool blob_at(struct dump *d, uint64_t off)
 	return input_read_all(d->in, off, h, sizeof(h), NULL) == 0 && memcmp(h, "DumpBlob", 8) == 0 && le32(h + 8) == BLOB_HEADER;
 }
 
+/* A block header with nothing before its data, as all that were seen: the region stands here though its own header is damaged. */
+static bool block_at(struct dump *d, uint64_t off)
+{
+	uint8_t h[BLOCK_HEADER];
+
+	return input_read_all(d->in, off, h, sizeof(h), NULL) == 0 && le32(h) == BLOCK_HEADER && le32(h + 0x18) == 0 &&
+	       le32(h + 0x14) < input_size(d->in) - off;
+}
+
 /* The region is not where the header says: looks for it, byte by byte, from `from` on. */
 static bool search_blob(struct dump *d, uint64_t from, uint64_t *found)
 {
@@ -266,7 +275,7 @@ static void find_blobs(struct dump *d, uint64_t expected, bool triage, uint64_t 
 {
 	uint64_t at = expected;
 
-	if (!blob_at(d, at)) {
+	if (!blob_at(d, at) && !(triage && block_at(d, at + BLOB_HEADER))) {
 		if (!triage || !search_blob(d, from, &at))
 			return;
 		notes_add(d->notes, &NOTE_AT(NOTE_CONTEXT_BAD, expected, 0),

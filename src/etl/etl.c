@@ -69,8 +69,8 @@ static int take_name(struct rd *r, uint32_t *off, uint8_t **raw, size_t *raw_len
 
 	while (rd_has(r, (uint64_t)*off + n, 2) && le16(r->p + *off + n))
 		n += 2;
-	if (n) {
-		*raw = malloc(n);
+	if (*off <= r->len) { /* an empty name is a name */
+		*raw = malloc(n ? n : 1);
 		*text = utf16_dup(r->p + *off, n);
 		if (!*raw || !*text)
 			return ERR_NOMEM;

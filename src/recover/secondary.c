@@ -13,13 +13,17 @@
 #include "settle.h"
 #include "utf16.h"
 
-#define BLOCK_HEADER   0x20u
-#define SESSION_HEADER 0x30u
-#define SIGNATURE      0x01ebafe1u
-#define NAME_MAX_BYTES 2048u      /* 1024 characters: what StartTrace takes */
-#define SESSIONS_MAX   4096u      /* of all blocks */
-#define BUFFERS_MAX    (1u << 20) /* of one session */
-#define WINDOW         65536u
+#define BLOCK_HEADER    0x20u
+#define SESSION_HEADER  0x30u
+#define SIGNATURE       0x01ebafe1u
+#define NAME_MAX_BYTES  2048u      /* 1024 characters: what StartTrace takes */
+#define SESSIONS_MAX    4096u      /* of all blocks */
+#define BUFFERS_MAX     (1u << 20) /* of one session */
+#define WINDOW          65536u
+#define LOST_SEARCH_MAX (UINT64_C(64) << 20) /* how far a lost block is looked for; triage dumps are smaller */
+#define FILETIME_2000   UINT64_C(125911584000000000)
+#define FILETIME_2100   UINT64_C(157469184000000000)
+#define BOOT_TOLERANCE  INT64_C(36000000000) /* an hour: wall clocks are set */
 
 /* nt!EtwSecondaryDumpDataGuid {2b88b710-1c93-4f7c-b06c-655ecc50decc} */
 static const struct guid etw_tag = {{0x10, 0xb7, 0x88, 0x2b, 0x93, 0x1c, 0x7c, 0x4f, 0xb0, 0x6c, 0x65, 0x5e, 0xcc, 0x50, 0xde, 0xcc}};
@@ -64,11 +68,37 @@ static bool header_at(struct block *b, uint64_t pos, struct etw_bufhdr *h)
 	return p != NULL;
 }
 
+static bool is_date(uint64_t t)
+{
+	return t > FILETIME_2000 && t < FILETIME_2100;
+}
+
+/* A session header whose signature is damaged: all else is as it must be, and a buffer of its size follows the name. */
+static bool damaged_session_at(struct block *b, uint64_t pos)
+{
+	const uint8_t *p = at(b, pos, SESSION_HEADER), *q;
+	uint32_t size = p ? le32(p + 0x10) : 0, name = p ? le32(p + 0x14) : 0, clock = p ? le32(p + 0xc) : 0;
+
+	if (!size || size % 0x400 || size > ETW_BUFFER_SIZE_MAX || !name || name % 2 || name > NAME_MAX_BYTES || !clock ||
+	    clock > ETW_CLOCK_CPU_CYCLE)
+		return false;
+	if (!is_date(le64(p + 0x18)) || !is_date(le64(p + 0x20)))
+		return false;
+	for (uint32_t k = 1; k <= 2; k++) {
+		q = at(b, pos + SESSION_HEADER + (uint64_t)k * name, 4);
+		if (q && (le32(q) == size || le32(q) == SIGNATURE))
+			return true;
+	}
+	return false;
+}
+
 static bool session_at(struct block *b, uint64_t pos)
 {
 	const uint8_t *p = at(b, pos, 4);
 
-	return p && le32(p) == SIGNATURE && b->len - pos >= SESSION_HEADER;
+	if (!p || b->len - pos < SESSION_HEADER)
+		return false;
+	return le32(p) == SIGNATURE || damaged_session_at(b, pos);
 }
 
 /* ---- what stands where -------------------------------------------------------------------------------------------------------------------------- */
@@ -180,7 +210,7 @@ static void note_skipped(struct block *b, enum note_what what, uint64_t pos, uin
 /* Takes the buffer at *pos and moves behind it. *more false: no buffer stands there. */
 static int next_buffer(struct block *b, struct etw_session *s, uint64_t *pos, bool *more, struct err *e)
 {
-	struct etw_bufhdr h;
+	struct etw_bufhdr h, next;
 	uint64_t n, found;
 	bool sound = buffer_at(b, *pos, s, &h);
 
@@ -191,7 +221,7 @@ static int next_buffer(struct block *b, struct etw_session *s, uint64_t *pos, bo
 		note_skipped(b, NOTE_BUFFER_HEADER_BAD, *pos, *pos + ETW_BUFFER_HEADER_SIZE,
 			     "a buffer header that contradicts its session");
 	n = length_of(&h, sound ? s->buffer_size : ETW_BUFFER_SIZE_MAX);
-	if (n > b->len - *pos || !thing_at(b, *pos + n, s)) {
+	if (n > b->len - *pos || (!thing_at(b, *pos + n, s) && !damaged_buffer_at(b, *pos + n, s, &next))) {
 		found = search(b, *pos + ETW_BUFFER_HEADER_SIZE, s);
 		if (n > b->len - *pos && found == b->len)
 			notes_add(b->notes, &NOTE_AT(NOTE_BLOB_TRUNCATED, b->off + *pos, n - (b->len - *pos)),
@@ -293,9 +323,12 @@ static uint64_t first_thing(struct block *b, struct etw_session *s, uint64_t nam
 	for (unsigned k = 1; k <= 2; k++)
 		if (damaged_buffer_at(b, name + (uint64_t)k * name_len, s, &h)) {
 			notes_add(b->notes, &NOTE_AT(NOTE_CONTEXT_BAD, b->off + name, 0),
-				  "session %u: its header and its buffers disagree; the buffers are believed", s->id);
-			s->buffer_size = h.buffer_size;
-			s->id = h.logger_id;
+				  "session %u: its header and its first buffer disagree", s->id);
+			/* which of the two lies, the next thing tells */
+			if (!thing_at(b, name + (uint64_t)k * name_len + length_of(&h, ETW_BUFFER_SIZE_MAX), s)) {
+				s->buffer_size = h.buffer_size;
+				s->id = h.logger_id;
+			}
 			return name + (uint64_t)k * name_len;
 		}
 	found = search(b, name, s);
@@ -422,12 +455,12 @@ bool secondary_present(const struct dump *d)
 /* The chain of blocks is broken: the ETW block may stand behind the break. Its header is {0x20, tag, size, 0, padding}. */
 static bool search_lost(const struct dump *d, struct hint_blob *out)
 {
-	const struct hint_blob *last = d->hints.n_blobs ? &d->hints.blobs[d->hints.n_blobs - 1] : NULL;
 	struct block b = {.in = d->in, .len = input_size(d->in), .window = malloc(WINDOW)};
-	uint64_t from = last ? last->file_off : 0;
+	uint64_t first = d->hints.n_blobs ? d->hints.blobs[0].file_off : 0; /* a block whose header lies may stand anywhere else */
+	uint64_t from = first > BLOCK_HEADER && first < b.len ? first - BLOCK_HEADER : 0;
 	bool found = false;
 
-	for (uint64_t pos = from; b.window && !found && pos + BLOCK_HEADER <= b.len; pos++) {
+	for (uint64_t pos = from; b.window && !found && pos + BLOCK_HEADER <= b.len && pos - from < LOST_SEARCH_MAX; pos++) {
 		const uint8_t *p = at(&b, pos, BLOCK_HEADER);
 
 		if (!p)
@@ -444,6 +477,22 @@ static bool search_lost(const struct dump *d, struct hint_blob *out)
 	return found;
 }
 
+/* A block whose boot time is the dump's own: not one of an earlier crash whose bytes lie in the same pagefile. */
+static bool is_of_this_crash(const struct dump *d, const struct hint_blob *blob)
+{
+	uint8_t p[BLOCK_HEADER];
+	int64_t boot, up;
+
+	if (d->hints.blobs_broken)
+		return true;
+	if (!d->hints.system_time || !d->hints.up_time || blob->len < sizeof(p) ||
+	    input_read_all(d->in, blob->file_off, p, sizeof(p), NULL) < 0)
+		return false;
+	boot = (int64_t)le64(p + 0x10);
+	up = d->hints.system_time - d->hints.up_time;
+	return boot > up - BOOT_TOLERANCE && boot < up + BOOT_TOLERANCE;
+}
+
 static int take_blob(const struct dump *d, const struct hint_blob *blob, struct etw_system *sys, struct notes *notes, struct list *out,
 		     struct err *e)
 {
@@ -456,6 +505,14 @@ static int take_blob(const struct dump *d, const struct hint_blob *blob, struct 
 	rc = take_block(d, &b, sys, out, e);
 	free(b.window);
 	return rc;
+}
+
+/* The first session's signature stands where it should. */
+static bool starts_well(const struct dump *d, const struct hint_blob *blob)
+{
+	uint8_t p[4];
+
+	return input_read_all(d->in, blob->file_off + BLOCK_HEADER, p, sizeof(p), NULL) == 0 && le32(p) == SIGNATURE;
 }
 
 static void free_list(struct list *l)
@@ -478,9 +535,13 @@ int secondary_sessions(const struct dump *d, const struct recover_opts *o, struc
 	(void)o;
 	while (rc == 0 && (blob = tagged(d, &i))) {
 		any = true;
+		if (!starts_well(d, blob) && search_lost(d, &lost) && starts_well(d, &lost)) {
+			notes_add(notes, &NOTE_AT(NOTE_CONTEXT_BAD, lost.file_off, 0), "the ETW block is not where its header says");
+			blob = &lost;
+		}
 		rc = take_blob(d, blob, sys, notes, &l, e);
 	}
-	if (rc == 0 && !any && d->hints.blobs_broken && search_lost(d, &lost)) {
+	if (rc == 0 && !l.n && (any || d->hints.n_blobs) && search_lost(d, &lost) && is_of_this_crash(d, &lost)) {
 		any = true;
 		notes_add(notes, &NOTE_AT(NOTE_LIST_BROKEN, lost.file_off, 0),
 			  "the chain of secondary data is broken; the ETW block was found by its tag");
