@@ -94,8 +94,12 @@ static int by_block(struct kview *v)
 		slots = v->silo[0].slots;
 	}
 	for (uint32_t id = 0; id < slots && r == 0; id++) {
-		if (kread_ptr_at(v->k, table + (uint64_t)id * ps, &va) != 0 || va == v->k->prof.traits.empty_slot || !kview_is_ptr(v, va))
+		if (kread_ptr_at(v->k, table + (uint64_t)id * ps, &va) != 0 || va == 0 || va == v->k->prof.traits.empty_slot)
 			continue;
+		if (!kview_is_ptr(v, va)) {
+			kview_bad_slot(v, 0, id, table + (uint64_t)id * ps, va);
+			continue;
+		}
 		r = kview_add_ref(v, 0, id, va, ETW_FOUND_DEBUGGER_DATA);
 		if (r == ERR_LIMIT)
 			r = 0;

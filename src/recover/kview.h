@@ -101,6 +101,9 @@ bool kview_knows_id(const struct kview *v, uint32_t silo, uint32_t id);
 /* Number of the silo whose state stands at `state`; adds it when it proves itself. Negative: not one, or a limit. */
 int kview_silo(struct kview *v, uint64_t state);
 
+/* Names a slot of a logger table that holds neither a context nor the word for empty; two finders name the same one once. */
+void kview_bad_slot(struct kview *v, uint32_t silo, uint32_t id, uint64_t at, uint64_t value);
+
 /* Borrowed until the list grows; NULL: unknown. */
 const struct process *kview_process(const struct kview *v, uint64_t eprocess);
 

@@ -173,6 +173,15 @@ static int container_states(struct kview *v)
 	return r == ERR_NOMEM ? r : 0;
 }
 
+void kview_bad_slot(struct kview *v, uint32_t silo, uint32_t id, uint64_t at, uint64_t value)
+{
+	struct note n = NOTE_AT(NOTE_CONTEXT_BAD, at, 0);
+
+	n.silo = silo;
+	n.session = id;
+	notes_add(v->notes, &n, "logger table slot %u holds 0x%llx", id, (unsigned long long)value);
+}
+
 /* One logger table. Slots hold a context's address, or the build's word for empty. */
 static int read_table(struct kview *v, uint32_t silo)
 {
@@ -201,11 +210,7 @@ static int read_table(struct kview *v, uint32_t silo)
 		if (va == 0 || va == v->k->prof.traits.empty_slot)
 			continue;
 		if (!kview_is_ptr(v, va)) {
-			struct note n = NOTE_AT(NOTE_CONTEXT_BAD, s->table + (uint64_t)id * ps, 0);
-
-			n.silo = silo;
-			n.session = id;
-			notes_add(v->notes, &n, "logger table slot %u holds 0x%llx", id, (unsigned long long)va);
+			kview_bad_slot(v, silo, id, s->table + (uint64_t)id * ps, va);
 			continue;
 		}
 		r = kview_add_ref(v, silo, id, va, ETW_FOUND_TABLE);

@@ -25,8 +25,8 @@ for b in 7601 9600 14393 17763 18362 19041 20348 22000; do
 done
 
 # layouts without symbols: a kernel of an unknown GUID
-for b in 7600 9200 10240 10586 15063 16299 17134 22621; do
-	for r in full rare; do
+for b in 7600 9200 10240 10586 15063 16299 17134 22621 26100; do
+	for r in full rare lies damage; do
 		make -b $b "$R/$r.recipe" n.img n.json
 		compare n "$r, build $b without symbols"
 	done

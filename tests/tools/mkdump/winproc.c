@@ -53,6 +53,12 @@ uint64_t wi_object(struct winimg *w, unsigned type, uint32_t body_size)
 	return header + prof_off(&w->p, F_OHDR_Body);
 }
 
+/* A type's size; some layouts know members only. */
+static uint32_t size_or(const struct winimg *w, enum prof_type t, uint32_t otherwise)
+{
+	return prof_size(&w->p, t) ? prof_size(&w->p, t) : otherwise;
+}
+
 struct wi_process *wi_process_at(struct winimg *w, uint64_t pid)
 {
 	for (unsigned i = 0; i < w->n_proc; i++)
@@ -76,7 +82,7 @@ static uint64_t user_root(struct winimg *w, const struct winspace *of)
 struct wi_process *wi_process(struct winimg *w, uint64_t pid, const char *name, bool wow64, unsigned silo)
 {
 	struct wi_process *p = &w->proc[w->n_proc++];
-	uint64_t e = wi_object(w, TYPE_PROCESS, prof_size(&w->p, T_EPROCESS));
+	uint64_t e = wi_object(w, TYPE_PROCESS, size_or(w, T_EPROCESS, 0xc00));
 
 	memset(p, 0, sizeof(*p));
 	p->pid = pid;
@@ -87,10 +93,11 @@ struct wi_process *wi_process(struct winimg *w, uint64_t pid, const char *name, 
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	p->space.m = &w->m;
 	p->space.dtb = pid == 4 ? w->m.kernel_dtb : wm_new_root(&w->m, false);
-	wi_set(w, e + prof_off(&w->p, F_EPROCESS_Pcb), F_KPROCESS_DirectoryTableBase, p->space.dtb, 8);
+	wi_set(w, e + (wi_has(w, F_EPROCESS_Pcb) ? prof_off(&w->p, F_EPROCESS_Pcb) : 0), F_KPROCESS_DirectoryTableBase, p->space.dtb, 8);
 	if (w->o.kpti && wi_has(w, F_KPROCESS_UserDirectoryTableBase)) {
 		p->user_root = user_root(w, &p->space);
-		wi_set(w, e + prof_off(&w->p, F_EPROCESS_Pcb), F_KPROCESS_UserDirectoryTableBase, p->user_root | 1, 8);
+		wi_set(w, e + (wi_has(w, F_EPROCESS_Pcb) ? prof_off(&w->p, F_EPROCESS_Pcb) : 0), F_KPROCESS_UserDirectoryTableBase,
+		       p->user_root | 1, 8);
 	}
 	wi_set(w, e, F_EPROCESS_UniqueProcessId, pid, 8);
 	wm_write(&w->k, e + prof_off(&w->p, F_EPROCESS_ImageFileName), p->name, strlen(p->name));
@@ -105,11 +112,12 @@ struct wi_process *wi_process(struct winimg *w, uint64_t pid, const char *name, 
 	if (pid == 4)
 		wi_symbol(w, S_PsInitialSystemProcess, e, 8);
 	if (silo && w->n_silos > silo) {
-		uint64_t job = wi_object(w, TYPE_JOB, prof_size(&w->p, T_EJOB)), globals = wi_alloc(w, prof_size(&w->p, T_SILOGLOBALS), 16);
+		uint64_t job = wi_object(w, TYPE_JOB, size_or(w, T_EJOB, 0x800)),
+			 globals = wi_alloc(w, size_or(w, T_SILOGLOBALS, 0x800), 16);
 		uint64_t inner = job;
 
 		if (wi_has(w, F_EJOB_ParentJob) && pid % 200 == 100) { /* a job inside the container's */
-			inner = wi_object(w, TYPE_JOB, prof_size(&w->p, T_EJOB));
+			inner = wi_object(w, TYPE_JOB, size_or(w, T_EJOB, 0x800));
 			wi_set(w, inner, F_EJOB_ParentJob, job, 8);
 		}
 		wi_set(w, e, F_EPROCESS_ServerSilo, job, 8);
