@@ -216,6 +216,7 @@ static void session(struct recipe *r, const char *line)
 	s->buffers_lost = (uint32_t)number(line, "lost_buffers", 0);
 	s->name_lost = number(line, "name_lost", 0);
 	s->tail_lost = number(line, "tail_lost", 0);
+	s->unreachable = number(line, "unreachable", 0);
 	if (value(line, "payload", file)) {
 		s->payload = payload_open(file);
 		if (!s->payload)
@@ -344,6 +345,18 @@ static void damage(struct recipe *r, const char *line)
 	if (value(line, "buffer", v))
 		wm_put(k, buffer_of(r, line, "buffer")->va + number(line, "off", 0), number(line, "value", 0),
 		       (unsigned)number(line, "size", 4));
+	if (value(line, "table", v)) { /* the logger table's page, where it has one of its own */
+		if (!wi_has(&r->w, F_SILO_EtwpLoggerContext))
+			die("this kernel's logger table is part of something else: %s", line);
+		wm_unmap(k, r->w.silo[number(line, "table", 0)].table);
+		for (unsigned i = 0; i < r->w.n_ses; i++)
+			r->w.ses[i].in_table &= r->w.ses[i].silo != number(line, "table", 0);
+	}
+	if (value(line, "process", v)) /* its link to the next one */
+		wm_put(k, process_of(&r->w, number(line, "process", 0))->eprocess + prof_off(&r->w.p, F_EPROCESS_ActiveProcessLinks),
+		       nowhere, 8);
+	if (value(line, "handles", v)) /* the table leads nowhere */
+		r->w.bad_handles = process_of(&r->w, number(line, "handles", 0))->pid;
 	if (value(line, "slot", v)) /* of the logger table */
 		wm_put(k, r->w.silo[number(line, "silo", 0)].table + 8 * number(line, "slot", 0), number(line, "value", 0), 8);
 	if (value(line, "field", v)) {

@@ -5,11 +5,13 @@
  *           hint=kernel|process|user|none
  *   process pid= name= wow64= silo=        container (a further silo; numbers count from 1)
  *   session silo= id= name= mode= clock= size= table= nodes= lost_events= lost_buffers= name_lost= tail_lost= fill_name= payload=FILE.etl
+ *           unreachable=
  *     buffer form=unused|logging|reused|flushed|full|torn|placeholder|cswitch|flushing|pending|stands_for cpu= ways=global,queue,...
  *            events= old= tear=RECORD row=NUMBER repeat=
  *     consumer pid=      copy pid= of=|events=
  *     lose buffer= page= how=gone|transition
- *     damage forward=|backward=|loop=BUFFER, tail=1, buffer= off= value= size=, field=MEMBER off= value= size=, slot= silo= value=
+ *     damage forward=|backward=|loop=BUFFER, tail=1, buffer= off= value= size=, field=MEMBER off= value= size=, slot= silo= value=,
+ *            table=SILO, process=PID, handles=PID
  *     expect what=LOSS at=BUFFER off= session= none=1 (of no session) of=queue (only where there is one)
  *   provider guid= pid= silo= sessions=2,3 level= any= all= group=GUID is_group=
  * In a name, %HHHH is a UTF-16 unit. */

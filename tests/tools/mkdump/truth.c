@@ -200,8 +200,10 @@ bool truth_write(struct winimg *w, const char *path)
 		w->o.bias, (unsigned long long)w->m.kernel_dtb, (unsigned long long)w->base,
 		w->o.low_stub && w->o.hint == HINT_KERNEL ? "false" : "true", w->o.foreign_guid ? "true" : "false",
 		w->o.foreign_guid && !wi_has(w, F_SILO_EtwpGuidHashTable) ? "false" : "true");
-	for (unsigned i = 0; i < w->n_ses; i++) {
-		if (i)
+	for (unsigned i = 0, n = 0; i < w->n_ses; i++) {
+		if (w->ses[i].unreachable)
+			continue;
+		if (n++)
 			fprintf(f, ",\n");
 		put_session(f, w, &w->ses[i]);
 	}

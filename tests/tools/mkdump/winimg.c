@@ -289,7 +289,7 @@ static unsigned add_silo(struct winimg *w)
 		s->state = wi_alloc(w, prof_size(&w->p, T_SILO), 64);
 		s->hash = s->state + prof_off(&w->p, F_SILO_EtwpGuidHashTable);
 		if (wi_has(w, F_SILO_EtwpLoggerContext)) {
-			s->table = wi_alloc(w, 8 * slots, 16);
+			s->table = wi_alloc(w, WM_PAGE, WM_PAGE); /* a page that can be lost alone */
 			wi_set(w, s->state, F_SILO_EtwpLoggerContext, s->table, 8);
 			wi_set(w, s->state, F_SILO_MaxLoggers, slots, 4);
 		} else {

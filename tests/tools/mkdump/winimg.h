@@ -147,6 +147,7 @@ struct wi_session {
 	uint64_t start_ts;
 	uint32_t events_lost, buffers_lost;
 	bool in_table, separate_nodes, tail_lost;
+	bool unreachable; /* nothing leads to it any more: no part of the truth */
 	struct wi_buffer buf[256];
 	unsigned n_buf;
 	struct {
@@ -178,6 +179,7 @@ struct winimg {
 	unsigned n_prov;
 	struct wi_loss loss[WI_LOSSES];
 	unsigned n_losses;
+	uint64_t bad_handles; /* pid of the process whose handle table leads nowhere */
 };
 
 void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p);

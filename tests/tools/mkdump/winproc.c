@@ -179,6 +179,8 @@ void wi_handles(struct winimg *w, struct wi_process *p, unsigned fillers)
 			wm_put(&w->k, top + 8 * i, mid[i], 8);
 		code = top ? top : mid[0];
 	}
+	if (p->pid == w->bad_handles)
+		code = UINT64_C(0xffff9a00deadb000);
 	wi_set(w, table, F_HTABLE_TableCode, code | (unsigned)level, 8);
 	wi_set(w, table, F_HTABLE_UniqueProcessId, p->pid, 8);
 	wi_set(w, table, F_HTABLE_NextHandleNeedingPool, pages * 1024, 4);
