@@ -67,6 +67,8 @@ class Etl:
         for off in range(self.size, len(b), self.size):
             end = struct.unpack_from("<I", b, off + 0x30)[0]
             cpu, = struct.unpack_from("<H", b, off + 0x28)
+            if cpu >= self.cpus:
+                say(path, "processor index", cpu, "of", self.cpus)
             recs, at = [], 0x48
             buf = b[off:off + self.size]
             while at < end:
@@ -237,7 +239,7 @@ def compare_session(truth, ses, rep, out):
             say(what, key, "sha256 in the report is wrong")
         etl = Etl(path)
         compare_file(what + " " + key, etl, want, ses, truth)
-        for k, h, w in (("cpus", etl.cpus, truth["cpus"]), ("build", etl.build, truth["build"]), ("boot", etl.boot, truth["boot_time"]),
+        for k, h, w in (("cpus", etl.cpus, max([truth["cpus"]] + [c + 1 for c, _ in want if c < 2048])), ("build", etl.build, truth["build"]), ("boot", etl.boot, truth["boot_time"]),
                         ("bias", etl.bias, truth["bias"]), ("clock", etl.clock, ses["clock"]), ("start", etl.start, ses["start_time"]),
                         ("t0", etl.t0, ses["start_ts"]), ("freq", etl.freq, truth["perf_freq"]), ("lost", etl.lost, ses["events_lost"])):
             if h != w:

@@ -30,7 +30,7 @@ struct chosen {
 	const struct etw_buffer **v;
 	size_t n;
 	uint32_t largest; /* bytes of the largest rebuilt buffer, header included */
-	uint32_t n_cpus;  /* highest processor index + 1 */
+	uint32_t n_cpus;  /* highest processor index + 1; one that no machine has does not count */
 };
 
 static int choose(struct chosen *c, const struct etw_buffer *v, size_t n, struct err *e)
@@ -47,7 +47,7 @@ static int choose(struct chosen *c, const struct etw_buffer *v, size_t n, struct
 		c->v[c->n++] = &v[i];
 		if (used > c->largest)
 			c->largest = used;
-		if (v[i].cpu >= c->n_cpus)
+		if (v[i].cpu >= c->n_cpus && v[i].cpu < ETW_CPUS_MAX)
 			c->n_cpus = v[i].cpu + 1;
 	}
 	if (!c->n)
@@ -76,7 +76,7 @@ static void data_header(uint8_t h[ETW_BUFFER_HEADER_SIZE], const struct etw_sess
 	put_le32(h + 0x08, used);
 	put_le64(h + 0x10, timestamp);
 	put_le64(h + 0x18, sequence);
-	put_le16(h + 0x28, (uint16_t)b->cpu);
+	put_le16(h + 0x28, b->cpu < ETW_CPUS_MAX ? (uint16_t)b->cpu : 0); /* readers keep a table by it; the report has it as found */
 	put_le16(h + 0x2a, (uint16_t)s->id);
 	put_le32(h + 0x2c, STATE_FLUSH);
 	put_le32(h + 0x30, used);

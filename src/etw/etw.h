@@ -16,6 +16,7 @@
 #define ETW_BUFFER_HEADER_SIZE 0x48u
 #define ETW_BUFFER_SIZE_MAX    0x1000000u /* 16 MB: the API's limit */
 #define ETW_TIME_ZONE_SIZE     0xacu      /* TIME_ZONE_INFORMATION */
+#define ETW_CPUS_MAX           2048u      /* Windows' own limit of logical processors: a higher index in a header is no processor */
 
 enum etw_clock { ETW_CLOCK_UNKNOWN = 0, ETW_CLOCK_QPC = 1, ETW_CLOCK_SYSTEM_TIME = 2, ETW_CLOCK_CPU_CYCLE = 3 };
 

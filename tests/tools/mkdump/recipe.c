@@ -342,9 +342,13 @@ static void damage(struct recipe *r, const char *line)
 			wi_loss(&r->w, "page_missing", r->s, page);
 		}
 	}
-	if (value(line, "buffer", v))
-		wm_put(k, buffer_of(r, line, "buffer")->va + number(line, "off", 0), number(line, "value", 0),
-		       (unsigned)number(line, "size", 4));
+	if (value(line, "buffer", v)) {
+		struct wi_buffer *b = buffer_of(r, line, "buffer");
+
+		wm_put(k, b->va + number(line, "off", 0), number(line, "value", 0), (unsigned)number(line, "size", 4));
+		if (number(line, "off", 0) == 0x28) /* ProcessorIndex: the report has it as found */
+			b->cpu = (unsigned)number(line, "value", 0) & (r->w.p.traits.cpu_low_byte ? 0xff : 0xffff);
+	}
 	if (value(line, "table", v)) { /* the logger table's page, where it has one of its own */
 		if (!wi_has(&r->w, F_SILO_EtwpLoggerContext))
 			die("this kernel's logger table is part of something else: %s", line);
