@@ -24,5 +24,5 @@ tidy() {
 	clang-tidy-14 --quiet "$f" -- -std=c11 -D_GNU_SOURCE -DETLIFT_VERSION='"0"' -Iinclude $inc $(make -s print-LIB_CFLAGS) 2>&1 | grep -E 'warning:|error:'
 }
 export -f tidy
-hits=$(git ls-files 'src/*.c' | xargs -P "$(nproc)" -I{} bash -c 'tidy {}') && [ -n "$hits" ] && say "clang-tidy: $hits"
+hits=$(echo "$sources" | grep -E '^src/.*\.c$' | xargs -P "$(nproc)" -I{} bash -c 'tidy {}') && [ -n "$hits" ] && say "clang-tidy: $hits"
 exit $bad

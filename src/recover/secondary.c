@@ -541,7 +541,13 @@ int secondary_sessions(const struct dump *d, const struct recover_opts *o, struc
 		}
 		rc = take_blob(d, blob, sys, notes, &l, e);
 	}
-	if (rc == 0 && !l.n && (any || d->hints.n_blobs) && search_lost(d, &lost) && is_of_this_crash(d, &lost)) {
+	for (i = 0; rc == 0 && !any && i < d->hints.n_blobs; i++)
+		if (d->hints.blobs[i].len > BLOCK_HEADER + SESSION_HEADER && starts_well(d, &d->hints.blobs[i])) {
+			any = true;
+			notes_add(notes, &NOTE_AT(NOTE_CONTEXT_BAD, d->hints.blobs[i].file_off, 0), "an ETW block under a damaged tag");
+			rc = take_blob(d, &d->hints.blobs[i], sys, notes, &l, e);
+		}
+	if (rc == 0 && !l.n && (any || d->hints.n_blobs || d->hints.blobs_broken) && search_lost(d, &lost) && is_of_this_crash(d, &lost)) {
 		any = true;
 		notes_add(notes, &NOTE_AT(NOTE_LIST_BROKEN, lost.file_off, 0),
 			  "the chain of secondary data is broken; the ETW block was found by its tag");

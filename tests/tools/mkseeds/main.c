@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "buf.h"
+#include "mkcrash.h"
 #include "mketl.h"
 #include "mkrec.h"
 #include "rd.h"
@@ -88,6 +89,46 @@ static void settle_seed(const char *dir, const char *name, uint8_t met, uint8_t 
 	buf_free(&old);
 }
 
+static void crash_seeds(const char *dir)
+{
+	static uint8_t memory[8 * 4096];
+	static const uint32_t types[] = {1, 2, 4, 5, 8, 10};
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct buf etw;
+
+		buf_init(&etw);
+		mketw_block(&etw, &(struct mketw){.twice_name = k, .n_events = 5});
+		put(dir, "etwblock", k ? "twice" : "once", &etw);
+		for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+			struct mkcrash o = {.wide = true,
+					    .type = types[i],
+					    .writer_b = k,
+					    .memory = memory,
+					    .n_pages = types[i] == 4 ? 0 : 4,
+					    .etw = &etw};
+			char name[32];
+			struct buf b;
+
+			if (k && types[i] != 4)
+				continue;
+			buf_init(&b);
+			mkcrash_build(&b, &o);
+			snprintf(name, sizeof(name), "type%u%s", types[i], k ? "b" : "");
+			put(dir, "crashdump", name, &b);
+			if (types[i] < 8 && !k) {
+				buf_clear(&b);
+				o.wide = false;
+				mkcrash_build(&b, &o);
+				snprintf(name, sizeof(name), "type%u-32", types[i]);
+				put(dir, "crashdump", name, &b);
+			}
+			buf_free(&b);
+		}
+		buf_free(&etw);
+	}
+}
+
 static void xpress_seeds(const char *dir)
 {
 	static const uint8_t abc[] = {0x2c, 1, 0xff, 0xff, 0xff, 0x1f, 0x61, 0x62, 0x63, 0x17, 0x00, 0x0f, 0xff, 0x26, 0x01};
@@ -121,5 +162,6 @@ int main(int argc, char **argv)
 	settle_seed(argv[1], "secondary", 1, 4, 9, 0);
 	settle_seed(argv[1], "file", 2, 0x0c, 9, 300);
 	xpress_seeds(argv[1]);
+	crash_seeds(argv[1]);
 	return 0;
 }

@@ -1,0 +1,280 @@
+/* src/dumpfmt/crash*.c and src/recover/secondary.c on made dumps: every type, both writers, both name forms, damage. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mkcrash.h"
+#include "rd.h"
+#include "recover.h"
+#include "secondary.h"
+
+#define PAGES 20u
+
+static uint8_t memory[PAGES * 4096];
+
+static void make_memory(void)
+{
+	for (size_t i = 0; i < sizeof(memory); i++)
+		memory[i] = (uint8_t)(i * 7 + i / 4096);
+}
+
+static int open_bytes(struct dump **d, const struct buf *b, struct notes *notes, struct err *e)
+{
+	struct input *in;
+
+	cr_assert_eq(input_open_memory(&in, b->p, b->n, "made", NULL), 0);
+	return dump_open_input(d, in, NULL, notes, e);
+}
+
+/* Frames 1 .. and 100 .. must hold the pages, and nothing else may be there. */
+static void expect_memory(struct dump *d)
+{
+	uint8_t p[4096];
+
+	cr_assert_eq(phys_bytes(d->phys), sizeof(memory));
+	for (uint32_t i = 0; i < PAGES; i++) {
+		uint64_t frame = i < PAGES / 2 ? 1 + i : 100 + i - PAGES / 2;
+
+		cr_assert_eq(phys_read(d->phys, frame * 4096, p, sizeof(p)), 0, "frame %llu", (unsigned long long)frame);
+		cr_assert_eq(memcmp(p, memory + i * 4096, sizeof(p)), 0, "frame %llu", (unsigned long long)frame);
+	}
+	cr_assert_eq(phys_read(d->phys, 0, p, 1), ERR_FAULT);
+	cr_assert_eq(phys_read(d->phys, 4096 * (1 + PAGES / 2), p, 1), ERR_FAULT);
+}
+
+Test(crash, every_type_with_memory)
+{
+	static const uint32_t types[] = {1, 2, 5, 6, 7, 8, 9, 10};
+	struct notes notes;
+
+	make_memory();
+	for (int wide = 0; wide < 2; wide++)
+		for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+			struct mkcrash o = {.wide = wide, .type = types[i], .memory = memory, .n_pages = PAGES};
+			struct buf b;
+			struct dump *d;
+			struct err e = {0};
+
+			if (!wide && types[i] > 7)
+				continue; /* 64-bit only */
+			buf_init(&b);
+			notes_init(&notes);
+			mkcrash_build(&b, &o);
+			cr_assert_eq(open_bytes(&d, &b, &notes, &e), 0, "wide %d type %u: %s", wide, types[i], e.msg);
+			expect_memory(d);
+			cr_assert_eq(notes.n, 0, "wide %d type %u: %s", wide, types[i], notes.n ? notes.v[0].detail : "");
+			cr_assert(d->hints.is_crash_dump && d->hints.has_dtb && d->hints.dtb == 0x1ad000);
+			cr_assert_eq(d->hints.machine, wide ? MACHINE_X64 : MACHINE_X86);
+			dump_close(d);
+			notes_free(&notes);
+			buf_free(&b);
+		}
+}
+
+Test(crash, secondary_data_behind_the_pages)
+{
+	struct buf b, etw;
+	struct mkcrash o = {.wide = true, .type = 5, .memory = memory, .n_pages = PAGES, .etw = &etw};
+	struct dump *d;
+
+	make_memory();
+	buf_init(&b);
+	buf_init(&etw);
+	mketw_block(&etw, &(struct mketw){.n_events = 4});
+	mkcrash_build(&b, &o);
+	cr_assert_eq(open_bytes(&d, &b, NULL, NULL), 0);
+	expect_memory(d);
+	cr_assert(secondary_present(d));
+	dump_close(d);
+	buf_free(&b);
+	buf_free(&etw);
+}
+
+Test(crash, truncated_anywhere_gives_what_is_there)
+{
+	static const uint32_t types[] = {1, 2, 5, 6, 8, 10};
+
+	make_memory();
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct mkcrash o = {.wide = true, .type = types[i], .memory = memory, .n_pages = PAGES};
+		struct buf b;
+
+		buf_init(&b);
+		mkcrash_build(&b, &o);
+		for (size_t n = 1; n < b.n; n += 509) {
+			struct buf cut = {.p = b.p, .n = n};
+			struct notes notes;
+			struct dump *d;
+
+			notes_init(&notes);
+			if (open_bytes(&d, &cut, &notes, NULL) == 0) {
+				uint64_t have = phys_bytes(d->phys), most = n > b.n - sizeof(memory) ? n - (b.n - sizeof(memory)) : 0;
+
+				cr_assert_eq(have, most, "type %u cut at %zu", types[i], n);
+				cr_assert(notes.n > 0 || !most, "type %u cut at %zu: no note", types[i], n);
+				dump_close(d);
+			}
+			notes_free(&notes);
+		}
+		buf_free(&b);
+	}
+}
+
+Test(crash, lying_tables_are_clamped_and_named)
+{
+	struct mkcrash o = {.wide = true, .type = 1, .memory = memory, .n_pages = PAGES};
+	struct notes notes;
+	struct dump *d;
+	struct buf b;
+
+	make_memory();
+	buf_init(&b);
+	mkcrash_build(&b, &o);
+	put_le32(b.p + 0x88, 5000);              /* runs */
+	put_le64(b.p + 0xb0, UINT64_C(1) << 50); /* pages of the second run */
+	notes_init(&notes);
+	cr_assert_eq(open_bytes(&d, &b, &notes, NULL), 0);
+	expect_memory(d);
+	cr_assert_geq(notes.n, 2);
+	dump_close(d);
+	notes_free(&notes);
+	buf_free(&b);
+}
+
+/* ---- the ETW block --------------------------------------------------------------------------------------------------------------------------- */
+
+struct got {
+	unsigned sessions, buffers, events, used;
+	uint32_t ids[16];
+	char names[16][32];
+};
+
+static int take(void *ctx, const struct etw_session *s, struct err *e)
+{
+	struct got *g = ctx;
+
+	(void)e;
+	g->ids[g->sessions % 16] = s->id;
+	snprintf(g->names[g->sessions % 16], 32, "%s", s->name ? s->name : "-");
+	g->sessions++;
+	for (size_t i = 0; i < s->n_buffers; i++) {
+		g->buffers++;
+		g->used += s->buffers[i].body_len > 0;
+		g->events += s->buffers[i].n_events;
+	}
+	return 0;
+}
+
+static int recover_bytes(const struct buf *b, struct got *g, size_t *losses)
+{
+	struct recover_opts ro = {0};
+	struct image_opts io = {0};
+	struct etw_sink sink = {NULL, take, g};
+	struct input *in;
+	struct image *im;
+	size_t n;
+	int rc;
+
+	memset(g, 0, sizeof(*g));
+	cr_assert_eq(input_open_memory(&in, b->p, b->n, "made", NULL), 0);
+	rc = image_open_input(&im, in, &io, NULL);
+	if (rc < 0)
+		return rc;
+	rc = recover_run(im, &ro, &sink, &n, NULL);
+	if (losses)
+		*losses = im->notes.n;
+	image_close(im);
+	return rc;
+}
+
+static void make_triage(struct buf *b, bool writer_b, bool twice, uint64_t claims, bool twin)
+{
+	struct buf etw;
+	struct mkcrash o = {.wide = true, .type = 4, .writer_b = writer_b, .etw = &etw, .etw_claims = claims, .twin = twin};
+
+	buf_init(&etw);
+	buf_init(b);
+	mketw_block(&etw, &(struct mketw){.twice_name = twice, .n_events = 12});
+	mkcrash_build(b, &o);
+	buf_free(&etw);
+}
+
+static void expect_all(const struct got *g)
+{
+	cr_assert_eq(g->sessions, 3);
+	cr_assert_eq(g->buffers, 7);
+	cr_assert_eq(g->used, 4);
+	cr_assert_eq(g->events, 48);
+	cr_assert(g->ids[0] == 2 && g->ids[1] == 7 && g->ids[2] == 9);
+	cr_assert_str_eq(g->names[0], "EventLog-System");
+	cr_assert_str_eq(g->names[1], "WiFi");
+}
+
+Test(secondary, both_writers_both_name_forms_twin_tags)
+{
+	for (unsigned k = 0; k < 8; k++) {
+		struct got g;
+		struct buf b;
+		size_t losses;
+
+		make_triage(&b, k & 1, k & 2, 0, k & 4);
+		cr_assert_eq(recover_bytes(&b, &g, &losses), 0, "form %u", k);
+		expect_all(&g);
+		cr_assert_eq(losses, 0, "form %u", k);
+		buf_free(&b);
+	}
+}
+
+Test(secondary, a_block_that_claims_4_gib_is_clamped_and_named)
+{
+	struct got g;
+	struct buf b;
+	size_t losses;
+
+	make_triage(&b, false, true, 0xffffffffu, false);
+	cr_assert_eq(recover_bytes(&b, &g, &losses), 0);
+	expect_all(&g);
+	cr_assert_geq(losses, 1);
+	buf_free(&b);
+}
+
+Test(secondary, no_block_no_session)
+{
+	struct mkcrash o = {.wide = true, .type = 4};
+	struct got g;
+	struct buf b;
+
+	buf_init(&b);
+	mkcrash_build(&b, &o);
+	cr_assert_eq(recover_bytes(&b, &g, NULL), ERR_NOKERNEL);
+	buf_free(&b);
+	buf_init(&b);
+	o.twin = true; /* an empty shell */
+	mkcrash_build(&b, &o);
+	cr_assert_eq(recover_bytes(&b, &g, NULL), ERR_NOKERNEL);
+	buf_free(&b);
+	buf_init(&b);
+	o.type = 3;
+	mkcrash_build(&b, &o);
+	cr_assert_eq(recover_bytes(&b, &g, NULL), ERR_NOKERNEL);
+	buf_free(&b);
+}
+
+/* One byte of the secondary data changed, each in turn: at most the record it stands in (and what its buffer then can't chain) is lost. */
+Test(secondary, every_single_byte_changed)
+{
+	struct got g;
+	struct buf b;
+
+	make_triage(&b, true, true, 0, false);
+	for (size_t i = 0x2400; i < b.n - 3000; i++) {
+		uint8_t old = b.p[i];
+
+		b.p[i] = (uint8_t)(old ^ 0x41);
+		cr_assert_eq(recover_bytes(&b, &g, NULL), 0, "byte %zu", i);
+		cr_assert_geq(g.events, 48 - 12, "byte %zu: %u events are left", i, g.events);
+		b.p[i] = old;
+	}
+	buf_free(&b);
+}
