@@ -84,6 +84,8 @@ static int write_one(struct run *r, const struct etw_session *s, bool residual, 
 	rc = outfile_create(&f, r->dir, name, e);
 	if (rc == 0)
 		rc = etlwrite_session(f, s, r->sys, &wo, res, e);
+	if (rc == 0)
+		rc = outfile_whole(f, e);
 	if (rc == ERR_NOTFOUND) {
 		outfile_abort(f);
 		return 0;

@@ -284,6 +284,17 @@ int outfile_pwrite(struct outfile *f, uint64_t off, const void *p, size_t n, str
 	return put(f, off, p, n, e);
 }
 
+int outfile_whole(struct outfile *f, struct err *e)
+{
+	int rc = flush(f, e);
+
+#ifdef SYNC_FILE_RANGE_WRITE
+	if (rc == 0) /* only a start: the answer does not matter, fsync has the last word */
+		(void)sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+#endif
+	return rc;
+}
+
 uint64_t outfile_size(const struct outfile *f)
 {
 	return f->size;

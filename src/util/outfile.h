@@ -27,7 +27,9 @@ int outfile_create_path(struct outfile **out, const char *path, struct err *e);
 
 int outfile_write(struct outfile *f, const void *p, size_t n, struct err *e);                /* at the end */
 int outfile_pwrite(struct outfile *f, uint64_t off, const void *p, size_t n, struct err *e); /* over what is there */
-uint64_t outfile_size(const struct outfile *f);                                              /* bytes so far */
+/* Nothing more will be written: starts bringing the bytes to the disk while the caller goes on, so that the commit finds little left to wait for. */
+int outfile_whole(struct outfile *f, struct err *e);
+uint64_t outfile_size(const struct outfile *f); /* bytes so far */
 
 /* Finishes (fsync, rename) or drops the file; both free it. abort takes NULL. */
 int outfile_commit(struct outfile *f, struct err *e);
