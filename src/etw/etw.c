@@ -98,6 +98,67 @@ int etw_provider_copy(struct etw_provider *to, const struct etw_provider *from)
 	return 0;
 }
 
+static int copy_bytes(uint8_t **to, const uint8_t *from, size_t n)
+{
+	*to = from ? malloc(n ? n : 1) : NULL;
+	if (from && !*to)
+		return ERR_NOMEM;
+	if (n && from)
+		memcpy(*to, from, n);
+	return 0;
+}
+
+int etw_buffer_copy(struct etw_buffer *to, const struct etw_buffer *from)
+{
+	uint8_t *gaps = NULL;
+
+	*to = *from;
+	to->body = NULL;
+	to->gaps = NULL;
+	if (copy_bytes(&to->body, from->body, from->body_len) < 0 ||
+	    copy_bytes(&gaps, (const uint8_t *)from->gaps, from->n_gaps * sizeof(*from->gaps)) < 0) {
+		etw_buffer_clear(to);
+		return ERR_NOMEM;
+	}
+	to->gaps = (struct etw_gap *)(void *)gaps;
+	return 0;
+}
+
+int etw_session_copy(struct etw_session *to, const struct etw_session *from)
+{
+	int rc;
+
+	*to = *from;
+	to->name = to->log_file = NULL;
+	to->name16 = to->log_file16 = to->header_records = NULL;
+	to->buffers = to->residual = NULL;
+	to->consumers = NULL;
+	to->providers = NULL;
+	to->n_buffers = to->cap_buffers = to->n_residual = to->cap_residual = 0;
+	to->n_consumers = to->cap_consumers = to->n_providers = to->cap_providers = 0;
+	rc = copy_text(&to->name, from->name);
+	if (rc == 0)
+		rc = copy_text(&to->log_file, from->log_file);
+	if (rc == 0)
+		rc = copy_bytes(&to->name16, from->name16, from->name16_len);
+	if (rc == 0)
+		rc = copy_bytes(&to->log_file16, from->log_file16, from->log_file16_len);
+	if (rc == 0)
+		rc = copy_bytes(&to->header_records, from->header_records, from->header_records_len);
+	for (size_t i = 0; rc == 0 && i < from->n_buffers; i++) {
+		struct etw_buffer b;
+
+		if (from->buffers[i].has_same_as)
+			continue;
+		rc = etw_buffer_copy(&b, &from->buffers[i]);
+		if (rc == 0)
+			rc = etw_session_add_buffer(to, &b);
+	}
+	if (rc < 0)
+		etw_session_clear(to);
+	return rc;
+}
+
 static int add(struct etw_buffer **v, size_t *n, size_t *cap, struct etw_buffer *b)
 {
 	void *arr = *v;

@@ -192,6 +192,10 @@ void etw_provider_clear(struct etw_provider *p);
 void etw_consumer_clear(struct etw_consumer *c);
 int etw_provider_copy(struct etw_provider *to, const struct etw_provider *from); /* deep; 0 or ERR_NOMEM */
 
+/* Deep copies into zeroed structs; the session with its buffers, without residual ones, consumers and providers. 0 or ERR_NOMEM (cleared). */
+int etw_buffer_copy(struct etw_buffer *to, const struct etw_buffer *from);
+int etw_session_copy(struct etw_session *to, const struct etw_session *from);
+
 /* Appends; takes over the contents of *b and zeroes it. 0 or ERR_NOMEM. */
 int etw_session_add_buffer(struct etw_session *s, struct etw_buffer *b);
 int etw_session_add_residual(struct etw_session *s, struct etw_buffer *b);

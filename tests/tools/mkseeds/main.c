@@ -44,6 +44,7 @@ static void etl_seeds(const char *dir)
 		buf_init(&b);
 		mketl_build(&b, &all[i].o);
 		put(dir, "etl", all[i].name, &b);
+		put(dir, "events", all[i].name, &b);
 		buf_free(&b);
 	}
 }
