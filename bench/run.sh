@@ -43,6 +43,7 @@ $python bench/fill.py "$dir/image.raw"
 sed 's/^machine /machine stub=0 /' bench/main-job.recipe >"$dir/nohints.recipe"
 build/release/tools/mkdump -m "$mib" "$dir/nohints.recipe" "$dir/nohints.raw"
 $python bench/fill.py "$dir/nohints.raw"
+sync # the image itself must not be on its way to the disk while others are timed
 cat "$dir/image.raw" >/dev/null
 
 read -r cat_s cat_m <<<"$(measure cat "$dir/image.raw")"

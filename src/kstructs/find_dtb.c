@@ -20,8 +20,8 @@ static enum vm_arch arch64(const struct hints *h, bool la57)
 	return la57 ? VM_X64_LA57 : VM_X64;
 }
 
-/* One root under every format that it could be of. */
-static bool try_forms(const struct hints *h, uint64_t dtb, uint64_t va, bool la57_known, bool la57, try_root_fn *fn, void *ctx)
+/* One root under every format that it could be of. `given`: by the user, so that the 32-bit formats count too. */
+static bool try_forms(const struct hints *h, uint64_t dtb, uint64_t va, bool la57_known, bool la57, bool given, try_root_fn *fn, void *ctx)
 {
 	struct root_hint r = {.dtb = dtb, .va = va};
 
@@ -38,6 +38,14 @@ static bool try_forms(const struct hints *h, uint64_t dtb, uint64_t va, bool la5
 	if (r.arch == VM_ARM64)
 		return false;
 	r.arch = r.arch == VM_X64 ? VM_X64_LA57 : VM_X64;
+	if (fn(ctx, &r))
+		return true;
+	if (!given || (h && h->machine != MACHINE_UNKNOWN) || dtb > UINT32_MAX)
+		return false;
+	r.arch = VM_X86_PAE; /* the user's own word: a raw image does not tell its width */
+	if (fn(ctx, &r))
+		return true;
+	r.arch = VM_X86;
 	return fn(ctx, &r);
 }
 
@@ -87,9 +95,10 @@ static bool from_cpus(const struct phys *phys, const struct hints *h, try_root_f
 			continue;
 		last = c->cr3;
 		va = c->has_idt && h->machine != MACHINE_X86 ? idt_handler(phys, arch, c->cr3, c->idt_base) : 0;
-		if (try_forms(h, c->cr3, va, c->has_cr4, la57, fn, ctx))
+		if (try_forms(h, c->cr3, va, c->has_cr4, la57, false, fn, ctx))
 			return true;
-		if (h->machine != MACHINE_X86 && shadow_root(phys, arch, c, &root) && try_forms(h, root, va, c->has_cr4, la57, fn, ctx))
+		if (h->machine != MACHINE_X86 && shadow_root(phys, arch, c, &root) &&
+		    try_forms(h, root, va, c->has_cr4, la57, false, fn, ctx))
 			return true;
 	}
 	return false;
@@ -128,8 +137,8 @@ bool roots_hinted(const struct phys *phys, const struct hints *hints, const stru
 	if (hints)
 		va = hints->has_kdbg ? hints->kdbg : hints->has_loaded_modules ? hints->loaded_modules : hints->process_head;
 	if (o->has_dtb)
-		return try_forms(hints, o->dtb, va, false, false, fn, ctx);
-	if (hints && hints->has_dtb && try_forms(hints, hints->dtb, va, false, false, fn, ctx))
+		return try_forms(hints, o->dtb, va, false, false, true, fn, ctx);
+	if (hints && hints->has_dtb && try_forms(hints, hints->dtb, va, false, false, false, fn, ctx))
 		return true;
 	if (hints && from_cpus(phys, hints, fn, ctx))
 		return true;

@@ -21,7 +21,9 @@ doc check-made check --json made/empty made/picture.jpg made/text.txt made/nothi
 if [ -n "$DATA" ]; then
 	doc check-real check --json "$DATA"/etl/*.etl "$DATA"/etl/*.blg
 fi
-images=(made/zeros.raw made/header-only.dmp)
+"$TOOLS/mkdump" "$TOP/testdata/recipes/demo.recipe" demo.raw || fail "mkdump"
+"$TOOLS/mkdump" "$TOP/testdata/recipes/damage.recipe" damage.raw || fail "mkdump"
+images=(made/zeros.raw made/header-only.dmp demo.raw damage.raw)
 [ -z "$DATA" ] || images+=("$DATA"/triage/*.dmp)
 for image in "${images[@]}"; do
 	[ -f "$image" ] || continue
