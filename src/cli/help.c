@@ -34,43 +34,13 @@ static const struct {
 	const char *name, *what;
 	bool in;
 } libraries[] = {
-	{"zlib", "gzip, zip", true},
+	{"zlib", "built-in data, gzip symbol files", true},
 	{"cjson", "profiles", true},
 	{"libcrypto", "SHA-256", true},
 #ifdef HAVE_LZMA
-	{"liblzma", "xz", true},
+	{"liblzma", "xz symbol files", true},
 #else
-	{"liblzma", "xz", false},
-#endif
-#ifdef HAVE_ZSTD
-	{"libzstd", "zstd", true},
-#else
-	{"libzstd", "zstd", false},
-#endif
-#ifdef HAVE_LZ4
-	{"liblz4", "lz4", true},
-#else
-	{"liblz4", "lz4", false},
-#endif
-#ifdef HAVE_SNAPPY
-	{"snappy", "snappy", true},
-#else
-	{"snappy", "snappy", false},
-#endif
-#ifdef HAVE_BZIP2
-	{"bzip2", "bzip2", true},
-#else
-	{"bzip2", "bzip2", false},
-#endif
-#ifdef HAVE_EXPAT
-	{"expat", "event manifests", true},
-#else
-	{"expat", "event manifests", false},
-#endif
-#ifdef HAVE_YARA
-	{"yara", "scan", true},
-#else
-	{"yara", "scan", false},
+	{"liblzma", "xz symbol files", false},
 #endif
 #ifdef HAVE_MSPACK
 	{"libmspack", "compressed PDB files", true},

@@ -38,24 +38,6 @@ const char *etlift_features(void)
 #ifdef HAVE_LZMA
 	       "lzma "
 #endif
-#ifdef HAVE_ZSTD
-	       "zstd "
-#endif
-#ifdef HAVE_LZ4
-	       "lz4 "
-#endif
-#ifdef HAVE_SNAPPY
-	       "snappy "
-#endif
-#ifdef HAVE_BZIP2
-	       "bzip2 "
-#endif
-#ifdef HAVE_EXPAT
-	       "expat "
-#endif
-#ifdef HAVE_YARA
-	       "yara "
-#endif
 #ifdef HAVE_MSPACK
 	       "mspack "
 #endif
