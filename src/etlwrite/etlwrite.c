@@ -6,23 +6,25 @@
 
 #include "logfile.h"
 #include "rd.h"
+#include "task.h"
 
 #define STATE_FLUSH       3u
 #define FLAG_FLUSH_MARKER 0x1u /* first and last buffer of a file */
 #define FLAG_PROC_INDEX   0x20u
 #define TYPE_HEADER       4u
 
-/* Where the bytes of one file go: the file and its hash, in step. */
+/* Where the bytes of one file go: the file, or its hash. The same bytes are made twice, side by side, for one and the other. */
 struct out {
-	struct outfile *f;
-	struct sha256 *hash;
+	struct outfile *f;   /* or NULL */
+	struct sha256 *hash; /* or NULL */
 	struct err *e;
 };
 
 static int put(struct out *o, const void *p, size_t n)
 {
-	sha256_add(o->hash, p, n);
-	return outfile_write(o->f, p, n, o->e);
+	if (o->hash)
+		sha256_add(o->hash, p, n);
+	return o->f ? outfile_write(o->f, p, n, o->e) : 0;
 }
 
 /* The buffers that go into the file, in order. */
@@ -166,31 +168,54 @@ static void sum_up(struct etlwrite_result *r, const struct chosen *c, const stru
 	r->has_times = any && etw_session_time(s, sys, first, &r->first_event) && etw_session_time(s, sys, last, &r->last_event);
 }
 
+struct whole { /* everything that a file is made of */
+	const struct etw_session *s;
+	const struct chosen *c;
+	const struct buf *records; /* of the header buffer */
+	uint32_t size;             /* of every buffer */
+	struct out out;
+};
+
+static int put_all(struct whole *w)
+{
+	int rc = put_first(&w->out, w->s, w->records, w->size);
+
+	return rc < 0 ? rc : put_data(&w->out, w->s, w->c, w->size);
+}
+
+static void hash_all(void *ctx)
+{
+	put_all(ctx);
+}
+
 static int write_all(struct outfile *f, const struct etw_session *s, const struct etw_system *sys, const struct chosen *c,
 		     struct etlwrite_result *r, struct err *e)
 {
 	struct logfile_facts facts = {.n_cpus = c->n_cpus, .buffers_written = (uint32_t)c->n + 1};
-	struct out o = {.f = f, .e = e};
 	struct buf records;
+	struct whole file = {.s = s, .c = c, .records = &records, .out = {.f = f, .e = e}}, hashed;
+	struct task task;
 	int rc;
 
 	sum_up(r, c, s, sys);
-	facts.buffer_size = file_buffer_size(s, c);
+	facts.buffer_size = file.size = file_buffer_size(s, c);
 	facts.has_first_ts = c->v[0]->has_ts;
 	facts.first_ts = c->v[0]->first_ts;
 	facts.end_time = r->has_times && r->last_event > sys->system_time ? r->last_event : sys->system_time;
 	buf_init(&records);
 	logfile_records(&records, s, sys, &facts);
-	rc = records.failed ? err_set(e, ERR_NOMEM, "out of memory") : sha256_new(&o.hash, e);
+	hashed = file;
+	hashed.out = (struct out){0};
+	rc = records.failed ? err_set(e, ERR_NOMEM, "out of memory") : sha256_new(&hashed.out.hash, e);
 	if (rc < 0) {
 		buf_free(&records);
 		return rc;
 	}
-	rc = put_first(&o, s, &records, facts.buffer_size);
-	if (rc == 0)
-		rc = put_data(&o, s, c, facts.buffer_size);
+	task_start(&task, hash_all, &hashed);
+	rc = put_all(&file);
+	task_wait(&task);
 	r->bytes = outfile_size(f);
-	sha256_end(o.hash, r->sha256);
+	sha256_end(hashed.out.hash, r->sha256);
 	buf_free(&records);
 	return rc;
 }
