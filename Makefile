@@ -59,12 +59,17 @@ LDFLAGS_fuzz := -fsanitize=address,undefined
 
 # Required libraries; optional ones are found by pkg-config, and `etlift --version` says which are in.
 REQUIRED := zlib libcjson libcrypto
-OPTIONAL := LZMA:liblzma MSPACK:libmspack
+OPTIONAL := LZMA:liblzma MSPACK:libmspack ZSTD:libzstd LZ4:liblz4 SNAPPY:snappy LZO:lzo2 EXPAT:expat YARA:yara
 pc_name = $(word 2,$(subst :, ,$1))
 pc_macro = $(word 1,$(subst :, ,$1))
 FOUND := $(foreach o,$(OPTIONAL),$(if $(shell $(PKG_CONFIG) --exists $(call pc_name,$o) && echo y),$o))
 LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f))) $(foreach f,$(FOUND),-DHAVE_$(call pc_macro,$f)=1)
 LIB_LIBS := $(shell $(PKG_CONFIG) --libs $(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f)))
+# libbz2 comes without a .pc file
+ifneq ($(shell printf '\#include <bzlib.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo y),)
+LIB_CFLAGS += -DHAVE_BZ2=1
+LIB_LIBS += -lbz2
+endif
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DETLIFT_VERSION='"$(VERSION)"' -fPIC -pthread $(WARN) $(WERROR) $(CFLAGS_$(CONFIG)) $(LIB_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS := -pthread -Wl,--as-needed $(LDFLAGS_$(CONFIG)) $(LDFLAGS)
 LIBS := $(LIB_LIBS) -lm

@@ -2,7 +2,8 @@
 # Installs what is missing for the named purposes (build, check, bench, fuzz), from Debian. Never prompts: as root it installs, else through
 # sudo -n when there is no terminal (or CI is set), else through sudo. Does nothing when all is there.
 set -eu
-build="gcc make pkg-config libc6-dev zlib1g-dev libcjson-dev libssl-dev liblzma-dev libmspack-dev"
+build="gcc make pkg-config libc6-dev zlib1g-dev libcjson-dev libssl-dev liblzma-dev libmspack-dev libzstd-dev liblz4-dev libbz2-dev libsnappy-dev liblzo2-dev
+	libexpat1-dev libyara-dev"
 check="clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcriterion-dev python3 python3-jsonschema jq xz-utils git"
 bench="python3"
 fuzz="clang-14 libclang-rt-14-dev"

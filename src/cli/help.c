@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "libraries.h"
+
 /* clang-format off */
 const struct command commands[] = {
 #define CMD(name, args, least, most, does, opts, summary, about) {#name, args, least, most, does, opts, summary, about, cmd_##name},
@@ -34,19 +36,9 @@ static const struct {
 	const char *name, *what;
 	bool in;
 } libraries[] = {
-	{"zlib", "built-in data, gzip symbol files", true},
-	{"cjson", "profiles", true},
-	{"libcrypto", "SHA-256", true},
-#ifdef HAVE_LZMA
-	{"liblzma", "xz symbol files", true},
-#else
-	{"liblzma", "xz symbol files", false},
-#endif
-#ifdef HAVE_MSPACK
-	{"libmspack", "compressed PDB files", true},
-#else
-	{"libmspack", "compressed PDB files", false},
-#endif
+#define LIBRARY(name, in, what) {name, what, in},
+	LIBRARIES(LIBRARY)
+#undef LIBRARY
 };
 
 const struct command *command_find(const char *name)

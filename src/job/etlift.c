@@ -1,10 +1,12 @@
 /* etlift.c - the public interface of include/etlift.h over job.h. */
 #include "etlift.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "job.h"
+#include "libraries.h"
 
 _Static_assert((int)ETLIFT_E_IO == ERR_IO && (int)ETLIFT_E_NOMEM == ERR_NOMEM && (int)ETLIFT_E_FORMAT == ERR_FORMAT &&
 		       (int)ETLIFT_E_TRUNC == ERR_TRUNC && (int)ETLIFT_E_NOTFOUND == ERR_NOTFOUND && (int)ETLIFT_E_LIMIT == ERR_LIMIT &&
@@ -34,14 +36,16 @@ const char *etlift_version(void)
 
 const char *etlift_features(void)
 {
-	return ""
-#ifdef HAVE_LZMA
-	       "lzma "
-#endif
-#ifdef HAVE_MSPACK
-	       "mspack "
-#endif
-	       "zlib";
+#define WORD(name, in, what) in ? name " " : "",
+	static const char *const words[] = {LIBRARIES(WORD)};
+#undef WORD
+	static _Thread_local char text[256];
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s", words[i]);
+	text[n - 1] = 0; /* the last blank: zlib is always in */
+	return text;
 }
 
 const char *etlift_error_word(int code)
