@@ -1,4 +1,4 @@
-/* mkdump - makes a Windows memory image from a recipe: mkdump [-b BUILD] [-k VERSION] [-m MIB] [-f CONTAINER] RECIPE IMAGE [TRUTH.json]
+/* mkdump - makes a Windows memory image from a recipe: mkdump [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] RECIPE IMAGE [TRUTH.json]
  *
  * recipe.h says what a recipe is, docs/testing.md what the made memory is like; TRUTH.json says what must come out. */
 #include <stdlib.h>
@@ -23,13 +23,16 @@ int main(int argc, char **argv)
 			r.version = argv[i + 1];
 		else if (strcmp(argv[i], "-m") == 0)
 			r.mib = strtoull(argv[i + 1], NULL, 0);
+		else if (strcmp(argv[i], "-H") == 0)
+			r.hole = strtoull(argv[i + 1], NULL, 0);
 		else if (strcmp(argv[i], "-f") == 0)
 			container = argv[i + 1];
 		else
 			die("no such option: %s", argv[i]);
 	}
 	if (argc - i < 2 || argc - i > 3)
-		die("usage: mkdump [-b BUILD] [-k VERSION] [-m MIB] [-f CONTAINER] RECIPE IMAGE [TRUTH.json]; containers: %s",
+		die("usage: mkdump [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] RECIPE IMAGE [TRUTH.json]; "
+		    "containers: %s",
 		    container_names());
 	f = fopen(argv[i], "r");
 	if (!f)

@@ -160,6 +160,7 @@ static void machine(struct recipe *r, const char *line)
 {
 	static const char *const hints[] = {"kernel", "process", "user", "none"};
 	struct wi_opts o = {.mib = r->mib ? r->mib : number(line, "mib", 64),
+			    .hole = r->hole ? r->hole : number(line, "hole", 0),
 			    .seed = number(line, "seed", 1),
 			    .cpus = (unsigned)number(line, "cpus", 4),
 			    .handles = (unsigned)number(line, "handles", 100),

@@ -1,7 +1,7 @@
 /* recipe.h - the text that says what stands in the memory to be made: a statement a line, KEY=VALUE words behind it, numbers as C writes
  * them, `#` a comment. docs/testing.md explains every word.
  *
- *   machine build= version= mib= cpus= seed= handles= stub= encoded= large= decoys= levels= bias= freq= time= foreign= kpti=
+ *   machine build= version= mib= hole= cpus= seed= handles= stub= encoded= large= decoys= levels= bias= freq= time= foreign= kpti=
  *           hint=kernel|process|user|none
  *   process pid= name= wow64= silo=        container (a further silo; numbers count from 1)
  *   session silo= id= name= mode= clock= size= table= nodes= lost_events= lost_buffers= name_lost= tail_lost= fill_name= payload=FILE.etl
@@ -27,7 +27,7 @@ struct recipe { /* one being followed */
 	struct wi_session *s;
 	unsigned build;      /* instead of the recipe's; 0: as it says */
 	const char *version; /* likewise, or NULL */
-	uint64_t mib;
+	uint64_t mib, hole;
 };
 
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));

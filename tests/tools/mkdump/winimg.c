@@ -401,7 +401,7 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 	w->p = *p;
 	w->ses = calloc(WI_SESSIONS_MAX, sizeof(*w->ses));
 	w->pool = p->build < 9600 ? POOL_44 : POOL;
-	wm_init(&w->m, o->mib, o->levels, o->seed);
+	wm_init(&w->m, o->mib, o->hole, o->levels, o->seed);
 	w->k.m = &w->m;
 	if (o->large_pages)
 		w->m.large_frames = image_size(w) / WM_PAGE + 1024;

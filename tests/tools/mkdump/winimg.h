@@ -21,8 +21,8 @@
 #define WI_NAME_UNITS   32767 /* of a UNICODE_STRING */
 
 struct wi_opts {
-	uint64_t mib, seed;
-	unsigned cpus, handles; /* handles: in one process, on objects of no interest */
+	uint64_t mib, seed, hole; /* hole: MiB of RAM below the hole; 0: 3 GiB */
+	unsigned cpus, handles;   /* handles: in one process, on objects of no interest */
 	bool low_stub, encoded_kdbg, large_pages, decoy_roots, self_map;
 	int levels;
 	uint64_t perf_freq;

@@ -24,11 +24,13 @@ static void *need(void *p)
 	return p;
 }
 
-void wm_init(struct winmem *m, uint64_t mib, int levels, uint64_t seed)
+void wm_init(struct winmem *m, uint64_t mib, uint64_t hole_mib, int levels, uint64_t seed)
 {
 	memset(m, 0, sizeof(*m));
 	m->frames = mib << 8;
-	m->hole_frames = m->frames > FRAME_3G ? FRAME_3G : m->frames;
+	m->hole_frames = hole_mib ? hole_mib << 8 : FRAME_3G;
+	if (m->hole_frames > m->frames)
+		m->hole_frames = m->frames;
 	m->page = need(calloc(m->frames, sizeof(uint8_t *)));
 	m->taken = need(calloc(m->frames, 1));
 	m->seed = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;

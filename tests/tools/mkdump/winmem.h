@@ -25,7 +25,8 @@ struct winspace {
 	uint64_t dtb;
 };
 
-void wm_init(struct winmem *m, uint64_t mib, int levels, uint64_t seed);
+/* hole_mib: MiB of RAM below the hole; 0: 3 GiB. */
+void wm_init(struct winmem *m, uint64_t mib, uint64_t hole_mib, int levels, uint64_t seed);
 void wm_free(struct winmem *m);
 uint64_t wm_rand(struct winmem *m);
 
