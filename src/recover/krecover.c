@@ -7,6 +7,7 @@
 #include "kbuffers.h"
 #include "kproviders.h"
 #include "ksession.h"
+#include "task.h"
 
 /* Buffers of one session can't hold more than the image has memory; all together, sessions that share buffers by a hostile list may read
  * no more than this often all of it. */
@@ -221,38 +222,86 @@ static int wanted(struct run *r, const struct item *it, bool *yes)
 	return 0;
 }
 
-static int yield_item(struct run *r, struct item *it, struct err *e)
-{
+/* The next session is read in a thread of its own while the caller's writes the last one. Callbacks come from the caller's thread only; the
+ * kernel's memory is read by one thread at a time. */
+struct loading {
+	struct run *r;
+	struct item *it;
 	struct etw_session s;
-	bool yes;
-	int rc = wanted(r, it, &yes);
+	int rc;
+	struct task task;
+};
 
-	if (rc != 0)
-		return err_set(e, rc, "out of memory");
-	if (!yes)
-		return 0;
-	memset(&s, 0, sizeof s);
-	if (it->ref) {
-		rc = ksession_load(r->v, it->ref, r->o, &r->budget, &s);
-		if (rc == ERR_NOTFOUND && !it->extra)
-			return 0; /* no context stands there: noted */
-		if (rc == ERR_NOTFOUND)
-			rc = 0;
-	}
-	if (rc == 0 && it->extra && s.found_by == 0) {
-		s = *it->extra;
+static void load_item(void *ctx)
+{
+	struct loading *l = ctx;
+	struct item *it = l->it;
+	int rc = 0;
+
+	if (it->ref)
+		rc = ksession_load(l->r->v, it->ref, l->r->o, &l->r->budget, &l->s);
+	if (rc == ERR_NOTFOUND && it->extra)
+		rc = 0;
+	if (rc == 0 && it->extra && l->s.found_by == 0) {
+		l->s = *it->extra;
 		memset(it->extra, 0, sizeof *it->extra);
 	} else if (rc == 0 && it->extra) {
-		rc = session_merge(&s, it->extra);
-		etw_session_order(&s);
+		rc = session_merge(&l->s, it->extra);
+		etw_session_order(&l->s);
 	}
-	if (rc == 0) {
-		r->yielded++;
-		rc = r->sink->session(r->sink->ctx, &s, e);
-	} else {
-		err_set(e, rc, "out of memory");
+	l->rc = rc;
+}
+
+/* Starts on the next item from *i on that is wanted. 1: started; 0: there is none. */
+static int start_next(struct run *r, size_t *i, struct loading *l)
+{
+	bool yes = false;
+
+	for (; *i < r->n && !yes; (*i)++) {
+		int rc = wanted(r, &r->item[*i], &yes);
+
+		if (rc != 0)
+			return rc;
+		l->it = &r->item[*i];
 	}
-	etw_session_clear(&s);
+	if (!yes)
+		return 0;
+	l->r = r;
+	memset(&l->s, 0, sizeof l->s);
+	task_start(&l->task, load_item, l);
+	return 1;
+}
+
+static int deliver(struct run *r, struct loading *l, struct err *e)
+{
+	if (l->rc == ERR_NOTFOUND) /* no context stands there: noted */
+		return 0;
+	if (l->rc != 0)
+		return err_set(e, l->rc, "out of memory");
+	r->yielded++;
+	return r->sink->session(r->sink->ctx, &l->s, e);
+}
+
+static int yield_all(struct run *r, struct err *e)
+{
+	struct loading two[2];
+	size_t i = 0;
+	unsigned now = 0;
+	int more = start_next(r, &i, &two[0]), rc = 0;
+
+	while (more > 0 && rc >= 0) {
+		task_wait(&two[now].task);
+		more = start_next(r, &i, &two[!now]);
+		rc = deliver(r, &two[now], e);
+		etw_session_clear(&two[now].s);
+		now = !now;
+	}
+	if (more > 0) { /* the caller wants no more */
+		task_wait(&two[now].task);
+		etw_session_clear(&two[now].s);
+	}
+	if (more < 0 && rc >= 0)
+		return err_set(e, more, "out of memory");
 	return rc < 0 ? rc : 0;
 }
 
@@ -277,8 +326,8 @@ int krecover_run(struct image *im, const struct recover_opts *o, struct etw_sess
 		rc = ERR_NOTFOUND;
 	if (rc == 0 && sink->system)
 		rc = sink->system(sink->ctx, &im->sys, e);
-	for (size_t i = 0; i < r.n && rc >= 0; i++)
-		rc = yield_item(&r, &r.item[i], e);
+	if (rc >= 0)
+		rc = yield_all(&r, e);
 	free(r.item);
 	kview_close(r.v);
 	if (rc < 0)
