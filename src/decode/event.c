@@ -335,14 +335,13 @@ static bool parse_by_kind(struct event *ev, const uint8_t *p, const struct etw_r
 	return false;
 }
 
-/* Where the record stood: physical address only while the buffer's first page holds it, or the file tells. */
+/* Where the record stood. */
 static void locate(struct event *ev, const struct etw_buffer *b, uint32_t off)
 {
 	ev->offset = etw_original_offset(b, ETW_BUFFER_HEADER_SIZE + off);
 	ev->has_buffer = ev->origin->is_image ? b->has_va || b->has_file_offset : b->has_file_offset;
 	ev->buffer = ev->origin->is_image && b->has_va ? b->va : b->file_offset;
-	ev->has_pa = b->has_pa && (b->pa & 0xfff) + ev->offset < 0x1000;
-	ev->pa = ev->has_pa ? b->pa + ev->offset : 0;
+	ev->has_pa = etw_buffer_pa(b, ev->offset, &ev->pa);
 }
 
 bool event_parse(struct event *ev, const struct event_origin *origin, const struct etw_buffer *b, const struct etw_record *rec)

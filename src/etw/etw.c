@@ -34,6 +34,7 @@ void etw_buffer_clear(struct etw_buffer *b)
 {
 	free(b->body);
 	free(b->gaps);
+	free(b->page_pa);
 	memset(b, 0, sizeof(*b));
 }
 
@@ -110,18 +111,32 @@ static int copy_bytes(uint8_t **to, const uint8_t *from, size_t n)
 
 int etw_buffer_copy(struct etw_buffer *to, const struct etw_buffer *from)
 {
-	uint8_t *gaps = NULL;
+	uint8_t *gaps = NULL, *pages = NULL;
 
 	*to = *from;
 	to->body = NULL;
 	to->gaps = NULL;
+	to->page_pa = NULL;
 	if (copy_bytes(&to->body, from->body, from->body_len) < 0 ||
-	    copy_bytes(&gaps, (const uint8_t *)from->gaps, from->n_gaps * sizeof(*from->gaps)) < 0) {
+	    copy_bytes(&gaps, (const uint8_t *)from->gaps, from->n_gaps * sizeof(*from->gaps)) < 0 ||
+	    copy_bytes(&pages, (const uint8_t *)from->page_pa, from->n_page_pa * sizeof(*from->page_pa)) < 0) {
+		free(gaps);
 		etw_buffer_clear(to);
 		return ERR_NOMEM;
 	}
 	to->gaps = (struct etw_gap *)(void *)gaps;
+	to->page_pa = (uint64_t *)(void *)pages;
 	return 0;
+}
+
+bool etw_buffer_pa(const struct etw_buffer *b, uint32_t off, uint64_t *pa)
+{
+	uint64_t at = (b->va & 0xfff) + off;
+
+	if (!b->has_va || at >> 12 >= b->n_page_pa || b->page_pa[at >> 12] == ETW_NO_PA)
+		return false;
+	*pa = b->page_pa[at >> 12] + (at & 0xfff);
+	return true;
 }
 
 int etw_session_copy(struct etw_session *to, const struct etw_session *from)

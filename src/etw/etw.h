@@ -97,7 +97,10 @@ struct etw_buffer {
 	uint32_t n_events;          /* records in body */
 	uint64_t first_ts, last_ts; /* smallest and largest record time; valid if has_ts */
 	uint64_t same_as;           /* va of the buffer that this one is a copy of: its events are not written twice */
+	uint64_t *page_pa;  /* owned; physical address of each page that the buffer as it was lies in; ETW_NO_PA: not in the image */
+	uint32_t n_page_pa; /* 0: not known (a file, a crash dump's block, an unpacked row) */
 };
+#define ETW_NO_PA UINT64_MAX
 
 struct etw_consumer {
 	uint64_t va, pid;
@@ -191,6 +194,9 @@ void etw_session_clear(struct etw_session *s);
 void etw_provider_clear(struct etw_provider *p);
 void etw_consumer_clear(struct etw_consumer *c);
 int etw_provider_copy(struct etw_provider *to, const struct etw_provider *from); /* deep; 0 or ERR_NOMEM */
+
+/* Physical address of the byte at `off` in the buffer as it was. False: it has none that is known. */
+bool etw_buffer_pa(const struct etw_buffer *b, uint32_t off, uint64_t *pa);
 
 /* Deep copies into zeroed structs; the session with its buffers, without residual ones, consumers and providers. 0 or ERR_NOMEM (cleared). */
 int etw_buffer_copy(struct etw_buffer *to, const struct etw_buffer *from);

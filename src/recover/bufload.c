@@ -26,6 +26,21 @@ static bool latest(const struct kview *v, const struct etw_session *s, uint64_t 
 	return etw_session_clock_at(s, v->sys, t + FUTURE_SLACK + age / DRIFT_PART, ts);
 }
 
+/* Where each page of the len bytes from b->va on stands. */
+static int pages_of(struct vm *vm, struct etw_buffer *b, uint32_t len)
+{
+	uint64_t first = b->va & ~UINT64_C(0xfff);
+	uint32_t n = (uint32_t)((b->va + len - first + 0xfff) >> 12);
+
+	b->page_pa = malloc(n * sizeof(*b->page_pa));
+	if (!b->page_pa)
+		return ERR_NOMEM;
+	for (b->n_page_pa = 0; b->n_page_pa < n; b->n_page_pa++)
+		if (!vm_pa(vm, first + ((uint64_t)b->n_page_pa << 12), &b->page_pa[b->n_page_pa]))
+			b->page_pa[b->n_page_pa] = ETW_NO_PA;
+	return 0;
+}
+
 int bufload_settle(struct kview *v, struct etw_session *s, struct etw_buffer *eb, const struct bufload_raw *raw,
 		   const struct recover_opts *o)
 {
@@ -40,6 +55,10 @@ int bufload_settle(struct kview *v, struct etw_session *s, struct etw_buffer *eb
 	memset(&rest, 0, sizeof rest);
 	so.has_max_ts = latest(v, s, &so.max_ts);
 	rc = etw_settle(eb, raw->raw, raw->len, &so, o->residual ? &rest : NULL);
+	if (rc == 0 && raw->vm)
+		rc = pages_of(raw->vm, eb, raw->len);
+	if (rc == 0 && raw->vm && rest.body_len)
+		rc = pages_of(raw->vm, &rest, raw->len);
 	if (rc == 0)
 		rc = etw_session_add_buffer(s, eb);
 	if (rc == 0 && rest.body_len)
@@ -190,7 +209,7 @@ static int load_one(struct kview *v, struct etw_session *s, const struct kbuf *k
 {
 	struct vm_missing hole[HOLES_MAX];
 	struct etw_range range[HOLES_MAX];
-	struct bufload_raw raw = {.missing = range, .met = ETW_MET_MEMORY};
+	struct bufload_raw raw = {.missing = range, .met = ETW_MET_MEMORY, .vm = v->k->vm};
 	uint32_t size = size_of(s, k), end = etw_end_of_data(&k->hdr, ETW_MET_MEMORY, size), want = o->residual ? size : end;
 	struct etw_buffer eb;
 

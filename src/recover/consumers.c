@@ -292,7 +292,7 @@ static int load_copy(struct walk *w, struct etw_session *s, uint64_t va, const s
 {
 	struct vm_missing hole[COPY_HOLES];
 	struct etw_range range[COPY_HOLES];
-	struct bufload_raw raw = {.missing = range, .met = ETW_MET_SECONDARY};
+	struct bufload_raw raw = {.missing = range, .met = ETW_MET_SECONDARY, .vm = w->vm};
 	struct recover_opts live = *o;
 	uint8_t head[ETW_BUFFER_HEADER_SIZE], *bytes;
 	struct etw_buffer eb;

@@ -52,6 +52,7 @@ struct bufload_raw {
 	struct etw_range *missing;
 	size_t n_missing;
 	enum etw_met met;
+	struct vm *vm; /* raw is what stands at eb->va in it; NULL: it was unpacked */
 };
 int bufload_settle(struct kview *v, struct etw_session *s, struct etw_buffer *eb, const struct bufload_raw *raw,
 		   const struct recover_opts *o);

@@ -85,8 +85,12 @@ static void merge_buffer(struct etw_buffer *have, struct etw_buffer *b)
 		have->va = t.has_va ? t.va : b->va;
 		have->has_pa = t.has_pa;
 		have->pa = t.pa;
+		have->page_pa = t.page_pa;
+		have->n_page_pa = t.n_page_pa;
 		have->has_file_offset = t.has_file_offset;
 		have->file_offset = t.file_offset;
+		t.page_pa = b->page_pa;
+		t.n_page_pa = b->n_page_pa;
 		*b = t;
 	}
 	have->from = from;

@@ -16,6 +16,18 @@ diff <(jq -c "$pick" image.jsonl | sort) <(jq -c "select(.event.id!=0 and .event
 [ "$("$ETLIFT" events demo.img --session EventLog-System | jq -r .session | sort -u)" = EventLog-System ] || bad "--session"
 n=$("$ETLIFT" events demo.img --event 3008 | wc -l)
 [ "$n" -gt 0 ] && [ "$n" = "$(jq -c 'select(.event.id==3008)' image.jsonl | wc -l)" ] || bad "--event"
+# source.pa is where the record stands in a raw image, also behind the first page of its buffer
+/usr/bin/python3 - <<'PY' || fail=1
+import json
+image, n, bad = open("demo.img", "rb"), 0, 0
+for line in open("image.jsonl"):
+    pa = json.loads(line)["source"]["pa"]
+    image.seek(int(pa, 16))
+    b = image.read(4)
+    n, bad = n + 1, bad + (b[3] not in (0xc0, 0x90))
+print(n, "addresses,", bad, "wrong")
+raise SystemExit(bad != 0 or n < 100)
+PY
 t=$(jq -r '.time' image.jsonl | sed -n 100p)
 [ "$("$ETLIFT" events demo.img --until "$t" | wc -l)" -le 99 ] || bad "--until"
 "$ETLIFT" events demo.img | head -n 1 >/dev/null

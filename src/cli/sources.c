@@ -1,0 +1,184 @@
+/* sources.c - see sources.h */
+#include "sources.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common.h"
+#include "utf16.h"
+
+void sources_free(struct sources *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		evsource_close(s->v[i]->ev);
+		input_close(s->v[i]->in);
+		etw_session_clear(&s->v[i]->session);
+		free(s->v[i]);
+	}
+	free(s->v);
+	for (size_t i = 0; i < s->n_names; i++)
+		free(s->name[i]);
+	free(s->name);
+	notes_free(&s->notes);
+}
+
+static struct source *source_add(struct sources *s)
+{
+	void *arr = s->v;
+	struct source *n = calloc(1, sizeof(*n));
+
+	if (!n || arr_reserve(&arr, &s->cap, s->n, sizeof(struct source *)) < 0) {
+		free(n);
+		return NULL;
+	}
+	s->v = arr;
+	s->v[s->n++] = n;
+	return n;
+}
+
+/* The user's words as valid UTF-8. */
+static const char *keep_name(struct sources *s, const char *path)
+{
+	void *arr = s->name;
+	struct buf wide;
+	char *text;
+
+	buf_init(&wide);
+	utf8_to_utf16(&wide, path);
+	text = wide.failed ? NULL : utf16_dup(wide.n ? wide.p : (const uint8_t *)"", wide.n);
+	buf_free(&wide);
+	if (!text || arr_reserve(&arr, &s->cap_names, s->n_names, sizeof(char *)) < 0) {
+		free(text);
+		return NULL;
+	}
+	s->name = arr;
+	s->name[s->n_names++] = text;
+	return text;
+}
+
+static int out_of_memory(struct err *e)
+{
+	return err_set(e, ERR_NOMEM, "out of memory");
+}
+
+/* A trace file: ERR_NOTMINE when it is none. Takes `in` over on success. */
+static int add_file(struct cli *c, struct sources *s, struct input *in, const char *name, struct err *e)
+{
+	const struct etw_session *ses;
+	struct evsource *ev;
+	struct source *n;
+	int rc = evsource_open_etl(&ev, in, name, &s->notes, e);
+
+	if (rc < 0)
+		return rc;
+	n = source_add(s);
+	if (!n) {
+		evsource_close(ev);
+		return out_of_memory(e);
+	}
+	n->ev = ev;
+	n->in = in;
+	ses = evsource_origin(ev)->session;
+	n->wanted = want_session_id(c, ses->id, ses->name);
+	return 0;
+}
+
+static int session_buffer(void *ctx, uint32_t i, struct etw_buffer *b, struct err *e)
+{
+	const struct etw_session *s = ctx;
+
+	return etw_buffer_copy(b, &s->buffers[i]) < 0 ? out_of_memory(e) : 0;
+}
+
+static const struct evsource_ops session_ops = {session_buffer, NULL};
+
+struct image_source {
+	struct cli *c;
+	struct sources *s;
+	const char *name;
+	struct etw_system sys;
+};
+
+static int on_system(void *ctx, const struct etw_system *sys, struct err *e)
+{
+	(void)e;
+	((struct image_source *)ctx)->sys = *sys;
+	return 0;
+}
+
+/* A copy with the residual buffers in the place of the others. */
+static int copy_residual(struct etw_session *to, const struct etw_session *from)
+{
+	struct etw_session bare = *from;
+
+	bare.buffers = from->residual;
+	bare.n_buffers = from->n_residual;
+	return etw_session_copy(to, &bare);
+}
+
+static int add_session(struct image_source *is, const struct etw_session *ses, bool residual, struct err *e)
+{
+	struct event_origin origin = {.file = is->name, .is_image = true};
+	struct source *n = source_add(is->s);
+
+	if (!n || (residual ? copy_residual(&n->session, ses) : etw_session_copy(&n->session, ses)) < 0)
+		return out_of_memory(e);
+	n->residual = residual;
+	n->sys = is->sys;
+	n->wanted = true; /* recover_run() asked */
+	origin.session = &n->session;
+	origin.sys = &n->sys;
+	return evsource_open(&n->ev, &session_ops, &n->session, (uint32_t)n->session.n_buffers, &origin, &is->s->notes, e);
+}
+
+static int on_session(void *ctx, const struct etw_session *ses, struct err *e)
+{
+	struct image_source *is = ctx;
+	int rc = add_session(is, ses, false, e);
+
+	return rc == 0 && ses->n_residual ? add_session(is, ses, true, e) : rc;
+}
+
+static int add_image(struct cli *c, struct sources *s, size_t arg, const char *name)
+{
+	struct recover_opts o = {.deep = cli_flag(c, OPT_DEEP), .residual = s->want_residual, .want = want_session, .want_ctx = c};
+	struct image_source is = {.c = c, .s = s, .name = name};
+	struct etw_sink sink = {on_system, on_session, &is};
+	struct cli one = *c;
+	struct job *j;
+	struct err e;
+	size_t n;
+	int rc, status;
+
+	one.arg = &c->arg[arg];
+	one.n_args = 1;
+	status = open_image(&one, &j, true);
+	if (status)
+		return status;
+	rc = recover_run(job_image(j), &o, &sink, &n, &e);
+	s->losses += job_image(j)->notes.n;
+	if (rc < 0)
+		status = fail_on_image(&one, &e, rc != ERR_NOMEM);
+	job_close(j);
+	return status;
+}
+
+int sources_add(struct cli *c, struct sources *s, size_t arg)
+{
+	const char *name = keep_name(s, c->arg[arg]);
+	struct input *in;
+	struct err e;
+	int rc = name ? input_open(&in, c->arg[arg], &e) : out_of_memory(&e);
+
+	if (rc < 0)
+		return cli_fail(c, &e, true);
+	rc = add_file(c, s, in, name, &e);
+	if (rc == 0)
+		return 0;
+	input_close(in);
+	if (rc != ERR_NOTMINE) {
+		err_prepend(&e, "%s", c->arg[arg]);
+		return cli_fail(c, &e, true);
+	}
+	return add_image(c, s, arg, name);
+}
