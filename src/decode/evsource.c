@@ -34,6 +34,7 @@ struct evsource {
 	uint32_t n_heap;
 	size_t heap_cap, open_bytes;
 	struct open *current; /* the buffer of the event handed out last: closed late, its bytes are borrowed */
+	uint32_t n_buffers;
 	uint64_t bad;
 	bool limit_told;
 	struct etl *etl; /* owned, for evsource_open_etl */
@@ -98,6 +99,7 @@ int evsource_open(struct evsource **out, const struct evsource_ops *ops, void *c
 	s->ctx = ctx;
 	s->origin = *origin;
 	s->notes = notes;
+	s->n_buffers = n_buffers;
 	rc = make_index(s, n_buffers, e);
 	if (rc < 0) {
 		free(s->index);
@@ -106,6 +108,17 @@ int evsource_open(struct evsource **out, const struct evsource_ops *ops, void *c
 	}
 	*out = s;
 	return 0;
+}
+
+uint32_t evsource_n_buffers(const struct evsource *s)
+{
+	return s->n_buffers;
+}
+
+int evsource_buffer(struct evsource *s, uint32_t i, struct etw_buffer *b, struct err *e)
+{
+	memset(b, 0, sizeof(*b));
+	return s->ops->buffer(s->ctx, i, b, e);
 }
 
 static int etl_buffer_of(void *ctx, uint32_t i, struct etw_buffer *b, struct err *e)

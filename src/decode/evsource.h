@@ -32,6 +32,11 @@ void evsource_close(struct evsource *s); /* takes NULL */
 
 const struct event_origin *evsource_origin(const struct evsource *s);
 
+/* The source's buffers as they are, for who looks at bytes: number i (below evsource_n_buffers()) into *b, which the caller clears. Negative:
+ * damaged beyond use. */
+uint32_t evsource_n_buffers(const struct evsource *s);
+int evsource_buffer(struct evsource *s, uint32_t i, struct etw_buffer *b, struct err *e);
+
 /* The next event by time: 1 with *ev (valid until the next call), 0 at the end, ERR_NOMEM. */
 int evsource_next(struct evsource *s, struct event *ev, struct err *e);
 

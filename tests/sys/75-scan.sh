@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# etlift scan: a payload of every session as a rule of its own is found where 'events' says the event stands, in the buffer and in memory; --memory finds
+# what yara itself finds in the same raw file; decoded text; compiled rules; rules that do not compile.
+set -u
+cd "$SCRATCH" || exit 1
+fail=0
+bad() { echo "$*"; fail=1; }
+
+"$ETLIFT" --version | grep -q 'libyara *built in' || { echo "libyara is not built in"; exit 77; }
+"$TOOLS/mkdump" "$TOP/testdata/recipes/full.recipe" full.img || exit 1
+"$ETLIFT" events --raw full.img -o events.jsonl || bad "events: status $?"
+/usr/bin/python3 - <<'PY' || fail=1
+import json
+image, picked = open("full.img", "rb"), {}
+for line in open("events.jsonl"):
+    e = json.loads(line)
+    if e["source"]["pa"] and e["time"]:
+        image.seek(int(e["source"]["pa"], 16) + 4)  # behind the marker: thread, process, time ... of this record only
+        picked.setdefault(e["session"], (image.read(20).hex(), e))
+with open("rules.yar", "w") as f:
+    for i, (p, e) in enumerate(picked.values()):
+        f.write("rule r%d { strings: $p = { %s } condition: $p }\n" % (i, " ".join(p[k:k + 2] for k in range(0, len(p), 2))))
+json.dump([e for p, e in picked.values()], open("want.json", "w"))
+print(len(picked), "sessions")
+raise SystemExit(len(picked) < 5)
+PY
+"$ETLIFT" scan full.img -y rules.yar --memory --json >hits.json || bad "scan: status $?"
+/usr/bin/python3 - <<'PY' || fail=1
+import json
+hits, bad = json.load(open("hits.json"))["hits"], 0
+for i, e in enumerate(json.load(open("want.json"))):
+    mine = [h for h in hits if h["rule"] == "r%d" % i]
+    pa, va = int(e["source"]["pa"], 16), int(e["source"]["buffer"], 16) + e["source"]["offset"]
+    for place in ("buffer", "memory"):
+        ok = [h for h in mine if h["in"] == place and h["session"] and h["session"]["name"] == e["session"] and h["time"] == e["time"]
+              and h["provider"]["guid"] == e["provider"]["guid"] and h["event"]["id"] == e["event"]["id"] and h["event"]["offset"] == e["source"]["offset"]
+              and pa < int(h["pa"], 16) < pa + 4096 and va < int(h["va"], 16) < va + 4096]
+        if not ok:
+            bad += 1; print("not found in", place, e["session"], e["time"], mine[:2])
+print(len(hits), "hits,", bad, "missing")
+raise SystemExit(bad != 0)
+PY
+# the same strings in the same file by yara itself; and by one thread and by three
+cat >common.yar <<'Y'
+rule common : a b { strings: $a = "svchost" $w = "Event" wide $h = { 00 13 c0 } $e = "EtwB" condition: any of them }
+Y
+"$ETLIFT" scan full.img -y common.yar --memory --json -j 1 | jq -c '.hits[]|select(.in=="memory")|[.string,.pa,.length]' | sort >one.txt
+"$ETLIFT" scan full.img -y common.yar --memory --json -j 3 | jq -c '.hits[]|select(.in=="memory")|[.string,.pa,.length]' | sort >three.txt
+cmp one.txt three.txt || bad "threads change the hits"
+[ "$(wc -l <one.txt)" -gt 20 ] || bad "too few hits: $(wc -l <one.txt)"
+if command -v yara >/dev/null; then
+	yara -sL common.yar full.img | sed -n 's/^0x\([0-9a-f]*\):\([0-9]*\):\(\$[a-z]*\):.*/["\3","0x\1",\2]/p' | sort >peer.txt
+	cmp one.txt peer.txt || bad "yara finds others: $(diff one.txt peer.txt | head -4)"
+fi
+"$ETLIFT" scan full.img -y common.yar >/dev/null || bad "table: status $?"
+if command -v yarac >/dev/null; then
+	yarac rules.yar rules.yarc && "$ETLIFT" scan full.img -y rules.yarc --json | jq -c '.hits' >c.txt
+	"$ETLIFT" scan full.img -y rules.yar --json | jq -c '.hits|map(.rule_file="rules.yarc")' | cmp - c.txt || bad "compiled rules differ"
+fi
+# the text of decoded events, of a session and of the file made from it
+"$ETLIFT" recover -q full.img -o out
+field=$(jq -r 'select(.data!=null)|.data|to_entries[]|select((.value|type)=="string" and (.value|length)>3)|.key+": "+.value' events.jsonl | grep -v '[\"\\]' | head -n 1)
+if [ -n "$field" ]; then
+	printf 'rule f { strings: $f = "%s" condition: $f }\n' "$field" >field.yar
+	for s in full.img out/sessions/*.etl; do "$ETLIFT" scan "$s" -y field.yar --decoded --json; done | jq -c '.hits[]|select(.in=="event")|.string' | grep -q f ||
+		bad "decoded text: '$field' is not found"
+fi
+# rules that do not compile are one clear line
+printf 'rule ok { condition: true }\nrule x {\n condition: nothing }\n' >wrong.yar
+"$ETLIFT" scan full.img -y wrong.yar >out.txt 2>err.txt
+[ $? = 2 ] && [ ! -s out.txt ] && [ "$(wc -l <err.txt)" = 1 ] && grep -q 'wrong.yar: line 3: undefined identifier' err.txt || bad "wrong rules: $(cat err.txt)"
+printf 'YARA\1\2\3\4junk' >junk.yarc
+"$ETLIFT" scan full.img -y junk.yarc 2>err.txt && bad "junk rules are taken"
+[ "$(wc -l <err.txt)" = 1 ] || bad "junk rules: $(cat err.txt)"
+"$ETLIFT" scan full.img 2>/dev/null
+[ $? = 2 ] || bad "no rules at all"
+head -c 3000000 /dev/zero >zero.img
+printf 'rule z { strings: $z = { 00 00 00 00 00 00 00 01 } condition: not $z }' >z.yar
+"$ETLIFT" scan zero.img -y z.yar 2>/dev/null
+[ $? = 4 ] || bad "no kernel: status"
+"$ETLIFT" scan --memory zero.img -y z.yar --json 2>/dev/null | jq -e '.hits|length==1' >/dev/null || bad "memory of an image without a kernel"
+"$ETLIFT_SAN" scan full.img -y rules.yar -y common.yar --memory --decoded >/dev/null || bad "under sanitizers"
+exit $fail
