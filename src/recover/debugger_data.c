@@ -4,10 +4,8 @@
 #include "kview.h"
 #include "rd.h"
 
-/* Layout of the block, not of a kernel structure of fields.def: table at 0x10, and since 17763 a pointer
- * more. */
-#define DBGDATA_TABLE 0x10u
-#define DBGDATA_MORE  0x18u
+/* Layout of the block, not of a kernel structure of fields.def: table at KV_DBGDATA_TABLE, and since 17763 a pointer more. */
+#define DBGDATA_MORE 0x18u
 
 /* Slots of a table whose real number the silo state tells: its default. */
 #define SLOTS_AT_LEAST 64u
@@ -76,8 +74,8 @@ static int by_block(struct kview *v)
 
 	if (block == 0)
 		return 0;
-	if (kread_ptr_at(v->k, block + DBGDATA_TABLE, &table) != 0) {
-		struct note n = NOTE_AT(NOTE_PAGE_MISSING, block + DBGDATA_TABLE, ps);
+	if (kread_ptr_at(v->k, block + KV_DBGDATA_TABLE, &table) != 0) {
+		struct note n = NOTE_AT(NOTE_PAGE_MISSING, block + KV_DBGDATA_TABLE, ps);
 
 		if (v->silo[0].table == 0)
 			notes_add(v->notes, &n, "EtwpDebuggerData can't be read");
@@ -111,6 +109,11 @@ int find_debugger_data(struct kview *v)
 {
 	int rc = by_block(v);
 
+	if (rc == 0 && v->silo[0].table == 0 && v->silo[0].state == 0) {
+		rc = host_search(v);
+		if (rc == 0)
+			rc = silo_read_table(v, 0);
+	}
 	if (rc == 0 && v->silo[0].table == 0) {
 		struct note n = NOTE(NOTE_CONTEXT_BAD);
 

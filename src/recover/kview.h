@@ -29,6 +29,7 @@
 #define KV_FASTREF_MASK64 0xfull
 #define KV_FASTREF_MASK32 0x7ull
 #define KV_BUFFERS_MAX    65536u /* buffers of one session */
+#define KV_DBGDATA_TABLE  0x10u  /* in EtwpDebuggerData: address of the host's logger table */
 
 struct ksilo {
 	uint64_t state;  /* _ETW_SILODRIVERSTATE; 0: a build that keeps all of it in globals */
@@ -100,6 +101,15 @@ bool kview_knows_id(const struct kview *v, uint32_t silo, uint32_t id);
 
 /* Number of the silo whose state stands at `state`; adds it when it proves itself. Negative: not one, or a limit. */
 int kview_silo(struct kview *v, uint64_t state);
+
+/* The host's state, which no symbol led to: false when it does not prove itself. */
+bool kview_host(struct kview *v, uint64_t state);
+
+/* Looks for the host's state when nothing has led to it yet (host.c). 0 or ERR_NOMEM. */
+int host_search(struct kview *v);
+
+/* Adds the sessions of one silo's logger table (silo.c). 0 or ERR_NOMEM. */
+int silo_read_table(struct kview *v, uint32_t silo);
 
 /* Names a slot of a logger table that holds neither a context nor the word for empty; two finders name the same one once. */
 void kview_bad_slot(struct kview *v, uint32_t silo, uint32_t id, uint64_t at, uint64_t value);

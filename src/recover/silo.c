@@ -99,6 +99,16 @@ int kview_silo(struct kview *v, uint64_t state)
 	return (int)v->n_silos++;
 }
 
+bool kview_host(struct kview *v, uint64_t state)
+{
+	struct ksilo s = {0};
+
+	if (!kview_is_ptr(v, state) || !read_state(v, &s, state, false))
+		return false;
+	v->silo[0] = s;
+	return true;
+}
+
 /* The host's state by the two symbols that lead to it; the one that proves itself, else the first that is an address at all. */
 static bool host_state(struct kview *v)
 {
@@ -183,7 +193,7 @@ void kview_bad_slot(struct kview *v, uint32_t silo, uint32_t id, uint64_t at, ui
 }
 
 /* One logger table. Slots hold a context's address, or the build's word for empty. */
-static int read_table(struct kview *v, uint32_t silo)
+int silo_read_table(struct kview *v, uint32_t silo)
 {
 	const struct ksilo *s = &v->silo[silo];
 	size_t ps = kview_ptr_size(v);
@@ -235,6 +245,6 @@ int find_silos(struct kview *v)
 		v->silo[0].guids = sym;
 	r = container_states(v);
 	for (size_t i = 0; i < v->n_silos && r == 0; i++)
-		r = read_table(v, (uint32_t)i);
+		r = silo_read_table(v, (uint32_t)i);
 	return r;
 }

@@ -173,7 +173,10 @@ static void machine(struct recipe *r, const char *line)
 			    .system_time = (int64_t)number(line, "time", UINT64_C(133600000001234567)),
 			    .boot_time = INT64_C(133599000000000000),
 			    .foreign_guid = number(line, "foreign", 0),
-			    .kpti = number(line, "kpti", 0)};
+			    .kpti = number(line, "kpti", 0),
+			    .no_globals = !number(line, "globals", 1),
+			    .no_kdbg = !number(line, "kdbg", 1),
+			    .no_etwdata = !number(line, "etwdata", 1)};
 	char v[VALUE_MAX], want[VALUE_MAX] = "";
 	uint32_t build = r->build ? r->build : (uint32_t)number(line, "build", 19041);
 	int hint = word_of(line, "hint", hints, 4);

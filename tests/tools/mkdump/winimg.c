@@ -213,7 +213,7 @@ static void put_kdbg(struct winimg *w)
 	uint8_t d[0x380] = {0};
 	uint64_t va = wi_symbol_va(w, S_KdDebuggerDataBlock);
 
-	if (!va)
+	if (!va || w->o.no_kdbg)
 		return;
 	put_le64(d, va);
 	put_le64(d + 8, va);
@@ -243,7 +243,7 @@ static void put_debugger_data(struct winimg *w)
 	static const uint8_t head[7] = {1, 0, 0x2c, 0x08, 0x04, 0x38, 0x0c}; /* version, then header offsets the debugger reads */
 	uint64_t va = wi_symbol_va(w, S_EtwpDebuggerData);
 
-	if (!va)
+	if (!va || w->o.no_etwdata)
 		return;
 	wm_write(&w->k, va, head, sizeof(head));
 	wm_put(&w->k, va + 0x10, w->silo[0].table, 8);
@@ -362,7 +362,11 @@ static void put_symbols(struct winimg *w)
 		wm_write(&w->k, wi_symbol_va(w, S_NtBuildLab), lab, strlen(lab) + 1);
 	if (wi_symbol_va(w, S_PsLoadedModuleList))
 		wi_ring_init(w, wi_symbol_va(w, S_PsLoadedModuleList));
+	if (w->o.no_globals)
+		return;
 	wi_symbol(w, S_EtwpHostSiloState, w->silo[0].state, 8);
+	if (w->silo[0].state) /* the host's globals stand in the image; a container's are nobody's business here */
+		wi_set(w, w->silo[0].state, F_SILO_SiloGlobals, wi_symbol_va(w, S_PspHostSiloGlobals), 8);
 	if (wi_symbol_va(w, S_PspHostSiloGlobals))
 		wi_set(w, wi_symbol_va(w, S_PspHostSiloGlobals), F_SILOGLOBALS_EtwSiloState, w->silo[0].state, 8);
 }

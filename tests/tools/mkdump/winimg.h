@@ -31,6 +31,9 @@ struct wi_opts {
 	bool foreign_guid; /* an identity that no profile knows */
 	bool kpti;         /* each process has a second root for user mode, which maps little of the kernel */
 	int hint;          /* DirectoryTableBase of a crash header: HINT_* */
+	bool no_globals;   /* the image does not lead to the host's silo state */
+	bool no_kdbg;      /* the debugger block is wiped */
+	bool no_etwdata;   /* EtwpDebuggerData is wiped */
 };
 
 enum { /* places in the type table */
