@@ -16,6 +16,7 @@ struct arena_chunk {
 void arena_init(struct arena *a)
 {
 	memset(a, 0, sizeof(*a));
+	a->max = ARENA_MAX;
 }
 
 void arena_free(struct arena *a)
@@ -40,7 +41,7 @@ static struct arena_chunk *add_chunk(struct arena *a, size_t n)
 	size_t cap = n > CHUNK ? n : CHUNK;
 	struct arena_chunk *c;
 
-	if (cap > ARENA_MAX - a->total)
+	if (a->total > a->max || cap > a->max - a->total)
 		return NULL;
 	c = malloc(sizeof(*c) + cap);
 	if (!c)
@@ -61,7 +62,7 @@ void *arena_alloc(struct arena *a, size_t n)
 {
 	void *p;
 
-	if (n > ARENA_MAX)
+	if (n > a->max)
 		return NULL;
 	n = (n + 15) & ~(size_t)15;
 	while (!a->now || a->now->cap - a->used < n) {

@@ -5,13 +5,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define ARENA_MAX ((size_t)64 << 20) /* one event never needs more; over it arena_alloc fails */
+#define ARENA_MAX ((size_t)64 << 20) /* one event never needs more; over it arena_alloc fails, unless `max` says otherwise */
 
 struct arena_chunk;
 
 struct arena {
 	struct arena_chunk *first, *now;
 	size_t used, total; /* in `now`; over all chunks */
+	size_t max;         /* bytes over all chunks; arena_init() sets ARENA_MAX */
 };
 
 void arena_init(struct arena *a);

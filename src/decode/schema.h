@@ -33,7 +33,7 @@ struct schema_field {
 	const struct schema_map *map; /* NULL: none */
 };
 
-enum schema_source { SCHEMA_CLASSIC, SCHEMA_CATALOGUE, SCHEMA_MANIFEST, SCHEMA_EVENTSOURCE, SCHEMA_IN_BAND };
+enum schema_source { SCHEMA_CLASSIC, SCHEMA_CATALOGUE, SCHEMA_MANIFEST, SCHEMA_EVENTSOURCE, SCHEMA_IN_BAND, SCHEMA_SOURCES };
 
 struct schema { /* one version of one event */
 	enum schema_source source;
@@ -44,5 +44,9 @@ struct schema { /* one version of one event */
 
 /* Reads ev->payload by s. On success ev->data (and name, provider_name where s has them and ev not). On failure ev->reason, data stays DV_NULL. */
 bool schema_decode(struct event *ev, const struct schema *s, struct arena *a);
+
+/* For a definition that did not fit: some end in an array whose constant count is a lie, and the field before it holds the true one (the CLR's
+ * stack walk: count 2, FrameCount before it). A copy of s that says so, made in `a`, or NULL when s does not end like that. */
+const struct schema *schema_recount(const struct schema *s, struct arena *a);
 
 #endif

@@ -9,9 +9,8 @@
 
 struct entry {
 	struct schema_key key;
-	const struct schema *schema; /* NULL in a used entry: the catalogue was asked and has none */
-	bool used, asked;            /* asked: the catalogue was looked at for this key */
-	const struct schema *weaker; /* the catalogue's, beside a stronger one */
+	const struct schema *by[SCHEMA_SOURCES]; /* one per source, NULL: none */
+	bool used, asked;                        /* asked: the catalogue was looked at for this key */
 };
 
 struct map_entry {
@@ -49,6 +48,7 @@ int schemas_new(struct schemas **out, struct err *e)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
 	arena_init(&s->arena);
+	s->arena.max = SCHEMAS_BYTES_MAX;
 	*out = s;
 	return 0;
 }
@@ -133,41 +133,32 @@ int schemas_add(struct schemas *s, const struct schema_key *key, const struct sc
 
 	if (!e)
 		return s->n >= SCHEMAS_MAX ? ERR_LIMIT : ERR_NOMEM;
-	if (!e->schema || e->schema->source < schema->source) {
-		if (e->schema && (!e->weaker || e->weaker->source < e->schema->source))
-			e->weaker = e->schema;
-		e->schema = schema;
-	} else if (e->schema->source > schema->source && !e->weaker) {
-		e->weaker = schema;
-	}
+	if (!e->by[schema->source])
+		e->by[schema->source] = schema;
 	return 0;
 }
 
 static void ask_catalogue(struct schemas *s, struct entry *e)
 {
-	const struct schema *c;
-
 	e->asked = true;
-	if (e->key.classic)
-		return;
-	c = catalogue_find(s->catalogue, &e->key.guid, e->key.id, e->key.version, &s->arena);
-	if (!e->schema)
-		e->schema = c;
-	else if (!e->weaker)
-		e->weaker = c;
+	if (!e->key.classic && !e->by[SCHEMA_CATALOGUE])
+		e->by[SCHEMA_CATALOGUE] = catalogue_find(s->catalogue, &e->key.guid, e->key.id, e->key.version, &s->arena);
 }
 
 const struct schema *schemas_find(struct schemas *s, const struct schema_key *key, const struct schema *weaker_than)
 {
 	struct entry *e = entry_of(s, key);
+	int i = weaker_than ? weaker_than->source : SCHEMA_SOURCES;
 
 	if (!e)
 		return NULL;
-	if (!e->asked && (!e->schema || weaker_than))
-		ask_catalogue(s, e);
-	if (!weaker_than)
-		return e->schema;
-	return e->weaker && e->weaker->source < weaker_than->source ? e->weaker : NULL;
+	while (--i >= 0) {
+		if (i == SCHEMA_CATALOGUE && !e->asked)
+			ask_catalogue(s, e);
+		if (e->by[i])
+			return e->by[i];
+	}
+	return NULL;
 }
 
 int schemas_add_map(struct schemas *s, const struct guid *provider, const char *name, const struct schema_map *map)

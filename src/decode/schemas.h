@@ -7,7 +7,8 @@
 #include "err.h"
 #include "schema.h"
 
-#define SCHEMAS_MAX 500000u /* definitions in one store */
+#define SCHEMAS_MAX       500000u             /* definitions in one store */
+#define SCHEMAS_BYTES_MAX ((size_t)512 << 20) /* and their bytes */
 
 struct schemas;
 
