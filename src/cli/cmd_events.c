@@ -5,6 +5,7 @@
 
 #include "common.h"
 #include "decoder.h"
+#include "deffile.h"
 #include "jsonl.h"
 #include "outfile.h"
 #include "sources.h"
@@ -166,6 +167,33 @@ static void summary(struct cli *c, const struct sources *s, const struct decoder
 		cli_warn(c, "%llu losses", (unsigned long long)(s->losses + s->notes.n));
 }
 
+static void broken_file(void *ctx, const struct err *why)
+{
+	cli_warn(ctx, "%s", why->msg);
+}
+
+/* --manifest. 0, or an exit status (the line is printed). */
+static int add_definitions(struct cli *c, struct decoder *d)
+{
+	const struct opt_value *o = &c->opt[OPT_MANIFEST];
+	struct deffile_report report = {.ctx = c, .broken = broken_file};
+	struct definition_counts n = {0, 0};
+	struct err e;
+	int files = 0, rc = 0;
+
+	for (unsigned i = 0; i < o->count && rc >= 0; i++) {
+		rc = deffile_manifests(decoder_schemas(d), o->list[i], &n, &report, &e);
+		files += rc > 0 ? rc : 0;
+		if (rc == 0)
+			cli_warn(c, "%s: no manifest in this folder", o->list[i]);
+	}
+	if (rc < 0)
+		return cli_fail(c, &e, true);
+	if (o->count)
+		cli_info(c, "manifests: %d files, %u providers, %u events", files, n.providers, n.events);
+	return EXIT_OK;
+}
+
 static int write_events(struct cli *c, struct sources *s, struct decoder *d)
 {
 	struct out o = {0};
@@ -214,6 +242,8 @@ int cmd_events(struct cli *c)
 	if (s.n && decoder_new(&d, &e) < 0)
 		status = cli_fail(c, &e, false);
 	else if (s.n)
+		status = add_definitions(c, d);
+	if (s.n && d && status == EXIT_OK)
 		status = write_events(c, &s, d);
 	if (status > worst)
 		worst = status;

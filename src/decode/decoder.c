@@ -6,15 +6,12 @@
 
 #include "catalogue.h"
 #include "kernelevents.h"
+#include "learn.h"
 #include "tracelogging.h"
-
-/* KernelTraceControl: the class whose events carry definitions (opcode 32: TRACE_EVENT_INFO, 33: a map). */
-static const struct guid trace_control = {{0xd1, 0xf6, 0xcc, 0xbb, 0xc1, 0x6c, 0xff, 0x48, 0x80, 0xc4, 0x83, 0x94, 0x82, 0xe3, 0x76, 0x71}};
-
-enum { OP_EVENT_INFO = 32, OP_MAP_INFO = 33 };
 
 struct decoder {
 	struct schemas *schemas;
+	struct learn *learn;
 	struct kernelevents *kernel;
 	struct arena arena; /* of the event being decoded */
 	struct decoder_counts counts;
@@ -31,6 +28,11 @@ int decoder_new(struct decoder **out, struct err *e)
 	rc = schemas_new(&d->schemas, e);
 	if (rc == 0)
 		rc = kernelevents_new(&d->kernel, e);
+	if (rc == 0) {
+		d->learn = learn_new(d->schemas);
+		if (!d->learn)
+			rc = err_set(e, ERR_NOMEM, "out of memory");
+	}
 	if (rc < 0) {
 		decoder_free(d);
 		return rc;
@@ -43,6 +45,7 @@ void decoder_free(struct decoder *d)
 {
 	if (!d)
 		return;
+	learn_free(d->learn);
 	schemas_free(d->schemas);
 	kernelevents_free(d->kernel);
 	arena_free(&d->arena);
@@ -59,48 +62,25 @@ const struct decoder_counts *decoder_counts(const struct decoder *d)
 	return &d->counts;
 }
 
-/* ---- learning ------------------------------------------------------------------------------------------------------------------------ */
-
-static int learn_definition(struct decoder *d, const struct event *ev, uint8_t opcode)
-{
-	if (ev->kind != EVENT_MOF || !ev->has_opcode || ev->opcode != opcode || !guid_equal(&ev->provider, &trace_control))
-		return 0;
-	if (opcode == OP_MAP_INFO)
-		return schemas_add_map_info(d->schemas, ev->payload.p, ev->payload.n, NULL);
-	return schemas_add_event_info(d->schemas, ev->payload.p, ev->payload.n, NULL);
-}
-
-/* Maps come first: definitions refer to them by name. A broken definition is passed over: its events stay raw, with the reason. */
-static int learn_pass(struct decoder *d, struct evsource *s, uint8_t opcode, struct err *e)
-{
-	struct event ev;
-	int rc;
-
-	while ((rc = evsource_next(s, &ev, e)) > 0) {
-		int got = learn_definition(d, &ev, opcode);
-
-		if (got == ERR_NOMEM)
-			return err_set(e, ERR_NOMEM, "out of memory");
-	}
-	evsource_rewind(s);
-	return rc;
-}
-
 int decoder_learn(struct decoder *d, struct evsource *s, struct err *e)
 {
-	int rc = learn_pass(d, s, OP_MAP_INFO, e);
-
-	return rc < 0 ? rc : learn_pass(d, s, OP_EVENT_INFO, e);
+	return learn_source(d->learn, s, e);
 }
 
 /* ---- decoding ------------------------------------------------------------------------------------------------------------------------ */
 
 static bool try_schema(struct decoder *d, struct event *ev, const struct schema *s)
 {
-	const struct schema *narrow;
+	const struct schema *narrow, *recount;
+	const char *why;
 
 	if (schema_decode(ev, s, &d->arena))
 		return true;
+	why = ev->reason;
+	recount = schema_recount(s, &d->arena);
+	if (recount && schema_decode(ev, recount, &d->arena))
+		return true;
+	ev->reason = why;
 	if (s->source != SCHEMA_CATALOGUE || ev->pointer_size != 4)
 		return false;
 	narrow = schema_narrow(s, &d->arena);
@@ -194,7 +174,7 @@ static bool decode(struct decoder *d, struct event *ev)
 	case EVENT_TRACELOGGING:
 		return tracelogging_decode(ev, &d->arena);
 	case EVENT_MANIFEST:
-		return decode_by_schema(d, ev, false);
+		return (ev->id == EVENTSOURCE_MANIFEST && learn_envelope(ev, &d->arena)) || decode_by_schema(d, ev, false);
 	case EVENT_MOF:
 		return decode_class(d, ev);
 	case EVENT_WPP:

@@ -213,3 +213,26 @@ bool schema_decode(struct event *ev, const struct schema *s, struct arena *a)
 		ev->provider_name = s->provider;
 	return true;
 }
+
+const struct schema *schema_recount(const struct schema *s, struct arena *a)
+{
+	uint32_t n = s->n_fields, last = n - 1;
+	struct schema_field *f;
+	struct schema *made;
+
+	if (n < 2 || !s->fields[last].is_array || s->fields[last].count_ref >= 0 || !scalar_fixed_size(s->fields[last].in, 8) ||
+	    s->fields[last - 1].is_array || (s->fields[last - 1].in != IN_UINT16 && s->fields[last - 1].in != IN_UINT32))
+		return NULL;
+	for (uint32_t i = 0; i < n; i++)
+		if (s->fields[i].in == IN_STRUCT)
+			return NULL;
+	made = arena_alloc(a, sizeof(*made));
+	f = arena_alloc(a, n * sizeof(*f));
+	if (!made || !f)
+		return NULL;
+	memcpy(f, s->fields, n * sizeof(*f));
+	f[last].count_ref = (int16_t)(last - 1);
+	*made = *s;
+	made->fields = f;
+	return made;
+}
