@@ -50,6 +50,9 @@ enum opt_kind {
 /* How to open an image and find its kernel. */
 #define OPTS_IMAGE (O(SYMBOLS) | O(PROFILE) | O(NO_BUILTIN) | O(DTB) | O(PAGEFILE) | O(SIDECAR) | O(SPILL) | O(THREADS))
 
+/* What batch hands on to recover. */
+#define OPTS_FORWARD (O(SYMBOLS) | O(PROFILE) | O(NO_BUILTIN) | O(SHA256) | O(STRICT) | O(DEEP) | O(SESSION) | O(NO_RESIDUAL))
+
 struct opt_def {
 	char short_name; /* 0: none */
 	const char *long_name;
@@ -95,7 +98,9 @@ struct cli {
 	size_t n_args, cap_args;
 	int level; /* -1 quiet, 0, 1 -v, 2 -vv */
 	bool color_out, color_err, progress;
-	bool progress_shown; /* a bar stands on the terminal's last line */
+	bool progress_shown;       /* a bar stands on the terminal's last line */
+	const char *progress_what; /* of the bar; its first and last time in ms */
+	uint64_t progress_from, progress_last;
 };
 
 /* ---- options (options.c) -------------------------------------------------------------------------------------------------------- */
@@ -142,7 +147,7 @@ int cli_fail(struct cli *c, const struct err *e, bool input);
 /* True once the user has pressed Ctrl-C (or SIGTERM came) in a command with CMD_FILES. `unused` fits stop callbacks. */
 bool cli_stopped(void *unused);
 
-/* Progress on a terminal only: done of total (0: unknown), at most some ten times a second. */
+/* Progress on a terminal only: done of total bytes (0: unknown), with rate and time left, at most ten times a second. `what` is kept. */
 void cli_progress(struct cli *c, const char *what, uint64_t done, uint64_t total);
 void cli_progress_end(struct cli *c);
 

@@ -167,17 +167,50 @@ int cli_fail(struct cli *c, const struct err *e, bool input)
 
 /* ---- progress ----------------------------------------------------------------------------------------------------------------- */
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* "  812 MiB/s, 0:03 left"; nothing in the first moments: it would be a guess. */
+static void rate_text(char *out, size_t n, uint64_t ms, uint64_t done, uint64_t total)
+{
+	double rate = ms ? (double)done * 1000.0 / (double)ms : 0;
+	uint64_t left = rate > 0 && total > done ? (uint64_t)((double)(total - done) / rate) : 0;
+
+	out[0] = 0;
+	if (ms < 300 || rate <= 0)
+		return;
+	snprintf(out, n, "  %.0f MiB/s, %llu:%02llu left", rate / 1048576.0, (unsigned long long)(left / 60),
+		 (unsigned long long)(left % 60));
+}
+
 void cli_progress(struct cli *c, const char *what, uint64_t done, uint64_t total)
 {
 	static const char bar[] = "##############################";
 	unsigned part = total ? (unsigned)((double)done / (double)total * 30.0) : 0;
+	char rate[80];
+	uint64_t now;
 
 	if (!c->progress)
 		return;
+	now = now_ms();
+	if (c->progress_what != what) {
+		c->progress_what = what;
+		c->progress_from = now;
+	} else if (now - c->progress_last < 100) {
+		return;
+	}
+	c->progress_last = now;
 	if (part > 30)
 		part = 30;
+	rate_text(rate, sizeof(rate), now - c->progress_from, done, total);
 	if (total)
-		fprintf(stderr, "\r\033[K%s [%-30.*s] %3u%%", what, (int)part, bar, part * 100 / 30);
+		fprintf(stderr, "\r\033[K%s [%-30.*s] %3u%%%s", what, (int)part, bar, (unsigned)((double)done / (double)total * 100.0),
+			rate);
 	else
 		fprintf(stderr, "\r\033[K%s ...", what);
 	fflush(stderr);

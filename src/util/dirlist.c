@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -79,5 +80,32 @@ int dirlist_read(struct dirlist *d, const char *path, struct err *e)
 		d->folder[i] = path_is_folder(buf_str(&b));
 	}
 	buf_free(&b);
+	return 0;
+}
+
+int dirlist_glob(struct dirlist *d, const char *pattern, struct err *e)
+{
+	glob_t g;
+	int rc = glob(pattern, 0, NULL, &g);
+
+	memset(d, 0, sizeof(*d));
+	if (rc == GLOB_NOMATCH)
+		return 0;
+	if (rc != 0)
+		return err_set(e, rc == GLOB_NOSPACE ? ERR_NOMEM : ERR_IO, "%s: the pattern can't be followed", pattern);
+	d->name = calloc(g.gl_pathc + 1, sizeof(*d->name));
+	d->folder = calloc(g.gl_pathc + 1, sizeof(*d->folder));
+	rc = d->name && d->folder ? 0 : ERR_NOMEM;
+	for (size_t i = 0; rc == 0 && i < g.gl_pathc; i++) {
+		if (!(d->name[i] = strdup(g.gl_pathv[i])))
+			rc = ERR_NOMEM;
+		else
+			d->folder[d->n++] = path_is_folder(g.gl_pathv[i]);
+	}
+	globfree(&g);
+	if (rc < 0) {
+		dirlist_free(d);
+		return err_set(e, rc, "out of memory");
+	}
 	return 0;
 }

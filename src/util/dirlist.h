@@ -19,6 +19,9 @@ struct dirlist {
 int dirlist_read(struct dirlist *d, const char *path, struct err *e);
 void dirlist_free(struct dirlist *d);
 
+/* The paths that a shell pattern fits, sorted; `name` holds whole paths. None: n is 0. */
+int dirlist_glob(struct dirlist *d, const char *pattern, struct err *e);
+
 bool path_is_folder(const char *path);
 bool path_is_file(const char *path); /* a regular file, or anything readable that is no folder */
 

@@ -108,6 +108,11 @@ void outdir_close(struct outdir *d)
 	free(d);
 }
 
+int outdir_fd(const struct outdir *d)
+{
+	return d->fd;
+}
+
 static bool part_ok(const char *s, size_t n)
 {
 	return n > 0 && n < 256 && !(n == 1 && s[0] == '.') && !(n == 2 && s[0] == '.' && s[1] == '.');
