@@ -17,7 +17,7 @@ struct outfile;
 
 /* Opens or creates the folder (and missing parents). A folder that is not empty is ERR_EXISTS unless `force`. */
 int outdir_open(struct outdir **out, const char *path, bool force, struct err *e);
-void outdir_close(struct outdir *d); /* takes NULL */
+void outdir_close(struct outdir *d);   /* takes NULL */
 int outdir_fd(const struct outdir *d); /* for util itself */
 
 /* Starts a file; folders in `rel` are made. The outdir must outlive it. */
