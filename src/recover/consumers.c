@@ -150,6 +150,19 @@ static int by_va(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+int consumers_of_refs(struct kview *v, size_t from)
+{
+	int rc = 0;
+
+	for (size_t i = from; i < v->n_refs && rc == 0; i++)
+		rc = ring_of(v, &v->ref[i]);
+	for (size_t i = 0; i < v->n_consumers && rc == 0; i++)
+		rc = kview_add_process(v, v->consumer[i].eprocess);
+	if (v->n_consumers)
+		qsort(v->consumer, v->n_consumers, sizeof *v->consumer, by_va);
+	return rc;
+}
+
 int find_consumers(struct kview *v)
 {
 	size_t refs;
@@ -172,13 +185,7 @@ int find_consumers(struct kview *v)
 		if (rc == ERR_LIMIT)
 			rc = 0;
 	}
-	for (size_t i = refs; i < v->n_refs && rc == 0; i++)
-		rc = ring_of(v, &v->ref[i]);
-	for (size_t i = 0; i < v->n_consumers && rc == 0; i++)
-		rc = kview_add_process(v, v->consumer[i].eprocess);
-	if (v->n_consumers)
-		qsort(v->consumer, v->n_consumers, sizeof *v->consumer, by_va);
-	return rc;
+	return rc == 0 ? consumers_of_refs(v, refs) : rc;
 }
 
 /* ---- copies in user memory ----------------------------------------------------------------------------------------------------------- */

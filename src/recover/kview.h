@@ -140,6 +140,9 @@ uint64_t kview_fast_ref(const struct kview *v, uint64_t value); /* EX_FAST_REF w
 /* Does a logger context with these properties stand at va? `id` negative: any. For addresses that come from ring heads. */
 bool context_proves(struct kview *v, uint64_t va, int64_t id, uint32_t buffer_size);
 
+/* Adds the consumers that hang in the rings of ref[from ...] (consumers.c). 0 or ERR_NOMEM. */
+int consumers_of_refs(struct kview *v, size_t from);
+
 /* The GUID hash tables: fills v->enable. 0 or ERR_NOMEM. */
 int guids_collect(struct kview *v);
 

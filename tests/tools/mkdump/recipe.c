@@ -221,6 +221,7 @@ static void session(struct recipe *r, const char *line)
 	s->name_lost = number(line, "name_lost", 0);
 	s->tail_lost = number(line, "tail_lost", 0);
 	s->unreachable = number(line, "unreachable", 0);
+	s->tag = number(line, "tag", 0);
 	if (value(line, "payload", file)) {
 		s->payload = payload_open(file);
 		if (!s->payload)
@@ -236,6 +237,11 @@ static void session(struct recipe *r, const char *line)
 		uint64_t at = (r->w.pool + 2 * WM_PAGE) & ~(uint64_t)(WM_PAGE - 1);
 
 		r->w.pool = at + WM_PAGE - 0x380;
+	}
+	if (number(line, "straddle", 0)) { /* only LoggerId and BufferSize stand in the first page */
+		uint64_t at = (r->w.pool + 2 * WM_PAGE) & ~(uint64_t)(WM_PAGE - 1);
+
+		r->w.pool = at + WM_PAGE - 0x40;
 	}
 	wi_session_build(&r->w, s);
 	r->s = s;

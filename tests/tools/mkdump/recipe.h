@@ -5,7 +5,7 @@
  *           hint=kernel|process|user|none globals= kdbg= etwdata=
  *   process pid= name= wow64= silo=        container (a further silo; numbers count from 1)
  *   session silo= id= name= mode= clock= size= table= nodes= lost_events= lost_buffers= name_lost= tail_lost= fill_name= payload=FILE.etl
- *           unreachable=
+ *           unreachable= tag= straddle=
  *     buffer form=unused|logging|reused|flushed|full|torn|placeholder|cswitch|flushing|pending|stands_for cpu= ways=global,queue,...
  *            events= old= tear=RECORD row=NUMBER repeat=
  *     consumer pid=      copy pid= of=|events=

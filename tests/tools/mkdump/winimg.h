@@ -150,6 +150,7 @@ struct wi_session {
 	uint64_t start_ts;
 	uint32_t events_lost, buffers_lost;
 	bool in_table, separate_nodes, tail_lost;
+	bool tag;         /* the allocation bears its pool tag */
 	bool unreachable; /* nothing leads to it any more: no part of the truth */
 	struct wi_buffer buf[256];
 	unsigned n_buf;

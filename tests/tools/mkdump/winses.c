@@ -144,6 +144,13 @@ void wi_session_build(struct winimg *w, struct wi_session *s)
 	uint64_t text, pair;
 
 	s->ctx = wi_alloc(w, size, 64);
+	if (s->tag) { /* what the pool keeps before an allocation */
+		uint64_t head = s->ctx - prof_size(&w->p, T_POOLHDR);
+
+		wi_set(w, head, F_POOLHDR_BlockSize, (size + 31) / 16, 1);
+		wi_set(w, head, F_POOLHDR_PoolType, 2, 1);
+		wi_set(w, head, F_POOLHDR_PoolTag, 0x4c777445, 4); /* EtwL */
+	}
 	if (s->name_lost || s->tail_lost) /* on a page of its own */
 		text = wi_alloc(w, WM_PAGE, WM_PAGE);
 	else
