@@ -131,9 +131,9 @@ int etw_buffer_copy(struct etw_buffer *to, const struct etw_buffer *from)
 
 bool etw_buffer_pa(const struct etw_buffer *b, uint32_t off, uint64_t *pa)
 {
-	uint64_t at = (b->va & 0xfff) + off;
+	uint64_t at = ((b->has_va ? b->va : b->pa) & 0xfff) + off;
 
-	if (!b->has_va || at >> 12 >= b->n_page_pa || b->page_pa[at >> 12] == ETW_NO_PA)
+	if ((!b->has_va && !b->has_pa) || at >> 12 >= b->n_page_pa || b->page_pa[at >> 12] == ETW_NO_PA)
 		return false;
 	*pa = b->page_pa[at >> 12] + (at & 0xfff);
 	return true;
@@ -296,7 +296,8 @@ static const char *word(const char *const *words, unsigned n, unsigned i)
 
 const char *etw_found_by_name(unsigned bit)
 {
-	static const char *const words[] = {"table", "debugger_data", "slot", "consumer", "pool_scan", "shape_scan", "secondary_dump"};
+	static const char *const words[] = {"table",     "debugger_data", "slot",           "consumer",
+					    "pool_scan", "shape_scan",    "secondary_dump", "carved"};
 
 	return WORD(words, bit);
 }

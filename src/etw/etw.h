@@ -28,7 +28,8 @@ enum {
 	ETW_FOUND_CONSUMER = 1 << 3,
 	ETW_FOUND_POOL_SCAN = 1 << 4,
 	ETW_FOUND_SHAPE_SCAN = 1 << 5,
-	ETW_FOUND_SECONDARY_DUMP = 1 << 6
+	ETW_FOUND_SECONDARY_DUMP = 1 << 6,
+	ETW_FOUND_CARVED = 1 << 7 /* by its buffers alone */
 };
 
 /* How a buffer was reached: bits of etw_buffer.from (etw_from_name). */

@@ -282,6 +282,8 @@ static int deliver(struct run *r, struct loading *l, struct err *e)
 		return 0;
 	if (l->rc != 0)
 		return err_set(e, l->rc, "out of memory");
+	if (r->o->amend && r->o->amend(r->o->amend_ctx, &l->s) < 0)
+		return err_set(e, ERR_NOMEM, "out of memory");
 	r->yielded++;
 	return r->sink->session(r->sink->ctx, &l->s, e);
 }

@@ -28,6 +28,8 @@ static int yield(struct image *im, struct etw_session *v, size_t n_found, const 
 	for (size_t i = 0; rc == 0 && i < n_found; i++) {
 		if (o->want && !o->want(o->want_ctx, &v[i]))
 			continue;
+		if (o->amend && o->amend(o->amend_ctx, &v[i]) < 0)
+			return err_set(e, ERR_NOMEM, "out of memory");
 		rc = sink->session(sink->ctx, &v[i], e);
 		++*n;
 	}

@@ -37,6 +37,10 @@ struct recover_opts {
 	/* Which sessions to deliver; NULL: all. */
 	bool (*want)(void *ctx, const struct etw_session *s);
 	void *want_ctx;
+	/* Called with each session before it is delivered, in the caller's thread; may change its buffers (and must order them again). NULL:
+	 * none. 0 or ERR_NOMEM. */
+	int (*amend)(void *ctx, struct etw_session *s);
+	void *amend_ctx;
 };
 
 /* Yields every session to the sink, sorted by silo, id, va, one at a time. 0 with *n_sessions, ERR_NOKERNEL when there is neither a usable kernel

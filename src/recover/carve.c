@@ -1,0 +1,310 @@
+/* carve.c - see carve.h: opening, what the recovered sessions tell, and the bytes of one buffer. Groups are carvegroup.c's. */
+#include "carve.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "carvework.h"
+
+#define HOLES_MAX    64u
+#define LIVE_MAX     65536u
+#define PROC_WIN7    0x800u /* Windows 7: the high byte of the processor's word is 8 */
+#define SETTLE_SPARE 8u
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int carve_open(struct carve **out, struct image *im, const struct carve_opts *o, struct err *e)
+{
+	struct carve_scan_opts so = {.deep = o->deep, .threads = o->threads, .progress = o->progress, .ctx = o->ctx};
+	struct carve *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	c->im = im;
+	c->o = *o;
+	rc = carve_scan_run(im->dump->phys, &so, &c->scan, e);
+	if (rc < 0) {
+		carve_close(c);
+		return rc;
+	}
+	c->buf = calloc(c->scan.n_found + 1, sizeof(*c->buf));
+	c->times = calloc(c->scan.n_found + 1, sizeof(*c->times));
+	if (!c->buf || !c->times) {
+		carve_close(c);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	for (; c->n < c->scan.n_found; c->n++) {
+		c->buf[c->n].f = &c->scan.found[c->n];
+		c->times[c->n] = c->scan.found[c->n].shape.walk.first_ts;
+	}
+	if (c->n)
+		qsort(c->times, c->n, sizeof(*c->times), by_value);
+	if (c->scan.limited)
+		notes_add(&im->notes, &NOTE(NOTE_LIMIT_REACHED), "more than %u buffers by their shape, or %u pages with records",
+			  CARVE_FOUND_MAX, CARVE_PARTS_MAX);
+	c->counts.scanned = c->scan.scanned;
+	c->counts.unreadable = c->scan.unreadable;
+	c->counts.shapes = c->n;
+	*out = c;
+	return 0;
+}
+
+void carve_close(struct carve *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n; i++)
+		free(c->buf[i].page);
+	for (size_t i = 0; i < c->n_live; i++)
+		free(c->live[i].name);
+	free(c->buf);
+	free(c->times);
+	free(c->live);
+	free(c->body);
+	free(c->raw);
+	addrset_free(&c->claimed);
+	carve_scan_free(&c->scan);
+	free(c);
+}
+
+void carve_counts(const struct carve *c, struct carve_counts *out)
+{
+	*out = c->counts;
+}
+
+/* ---- the bytes of one buffer ----------------------------------------------------------------------------------------------------------- */
+
+int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *eb, struct etw_buffer *rest)
+{
+	const struct carve_shape *s = &b->f->shape;
+	const struct kernel *k = c->im->kernel;
+	struct etw_range missing[HOLES_MAX];
+	struct etw_settle_opts so = {.met = s->met, .buffer_size = s->h.buffer_size, .missing = missing};
+	uint32_t len;
+	int rc;
+
+	memset(eb, 0, sizeof(*eb));
+	if (rest)
+		memset(rest, 0, sizeof(*rest));
+	rc = carve_bytes(c, b, &len, missing, HOLES_MAX, &so.n_missing);
+	if (rc < 0 || len < ETW_BUFFER_HEADER_SIZE)
+		return rc;
+	so.cpu_low_byte = k && k->has_profile ? k->prof.traits.cpu_low_byte : (s->h.processor & 0xff00) == PROC_WIN7;
+	eb->from = ETW_FROM_CARVED;
+	eb->has_pa = true;
+	eb->pa = b->f->pa;
+	eb->has_file_offset = phys_file_offset(c->im->dump->phys, b->f->pa, &eb->file_offset);
+	eb->has_va = b->has_va;
+	eb->va = b->va;
+	eb->has_pid = b->user;
+	eb->pid = b->pid;
+	eb->page_pa = malloc(((size_t)b->n_pages + 1) * sizeof(*eb->page_pa));
+	if (!eb->page_pa)
+		return ERR_NOMEM;
+	memcpy(eb->page_pa, b->page, b->n_pages * sizeof(*eb->page_pa));
+	eb->n_page_pa = b->n_pages;
+	return etw_settle(eb, c->raw, len, &so, s->met == ETW_MET_MEMORY && c->o.residual ? rest : NULL);
+}
+
+/* ---- records that were seen ------------------------------------------------------------------------------------------------------------ */
+
+static size_t body_slot(const struct carve *c, const char *sha)
+{
+	uint64_t h = 0;
+
+	for (unsigned i = 0; i < 12; i++)
+		h = h << 5 ^ (uint8_t)sha[i];
+	return (size_t)(h * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (c->cap_bodies - 1);
+}
+
+static int grow_bodies(struct carve *c)
+{
+	struct carve_body *old = c->body;
+	size_t n = c->cap_bodies, cap = n ? 2 * n : 256;
+	struct carve_body *v = calloc(cap, sizeof(*v));
+
+	if (!v)
+		return ERR_NOMEM;
+	c->body = v;
+	c->cap_bodies = cap;
+	for (size_t i = 0; i < n; i++) {
+		size_t at;
+
+		if (!old[i].sha256[0])
+			continue;
+		for (at = body_slot(c, old[i].sha256); v[at].sha256[0];)
+			at = (at + 1) & (cap - 1);
+		v[at] = old[i];
+	}
+	free(old);
+	return 0;
+}
+
+int carve_seen(struct carve *c, const struct etw_buffer *b, uint64_t *at)
+{
+	char sha[SHA256_HEX];
+	size_t i;
+
+	if (2 * (c->n_bodies + 1) > c->cap_bodies && grow_bodies(c) < 0)
+		return ERR_NOMEM;
+	sha256_of(b->body, b->body_len, sha);
+	for (i = body_slot(c, sha); c->body[i].sha256[0]; i = (i + 1) & (c->cap_bodies - 1))
+		if (memcmp(c->body[i].sha256, sha, sizeof(sha)) == 0) {
+			*at = c->body[i].at;
+			return 1;
+		}
+	memcpy(c->body[i].sha256, sha, sizeof(sha));
+	c->body[i].at = b->has_va ? b->va : b->pa;
+	c->n_bodies++;
+	return 0;
+}
+
+/* ---- what recovered sessions tell ------------------------------------------------------------------------------------------------------- */
+
+static int add_live(struct carve *c, const struct etw_session *s)
+{
+	void *arr = c->live;
+	struct carve_live *l;
+
+	if (c->n_live >= LIVE_MAX)
+		return 0;
+	if (arr_reserve(&arr, &c->cap_live, c->n_live, sizeof(*c->live)) < 0)
+		return ERR_NOMEM;
+	c->live = arr;
+	l = &c->live[c->n_live];
+	*l = (struct carve_live){.silo = s->silo,
+				 .id = s->id,
+				 .buffer_size = s->has_buffer_size ? s->buffer_size : 0,
+				 .has_va = s->has_va,
+				 .va = s->va,
+				 .clock = s->clock,
+				 .has_reference = s->has_reference,
+				 .reference_time = s->reference_time,
+				 .start_time = s->start_time,
+				 .reference_ts = s->reference_ts,
+				 .mode = s->mode};
+	if (s->name && !(l->name = strdup(s->name)))
+		return ERR_NOMEM;
+	c->n_live++;
+	return 0;
+}
+
+/* Did as many of the buffers that were found begin with this time? */
+static bool begin_at(const struct carve *c, uint64_t ts, size_t n)
+{
+	size_t lo = 0, hi = c->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (c->times[mid] < ts)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo + n <= c->n && c->times[lo] == ts && c->times[lo + n - 1] == ts;
+}
+
+static int claim(struct carve *c, const struct etw_buffer *b)
+{
+	for (uint32_t i = 0; i < b->n_page_pa; i++)
+		if (b->page_pa[i] != ETW_NO_PA && addrset_add(&c->claimed, (b->page_pa[i] & ~(uint64_t)(CARVE_PAGE - 1)) | 1) < 0)
+			return ERR_NOMEM;
+	return 0;
+}
+
+static bool lacks_pages(const struct etw_buffer *b)
+{
+	for (size_t i = 0; i < b->n_gaps; i++)
+		if (b->gaps[i].why == ETW_PAGE_MISSING)
+			return true;
+	return false;
+}
+
+static void take_over(struct etw_buffer *b, struct etw_buffer *whole)
+{
+	struct etw_buffer t = *b;
+
+	b->body = whole->body;
+	b->body_len = whole->body_len;
+	b->gaps = whole->gaps;
+	b->n_gaps = whole->n_gaps;
+	b->page_pa = whole->page_pa;
+	b->n_page_pa = whole->n_page_pa;
+	b->n_events = whole->n_events;
+	b->has_ts = whole->has_ts;
+	b->first_ts = whole->first_ts;
+	b->last_ts = whole->last_ts;
+	b->from |= ETW_FROM_CARVED;
+	whole->body = t.body;
+	whole->gaps = t.gaps;
+	whole->page_pa = t.page_pa;
+}
+
+/* A buffer of a session lost pages to damaged page tables: they may still be somewhere. */
+static int complete(struct carve *c, struct carve_buf *cb, struct etw_buffer *b)
+{
+	struct etw_buffer whole;
+	int rc = carve_join(c, cb, b->page_pa, b->n_page_pa);
+
+	if (rc == 0)
+		rc = carve_settle(c, cb, &whole, NULL);
+	if (rc < 0)
+		return rc;
+	if (whole.n_events > b->n_events) {
+		take_over(b, &whole);
+		c->counts.completed++;
+	}
+	etw_buffer_clear(&whole);
+	return claim(c, b);
+}
+
+int carve_session(void *carve, struct etw_session *s)
+{
+	struct carve *c = carve;
+	bool changed = false;
+	int rc = add_live(c, s);
+
+	for (size_t i = 0; i < s->n_buffers && rc == 0; i++)
+		rc = claim(c, &s->buffers[i]);
+	for (size_t i = 0; i < s->n_buffers && rc == 0; i++) {
+		struct etw_buffer *b = &s->buffers[i];
+		struct carve_buf *cb = b->has_pa ? carve_at(c, b->pa) : NULL;
+		uint64_t at;
+
+		if (cb) {
+			c->counts.live += !cb->live;
+			cb->live = true;
+			if (lacks_pages(b)) {
+				rc = complete(c, cb, b);
+				changed = true;
+			}
+		}
+		if (rc == 0 && b->body_len && begin_at(c, b->first_ts, cb ? 2 : 1) && carve_seen(c, b, &at) < 0)
+			rc = ERR_NOMEM;
+	}
+	if (changed && rc == 0)
+		etw_session_order(s);
+	return rc;
+}
+
+int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx, struct err *e)
+{
+	int rc = carve_map(c);
+
+	/* what needs no search first: it must not lose a page to a buffer that is put together by records */
+	for (unsigned pass = 0; pass < 2 && rc == 0; pass++)
+		for (size_t i = 0; i < c->n && rc == 0; i++)
+			if (!c->buf[i].live && c->buf[i].has_va == !pass)
+				rc = carve_join(c, &c->buf[i], NULL, 0);
+	if (rc < 0)
+		return err_set(e, rc, "out of memory");
+	return carve_groups(c, fn, ctx, e);
+}

@@ -1,0 +1,304 @@
+/* carvejoin.c - the pages of a buffer that is bigger than one.
+ *
+ * For each page in turn there are places to look at: where the buffer is mapped, behind the page before, then pages whose first record
+ * begins where the next one of this buffer must, nearest in time first. A place is taken when the walk over the records goes on over it;
+ * when a later page can't be found, earlier choices are tried again (bounded). What can't be found is a missing page, never a guess:
+ * only a mapped page is taken unproved, since its address proves it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "carvework.h"
+
+#define TRIES_MAX  4096u /* pages read for one buffer beyond its own number */
+#define NEAR_MAX   24u   /* pages with records tried for one place */
+#define UNTIMED    4u    /* and of those whose first record has no time */
+#define LEVELS_MAX (ETW_BUFFER_SIZE_MAX / CARVE_PAGE + 2)
+
+enum how { HOW_MAPPED, HOW_BEHIND, HOW_UNTIMED, HOW_TIMED, HOW_END };
+
+struct level { /* one page that is looked for */
+	struct carve_walk before;
+	size_t next; /* in scan.part, of the place that is tried */
+	unsigned tried;
+	enum how how;
+	uint64_t pa; /* what it has been given */
+	bool proved; /* by a record in it */
+};
+
+struct join {
+	struct carve *c;
+	struct carve_buf *b;
+	struct vm *vm;         /* of the space it is mapped in, or NULL */
+	const uint64_t *known; /* by page, or NULL */
+	uint32_t n_known;
+	uint32_t first;      /* bytes of the buffer in its first page */
+	uint32_t end;        /* of data */
+	struct level *level; /* [0]: the buffer's second page */
+	uint32_t n;
+	struct carve_walk walk; /* behind the last page taken */
+};
+
+int carve_room(struct carve *c, size_t n)
+{
+	uint8_t *p;
+
+	if (n <= c->cap_raw)
+		return 0;
+	p = realloc(c->raw, n);
+	if (!p)
+		return ERR_NOMEM;
+	c->raw = p;
+	c->cap_raw = n;
+	return 0;
+}
+
+static uint32_t page_start(const struct join *j, uint32_t i)
+{
+	return j->first + i * CARVE_PAGE;
+}
+
+/* Where page i + 1 of the buffer is mapped. */
+static bool mapped(const struct join *j, uint32_t i, uint64_t *pa)
+{
+	if (i + 1 < j->n_known && j->known[i + 1] != ETW_NO_PA) {
+		*pa = j->known[i + 1];
+		return true;
+	}
+	return j->vm && vm_pa(j->vm, j->b->va + page_start(j, i), pa);
+}
+
+static bool taken(const struct join *j, uint32_t i, uint64_t pa)
+{
+	if ((j->b->f->pa & ~(uint64_t)(CARVE_PAGE - 1)) == pa)
+		return true;
+	for (uint32_t k = 0; k < i; k++)
+		if (j->level[k].pa == pa)
+			return true;
+	return false;
+}
+
+/* Parts begin at `off` from time `ts` on. */
+static size_t parts_from(const struct carve_scan *s, uint16_t off, uint64_t ts)
+{
+	size_t lo = 0, hi = s->n_parts;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct carve_part *p = &s->part[mid];
+
+		if (p->off < off || (p->off == off && p->ts < ts))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Where the first record that begins behind what is at hand must begin. A header that lies across the edge has its size before it. */
+static uint32_t next_record(const struct join *j, const struct level *l)
+{
+	uint32_t have = page_start(j, (uint32_t)(l - j->level));
+
+	return l->before.off < have ? l->before.off + carve_record_step(j->c->raw + l->before.off) : l->before.off;
+}
+
+/* The next place for level i. False: there is none left. */
+static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
+{
+	struct level *l = &j->level[i];
+	const struct carve_scan *s = &j->c->scan;
+	uint32_t start = page_start(j, i), at = next_record(j, l), off = at - start;
+	uint64_t last = l->before.has_ts ? l->before.last_ts : 1;
+
+	for (; l->how < HOW_END; l->how++, l->tried = 0) {
+		switch (l->how) {
+		case HOW_MAPPED:
+			if (!l->tried++ && mapped(j, i, pa))
+				return true;
+			break;
+		case HOW_BEHIND:
+			*pa = (i ? j->level[i - 1].pa : j->b->f->pa & ~(uint64_t)(CARVE_PAGE - 1)) + CARVE_PAGE;
+			if (!l->tried++ && phys_present(j->c->im->dump->phys, *pa, CARVE_PAGE) == CARVE_PAGE && !carve_at(j->c, *pa) &&
+			    !addrset_has(&j->c->claimed, *pa | 1))
+				return true;
+			break;
+		case HOW_UNTIMED:
+		case HOW_TIMED:
+			if (at < start || at >= j->end || off >= CARVE_PAGE)
+				break;
+			if (!l->tried)
+				l->next = parts_from(s, (uint16_t)off, l->how == HOW_TIMED ? last : 0);
+			while (l->next < s->n_parts && s->part[l->next].off == off &&
+			       l->tried < (l->how == HOW_TIMED ? NEAR_MAX : UNTIMED)) {
+				const struct carve_part *p = &s->part[l->next++];
+
+				if (l->how == HOW_UNTIMED && p->ts != 0)
+					break;
+				l->tried++;
+				if (addrset_has(&j->c->claimed, p->pa | 1) || taken(j, i, p->pa))
+					continue;
+				*pa = p->pa;
+				return true;
+			}
+			break;
+		case HOW_END:
+			break;
+		}
+	}
+	return false;
+}
+
+/* Takes the page at pa for level i if the records go on over it; what is mapped may also hold a torn record. */
+static bool take(struct join *j, uint32_t i, uint64_t pa)
+{
+	struct level *l = &j->level[i];
+	uint32_t start = page_start(j, i), n = j->end - start < CARVE_PAGE ? j->end - start : CARVE_PAGE;
+	struct carve_walk w = l->before;
+
+	if (phys_read(j->c->im->dump->phys, pa, j->c->raw + start, n) != 0)
+		return false;
+	memset(j->c->raw + start + n, 0, ETW_BUFFER_HEADER_SIZE); /* room of carve_join() */
+	carve_go_on(&w, j->c->raw, start + n, j->end);
+	if (w.bad && !(l->how == HOW_MAPPED && w.n > l->before.n))
+		return false;
+	l->pa = pa;
+	l->proved = w.n > l->before.n;
+	j->walk = w;
+	return true;
+}
+
+/* As many pages as can be found, from the second on; the longest row of them is left in level[0, n). */
+static int search(struct join *j, uint32_t want)
+{
+	struct level *best = calloc(want, sizeof(*best));
+	uint32_t n_best = 0, tries = 0, most = TRIES_MAX + 2 * want, i = 0;
+
+	if (!best)
+		return ERR_NOMEM;
+	j->level[0] = (struct level){.before = j->walk};
+	while (tries < most) {
+		bool got = false;
+		uint64_t pa;
+
+		while (!got && tries < most && next_place(j, i, &pa)) {
+			tries++;
+			got = take(j, i, pa);
+		}
+		if (got) {
+			i++;
+			if (i > n_best) {
+				n_best = i;
+				memcpy(best, j->level, i * sizeof(*best));
+			}
+			if (i == want || j->walk.bad)
+				break; /* whole; or a torn record, behind which only mapped pages can go on */
+			j->level[i] = (struct level){.before = j->walk};
+			continue;
+		}
+		if (i == 0)
+			break;
+		i--; /* the choice before was wrong, perhaps: the next one there */
+	}
+	memcpy(j->level, best, n_best * sizeof(*best));
+	free(best);
+	/* what only stood behind the page before, and holds no record that proves it */
+	while (n_best && !j->level[n_best - 1].proved && j->level[n_best - 1].how != HOW_MAPPED)
+		n_best--;
+	j->n = n_best;
+	return 0;
+}
+
+/* Marks the parts of pages that were given away, so that no other buffer gets them. */
+static void use_parts(struct join *j)
+{
+	for (uint32_t i = 0; i < j->n; i++)
+		addrset_add(&j->c->claimed, j->level[i].pa | 1);
+}
+
+static int set_pages(struct join *j, uint32_t n_all)
+{
+	struct carve_buf *b = j->b;
+
+	b->page = malloc(((size_t)n_all + 1) * sizeof(*b->page));
+	if (!b->page)
+		return ERR_NOMEM;
+	b->page[0] = b->f->pa & ~(uint64_t)(CARVE_PAGE - 1);
+	b->n_pages = 1;
+	for (uint32_t i = 0; i < n_all; i++) {
+		uint64_t pa = ETW_NO_PA;
+
+		if (i < j->n) {
+			pa = j->level[i].pa;
+		} else if (!mapped(j, i, &pa)) {
+			pa = ETW_NO_PA;
+		}
+		b->page[b->n_pages++] = pa;
+	}
+	return 0;
+}
+
+static uint32_t pages_behind(const struct join *j, uint32_t to)
+{
+	return to > j->first ? (to - j->first + CARVE_PAGE - 1) / CARVE_PAGE : 0;
+}
+
+int carve_join(struct carve *c, struct carve_buf *b, const uint64_t *known, uint32_t n)
+{
+	struct join j = {.c = c, .b = b, .known = known, .n_known = n, .end = b->f->shape.end, .walk = b->f->shape.walk};
+	uint32_t size = b->f->shape.h.buffer_size, want, all;
+	int rc = 0;
+
+	if (b->page)
+		return 0;
+	j.first = CARVE_PAGE - (uint32_t)(b->f->pa % CARVE_PAGE);
+	want = pages_behind(&j, j.end);
+	all = want;
+	if (b->has_va && b->user && vm_open_like(&j.vm, c->im->kernel->vm, b->dtb, NULL) != 0)
+		j.vm = NULL;
+	if (b->has_va && !b->user)
+		j.vm = c->im->kernel->vm;
+	if (j.vm) /* all of it, for what an earlier use left behind the data */
+		all = pages_behind(&j, size);
+	if (want) {
+		j.level = calloc(want, sizeof(*j.level));
+		rc = j.level ? carve_room(c, (size_t)j.end + CARVE_PAGE) : ERR_NOMEM;
+		if (rc == 0 && phys_read(c->im->dump->phys, b->f->pa, c->raw, j.first < j.end ? j.first : j.end) == 0 && !j.walk.bad)
+			rc = search(&j, want);
+		if (rc == 0)
+			use_parts(&j);
+	}
+	if (rc == 0)
+		rc = set_pages(&j, all);
+	if (b->user)
+		vm_close(j.vm);
+	free(j.level);
+	return rc;
+}
+
+int carve_bytes(struct carve *c, const struct carve_buf *b, uint32_t *len, struct etw_range *missing, size_t max, size_t *n_missing)
+{
+	uint32_t first = CARVE_PAGE - (uint32_t)(b->f->pa % CARVE_PAGE), size = b->f->shape.h.buffer_size, n = 0;
+
+	*n_missing = 0;
+	if (carve_room(c, size) < 0)
+		return ERR_NOMEM;
+	for (uint32_t i = 0; i < b->n_pages && n < size; i++) {
+		uint32_t step = i ? CARVE_PAGE : first;
+		uint64_t pa = b->page[i] + (i ? 0 : CARVE_PAGE - first);
+
+		if (step > size - n)
+			step = size - n;
+		if (b->page[i] == ETW_NO_PA || phys_read(c->im->dump->phys, pa, c->raw + n, step) != 0) {
+			struct etw_range *last = *n_missing ? &missing[*n_missing - 1] : NULL;
+
+			memset(c->raw + n, 0, step);
+			if (last && (last->offset + last->bytes == n || *n_missing == max))
+				last->bytes = n + step - last->offset;
+			else
+				missing[(*n_missing)++] = (struct etw_range){n, step};
+		}
+		n += step;
+	}
+	*len = n;
+	return 0;
+}

@@ -1,0 +1,188 @@
+/* carvescan.c - see carvescan.h */
+#include "carvescan.h"
+
+#include <stdlib.h>
+
+#include "buf.h"
+#include "rd.h"
+
+struct share { /* what one thread found */
+	struct carve_scan s;
+	bool deep;
+};
+
+static int add_found(struct carve_scan *s, uint64_t pa, const struct carve_shape *shape)
+{
+	void *arr = s->found;
+
+	if (s->n_found >= CARVE_FOUND_MAX) {
+		s->limited = true;
+		return 0;
+	}
+	if (arr_reserve(&arr, &s->cap_found, s->n_found, sizeof(*s->found)) < 0)
+		return ERR_NOMEM;
+	s->found = arr;
+	s->found[s->n_found++] = (struct carve_found){.pa = pa, .shape = *shape};
+	return 0;
+}
+
+static int add_part(struct carve_scan *s, uint64_t pa, const struct carve_head *h)
+{
+	void *arr = s->part;
+
+	if (s->n_parts >= CARVE_PARTS_MAX) {
+		s->limited = true;
+		return 0;
+	}
+	if (arr_reserve(&arr, &s->cap_parts, s->n_parts, sizeof(*s->part)) < 0)
+		return ERR_NOMEM;
+	s->part = arr;
+	s->part[s->n_parts++] = (struct carve_part){.pa = pa, .ts = h->ts, .off = h->off, .n = h->n};
+	return 0;
+}
+
+/* Records of a page that begins no buffer. Those of a buffer that lies in this page alone are no part of another one. */
+static int parts_of(struct carve_scan *s, uint64_t pa, const uint8_t *page)
+{
+	struct carve_head head[CARVE_HEADS];
+	unsigned n = carve_heads(page, head);
+	int rc = 0;
+
+	for (unsigned i = 0; i < n && rc == 0; i++)
+		rc = add_part(s, pa, &head[i]);
+	return rc;
+}
+
+static int look(struct carve_scan *s, uint64_t pa, const uint8_t *p, uint32_t have, bool pool, uint32_t *size)
+{
+	struct carve_shape shape;
+
+	*size = 0;
+	if (!carve_looks(p, have, pool, &shape))
+		return 0;
+	*size = shape.h.buffer_size;
+	return add_found(s, pa, &shape);
+}
+
+/* One page, or the piece of one at the edge of what is in the image. */
+static int visit_page(struct share *t, uint64_t pa, const uint8_t *p, uint32_t n)
+{
+	uint32_t at = (uint32_t)(pa % CARVE_PAGE), step = t->deep ? CARVE_STEP_ANY : CARVE_STEP, size;
+	uint32_t off = (step - at % step) % step;
+	bool begins = false;
+	int rc = 0;
+
+	while (rc == 0 && off + ETW_BUFFER_HEADER_SIZE <= n) {
+		const uint8_t *q = p + off;
+		uint32_t v = le32(q);
+
+		if (carve_first_test(v, le32(q + 4)) || (t->deep && v - CARVE_POOL_MIN < CARVE_PAGE)) {
+			rc = look(&t->s, pa + off, q, n - off, t->deep, &size);
+			begins |= size != 0;
+			if (size >= step && size <= n - off) {
+				off += size / step * step;
+				continue;
+			}
+		}
+		off += step;
+	}
+	if (rc == 0 && !begins && at == 0 && n == CARVE_PAGE)
+		rc = parts_of(&t->s, pa, p);
+	return rc;
+}
+
+static int visit(void *ctx, unsigned thread, uint64_t pa, const uint8_t *p, size_t n, size_t more)
+{
+	struct share *t = (struct share *)ctx + thread;
+	int rc = 0;
+
+	(void)more;
+	t->s.scanned += n;
+	while (rc == 0 && n) {
+		uint32_t step = CARVE_PAGE - (uint32_t)(pa % CARVE_PAGE);
+
+		if (step > n)
+			step = (uint32_t)n;
+		rc = visit_page(t, pa, p, step);
+		pa += step;
+		p += step;
+		n -= step;
+	}
+	return rc;
+}
+
+static int by_pa(const void *a, const void *b)
+{
+	const struct carve_found *x = a, *y = b;
+
+	return x->pa < y->pa ? -1 : x->pa > y->pa;
+}
+
+static int by_off(const void *a, const void *b)
+{
+	const struct carve_part *x = a, *y = b;
+
+	if (x->off != y->off)
+		return x->off < y->off ? -1 : 1;
+	if (x->ts != y->ts)
+		return x->ts < y->ts ? -1 : 1;
+	return x->pa < y->pa ? -1 : x->pa > y->pa;
+}
+
+/* Takes over what one thread has. */
+static int join(struct carve_scan *to, struct carve_scan *from)
+{
+	int rc = 0;
+
+	to->scanned += from->scanned;
+	to->limited |= from->limited;
+	for (size_t i = 0; i < from->n_found && rc == 0; i++)
+		rc = add_found(to, from->found[i].pa, &from->found[i].shape);
+	for (size_t i = 0; i < from->n_parts && rc == 0; i++) {
+		struct carve_part *p = &from->part[i];
+		struct carve_head h = {.ts = p->ts, .off = p->off, .n = p->n};
+
+		rc = add_part(to, p->pa, &h);
+	}
+	carve_scan_free(from);
+	return rc;
+}
+
+int carve_scan_run(const struct phys *p, const struct carve_scan_opts *o, struct carve_scan *out, struct err *e)
+{
+	struct physscan_opts po = {.threads = o->threads, .progress = o->progress, .progress_ctx = o->ctx};
+	unsigned n = physscan_threads(&po);
+	struct share *t = calloc(n, sizeof(*t));
+	uint64_t unreadable = 0;
+	int rc;
+
+	*out = (struct carve_scan){0};
+	if (!t)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	for (unsigned i = 0; i < n; i++)
+		t[i].deep = o->deep;
+	rc = physscan_run(p, &po, visit, t, &unreadable, e);
+	for (unsigned i = 0; i < n; i++) {
+		if (rc == 0 && join(out, &t[i].s) < 0)
+			rc = err_set(e, ERR_NOMEM, "out of memory");
+		carve_scan_free(&t[i].s);
+	}
+	free(t);
+	if (rc < 0) {
+		carve_scan_free(out);
+		return rc;
+	}
+	out->unreadable = unreadable;
+	if (out->n_found)
+		qsort(out->found, out->n_found, sizeof(*out->found), by_pa);
+	if (out->n_parts)
+		qsort(out->part, out->n_parts, sizeof(*out->part), by_off);
+	return 0;
+}
+
+void carve_scan_free(struct carve_scan *s)
+{
+	free(s->found);
+	free(s->part);
+	*s = (struct carve_scan){0};
+}

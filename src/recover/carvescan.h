@@ -1,0 +1,45 @@
+/* carvescan.h - one pass over physical memory: where buffers begin, and which pages hold records that begin nowhere.
+ *
+ * Reads each byte once, in several threads. Only pure shapes here: nothing is followed, nothing is put together. */
+#ifndef ETLIFT_CARVESCAN_H
+#define ETLIFT_CARVESCAN_H
+
+#include "carveshape.h"
+#include "physscan.h"
+
+#define CARVE_FOUND_MAX (1u << 20) /* buffers, and */
+#define CARVE_PARTS_MAX (1u << 22) /* pages with records: what comes behind is left out, and `limited` says so */
+
+struct carve_found { /* a place where a buffer begins */
+	uint64_t pa;
+	struct carve_shape shape;
+};
+
+struct carve_part {   /* records in a page that no header stands before */
+	uint64_t pa;  /* of the page */
+	uint64_t ts;  /* of the first record; 0: none tells */
+	uint16_t off; /* of the first record */
+	uint16_t n;
+};
+
+struct carve_scan {
+	struct carve_found *found; /* owned; ascending by pa */
+	size_t n_found, cap_found;
+	struct carve_part *part; /* owned; ascending by off, ts, pa */
+	size_t n_parts, cap_parts;
+	uint64_t scanned, unreadable; /* bytes */
+	bool limited;
+};
+
+struct carve_scan_opts {
+	bool deep; /* every 16-byte boundary, for buffers that share a page */
+	unsigned threads;
+	bool (*progress)(void *ctx, uint64_t done, uint64_t total); /* see physscan.h */
+	void *ctx;
+};
+
+/* 0, ERR_NOMEM, ERR_INTR. *out is zeroed on failure. */
+int carve_scan_run(const struct phys *p, const struct carve_scan_opts *o, struct carve_scan *out, struct err *e);
+void carve_scan_free(struct carve_scan *s); /* takes a zeroed one */
+
+#endif

@@ -1,0 +1,297 @@
+/* carveshape.c - see carveshape.h */
+#include "carveshape.h"
+
+#include <string.h>
+
+#include "rd.h"
+
+#define REFERENCES_MAX  0xffff
+#define STATES          7u
+#define STATE_FREE      0u
+#define STATE_FLUSH     3u
+#define FLAGS_KNOWN     0x17fu
+#define FLAG_PROC_INDEX 0x20u
+#define FLAG_COMPRESSED 0x40u
+#define TYPES           8u
+#define RECORD_MAX      0x10000u
+#define SEQUENCE_MAX    (UINT64_C(1) << 48)
+#define TS_MAX          (UINT64_C(1) << 62)
+#define SPAN_MAX        (UINT64_C(1) << 56) /* between the first and the last record of one buffer */
+#define PEEK_BYTES      0x40u               /* what of a record tells its size and time */
+#define EVENT_FLAGS     0x3ffu
+#define MESSAGE_FLAGS   0xffu
+
+/* ---- the header ---------------------------------------------------------------------------------------------------------------------- */
+
+static bool offset_ok(uint32_t v, uint32_t size)
+{
+	return v == 0 || (v >= ETW_BUFFER_HEADER_SIZE && v <= size);
+}
+
+static bool header_ok(const struct etw_bufhdr *h)
+{
+	uint32_t id = h->logger_id & ~CARVE_PRIVATE;
+
+	if (h->state >= STATES || h->flag & ~FLAGS_KNOWN || h->flag & FLAG_COMPRESSED || h->type >= TYPES)
+		return false;
+	if (id >= CARVE_IDS || h->sequence >= SEQUENCE_MAX || h->timestamp >= TS_MAX)
+		return false;
+	if (h->reference_count < 0 || h->reference_count > REFERENCES_MAX || !offset_ok(h->saved_offset, h->buffer_size))
+		return false;
+	/* Windows 7 has 8 in the high byte of the processor's word */
+	if (h->processor >= ETW_CPUS_MAX + 0x100)
+		return false;
+	/* an overshot CurrentOffset is normal: by the event that did not fit, or by the buffer's size */
+	if (h->current_offset && (h->current_offset < ETW_BUFFER_HEADER_SIZE || h->current_offset > 2 * h->buffer_size + RECORD_MAX))
+		return false;
+	return h->current_offset || (h->offset && offset_ok(h->offset, h->buffer_size));
+}
+
+static bool is_pointer(uint64_t v)
+{
+	uint64_t top = v >> 47;
+
+	return v >= 0x10000 && v % 4 == 0 && (top == 0 || top == 0x1ffff);
+}
+
+/* GlobalEntry: two 64-bit pointers, or two 32-bit ones in the first. */
+static bool links_ok(const struct etw_bufhdr *h)
+{
+	if (is_pointer(h->flink) && is_pointer(h->blink))
+		return true;
+	return (h->flink & UINT32_MAX) >= 0x10000 && h->flink >> 32 >= 0x10000 && h->flink % 4 == 0 && (h->flink >> 32) % 4 == 0;
+}
+
+static bool links_blank(const struct etw_bufhdr *h)
+{
+	return h->flink == 0 && h->blink == 0;
+}
+
+/* ---- records ------------------------------------------------------------------------------------------------------------------------- */
+
+/* More than a record's length must make sense: what carving meets may be anything. */
+static bool record_ok(const uint8_t *p, const struct etw_record *r)
+{
+	switch (r->kind) {
+	case ETW_KIND_EVENT32:
+	case ETW_KIND_EVENT64:
+		return !(le16(p + 4) & ~EVENT_FLAGS) && (le64(p + 0x18) | le64(p + 0x20)) != 0;
+	case ETW_KIND_MESSAGE:
+		return !(le16(p + 6) & ~MESSAGE_FLAGS) && le16(p + 6) != 0;
+	case ETW_KIND_FULL32:
+	case ETW_KIND_FULL64:
+	case ETW_KIND_INSTANCE32:
+	case ETW_KIND_INSTANCE64:
+	case ETW_KIND_ERROR:
+	case ETW_KIND_SYSTEM32:
+	case ETW_KIND_SYSTEM64:
+	case ETW_KIND_COMPACT32:
+	case ETW_KIND_COMPACT64:
+	case ETW_KIND_PERFINFO32:
+	case ETW_KIND_PERFINFO64:
+	case ETW_KINDS:
+		break;
+	}
+	return true;
+}
+
+static bool time_ok(const struct carve_walk *w, uint64_t ts)
+{
+	return ts != 0 && ts < TS_MAX && (!w->has_ts || (ts >= w->last_ts && ts - w->first_ts < SPAN_MAX));
+}
+
+enum step { STEP_ON, STEP_WAIT, STEP_BAD };
+
+/* One record. WAIT: its header lies across the edge of what is at hand, so it is judged when the rest is there. */
+static enum step step(struct carve_walk *w, const uint8_t *raw, uint32_t have, uint32_t end)
+{
+	uint32_t left = end - w->off;
+	struct etw_record r;
+
+	if (have < end && have - w->off < (left < PEEK_BYTES ? left : PEEK_BYTES))
+		return raw[w->off + 3] == 0xc0 || raw[w->off + 3] == 0x90 ? STEP_WAIT : STEP_BAD;
+	if (etw_record_peek(raw, end, w->off, &r) != ETW_PEEK_RECORD || !record_ok(raw + w->off, &r) || (r.has_ts && !time_ok(w, r.ts)))
+		return STEP_BAD;
+	if (r.has_ts) {
+		if (!w->has_ts)
+			w->first_ts = r.ts;
+		w->has_ts = true;
+		w->last_ts = r.ts;
+	}
+	w->n++;
+	w->off += r.step;
+	return STEP_ON;
+}
+
+uint32_t carve_record_step(const uint8_t p[8])
+{
+	bool later = p[3] == 0xc0 && ((p[2] >= 1 && p[2] <= 4) || p[2] == 0x10 || p[2] == 0x11);
+
+	return ((uint32_t)le16(p + (later ? 4 : 0)) + 7) & ~7u;
+}
+
+void carve_go_on(struct carve_walk *w, const uint8_t *raw, uint32_t have, uint32_t end)
+{
+	enum step s = STEP_ON;
+
+	while (s == STEP_ON && w->off < have && w->off < end)
+		s = step(w, raw, have, end);
+	w->bad = s == STEP_BAD;
+}
+
+/* ---- header and records -------------------------------------------------------------------------------------------------------------- */
+
+/* The first records, of a buffer that may be bigger than what is at hand. */
+static void begin(struct carve_walk *w, const uint8_t *p, uint32_t have, uint32_t end)
+{
+	uint8_t page[CARVE_PAGE + PEEK_BYTES];
+	uint32_t n = have < CARVE_PAGE ? have : CARVE_PAGE;
+
+	/* what stands behind `have` must not be read, and a header that lies across must find zeros there */
+	memcpy(page, p, n);
+	memset(page + n, 0, PEEK_BYTES);
+	*w = (struct carve_walk){.off = ETW_BUFFER_HEADER_SIZE};
+	carve_go_on(w, page, n < end ? n : end, end);
+}
+
+static bool by_file(const struct etw_bufhdr *h)
+{
+	if (h->offset < ETW_BUFFER_HEADER_SIZE || h->offset > h->buffer_size)
+		return false;
+	if (h->type == CARVE_HEADER || h->current_offset == 0)
+		return true;
+	return h->state == STATE_FLUSH && (h->saved_offset == h->offset || h->saved_offset == 0);
+}
+
+/* How much speaks for the header beside its ranges. */
+static unsigned agreement(const struct carve_shape *s)
+{
+	const struct etw_bufhdr *h = &s->h;
+	const struct carve_walk *w = &s->walk;
+	unsigned n = 0;
+
+	n += links_ok(h) ? 2 : links_blank(h) ? 1 : 0;
+	if (h->state == STATE_FREE || h->state == STATE_FLUSH)
+		n += h->timestamp && h->timestamp >= w->last_ts && h->timestamp - w->last_ts < SPAN_MAX;
+	n += h->sequence != 0 && h->sequence < UINT32_MAX;
+	n += h->reference_count == 0 || h->reference_count == 15;
+	n += h->offset == s->end || h->saved_offset == s->end || h->current_offset == s->end;
+	return n;
+}
+
+/* A file's first buffer proves itself: its first record is the log file header, which repeats the size. */
+static bool file_header(const uint8_t *p, uint32_t have, uint32_t size)
+{
+	const uint8_t *r = p + ETW_BUFFER_HEADER_SIZE, *h = r + 0x20;
+
+	return have >= ETW_BUFFER_HEADER_SIZE + 0x50 && (r[2] == 1 || r[2] == 2) && r[3] == 0xc0 && le16(r + 6) == 0 && le32(h) == size &&
+	       (le32(h + 0x2c) == 4 || le32(h + 0x2c) == 8);
+}
+
+static bool fill_behind(const uint8_t *p, uint32_t have, uint32_t end, uint32_t size)
+{
+	uint32_t n = size < have ? size : have;
+
+	if (end >= n)
+		return false;
+	for (uint32_t i = end; i < n; i++)
+		if (p[i] != 0xff)
+			return false;
+	return true;
+}
+
+bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape *out)
+{
+	struct carve_shape s;
+	uint32_t at_hand;
+	bool closed;
+
+	if (!carve_first_test(le32(p), le32(p + 4)) &&
+	    !(pool && le32(p) >= CARVE_POOL_MIN && le32(p) <= have && le32(p) % 8 == 0 && le32(p + 4) <= le32(p)))
+		return false;
+	if (have < ETW_BUFFER_HEADER_SIZE + 0x10)
+		return false;
+	etw_bufhdr_parse(&s.h, p);
+	if (!header_ok(&s.h))
+		return false;
+	s.met = by_file(&s.h) ? ETW_MET_FILE : ETW_MET_MEMORY;
+	s.end = etw_end_of_data(&s.h, s.met, s.h.buffer_size);
+	if (s.end <= ETW_BUFFER_HEADER_SIZE)
+		return false;
+	begin(&s.walk, p, have, s.end);
+	if (s.walk.bad && s.walk.n && s.walk.off == ((s.h.offset + 7) & ~7u)) { /* a copy that was cut at Offset */
+		s.met = ETW_MET_SECONDARY;
+		s.end = s.h.offset;
+		s.walk.bad = false;
+	}
+	at_hand = have < s.end ? have : s.end;
+	closed = !s.walk.bad && (s.walk.off >= at_hand || (have < s.end && s.walk.off + PEEK_BYTES > have));
+	if (s.walk.n == 0 || !s.walk.has_ts || agreement(&s) < 3)
+		return false;
+	if (s.h.type == CARVE_HEADER) {
+		*out = s;
+		return file_header(p, have, s.h.buffer_size);
+	}
+	/* a chain that breaks off (a page that something else has taken, a record that was never written) needs more to be believed */
+	if (!closed && agreement(&s) < (s.walk.n < 4 ? 5 : 4))
+		return false;
+	if (closed && s.walk.n == 1 && agreement(&s) < 4)
+		return false;
+	s.fill = fill_behind(p, have, s.end, s.h.buffer_size);
+	*out = s;
+	return true;
+}
+
+/* ---- heads --------------------------------------------------------------------------------------------------------------------------- */
+
+/* Does the dword of a record's first 8 bytes that holds the marker look like one? Types 1 .. 0x15 under 0xc0, 0 under 0x90. */
+static inline bool marker(uint64_t first)
+{
+	uint16_t m = (uint16_t)(first >> 16);
+
+	return (uint16_t)(m - 0xc001) <= 0x14 || m == 0x9000;
+}
+
+static bool any_marker(const uint8_t page[CARVE_PAGE])
+{
+	unsigned hits = 0;
+
+	for (unsigned i = 0; i < CARVE_PAGE; i += 8) {
+		uint16_t m = (uint16_t)(page[i + 2] | page[i + 3] << 8);
+
+		hits |= (unsigned)((uint16_t)(m - 0xc001) <= 0x14) | (unsigned)(m == 0x9000);
+	}
+	return hits != 0;
+}
+
+unsigned carve_heads(const uint8_t page[CARVE_PAGE], struct carve_head out[CARVE_HEADS])
+{
+	uint8_t room[CARVE_PAGE + PEEK_BYTES];
+	struct carve_walk w;
+	uint8_t passed[CARVE_PAGE / 8] = {0};
+	unsigned n = 0;
+
+	if (!any_marker(page))
+		return 0;
+	memcpy(room, page, CARVE_PAGE);
+	memset(room + CARVE_PAGE, 0, PEEK_BYTES);
+	for (uint32_t off = 0; off < CARVE_PAGE && n < CARVE_HEADS; off += 8) {
+		if (passed[off / 8] || !marker(le64(page + off)))
+			continue;
+		w = (struct carve_walk){.off = off};
+		/* a record may go on in the next page: the end is out of sight */
+		for (enum step s = STEP_ON; s == STEP_ON && w.off < CARVE_PAGE;) {
+			uint32_t from = w.off;
+
+			s = step(&w, room, CARVE_PAGE, CARVE_PAGE + RECORD_MAX);
+			if (s == STEP_ON)
+				passed[from / 8] = 1;
+			w.bad = s == STEP_BAD;
+		}
+		if (w.n == 0 && w.bad)
+			continue;
+		out[n++] = (struct carve_head){
+			.ts = w.has_ts ? w.first_ts : 0, .off = (uint16_t)off, .n = (uint16_t)(w.n < UINT16_MAX ? w.n : UINT16_MAX)};
+	}
+	return n;
+}
