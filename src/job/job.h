@@ -3,6 +3,7 @@
 #ifndef ETLIFT_JOB_H
 #define ETLIFT_JOB_H
 
+#include "carve.h"
 #include "etlwrite.h"
 #include "outfile.h"
 #include "recover.h"
@@ -43,16 +44,25 @@ struct job_recover_opts {
 		       struct err *e);
 	void *ctx;
 	struct buf *report; /* when not NULL: receives the text of report.json */
+	bool carve;         /* also look for buffers by their shape in all of memory: "orphans" of the report */
+	bool carve_only;    /* nothing of the sessions is written: they only tell which buffers are theirs */
+	bool carve_deep;    /* at every 16-byte boundary */
+	bool (*progress)(void *ctx, uint64_t done, uint64_t total); /* of the scan; may be NULL; false stops it */
+	/* Each group of orphans, like `session`; may be NULL. */
+	int (*orphan)(void *ctx, const struct carve_orphan *o, const struct report_etl *etl, const struct report_etl *residual,
+		      struct err *e);
 };
 
 struct job_result {
 	size_t sessions, files, losses;
 	uint64_t events;
+	size_t orphans; /* groups */
+	struct carve_counts carved;
 	bool output_failed; /* the error is of the output folder, not of the evidence */
 };
 
 /* Recovers into d: sessions/... and report.json. 0; ERR_NOKERNEL (with report.json written) when there is nothing to recover from: no kernel,
- * no profile, no session; ERR_INTR: the files that were finished stay. */
+ * no profile, no session (and, where it carves, no buffer by its shape); ERR_INTR: the files that were finished stay. */
 int job_recover(struct job *j, struct outdir *d, const struct job_recover_opts *o, struct job_result *out, struct err *e);
 
 #endif

@@ -4,6 +4,7 @@
  * waits in several threads. */
 #include "job.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,18 @@ struct run {
 	size_t n_names, cap_names;
 	struct buf text; /* the elements of "sessions" */
 	struct jsonw w;
+	struct carve *carve; /* NULL: not asked for */
+	struct buf orphans;  /* the elements of "orphans", and of "live" of "carve" */
+	struct jsonw wo;
+	struct buf live;
+	struct jsonw wl;
+};
+
+struct part { /* one file to be */
+	const struct etw_session *s;
+	const struct etw_system *sys;
+	const char *origin; /* of orphans; NULL: a session */
+	bool residual;
 };
 
 static int commit_pending(struct run *r, struct err *e)
@@ -42,13 +55,26 @@ static bool name_taken(const struct run *r, const char *name)
 	return false;
 }
 
-static int give_name(struct run *r, const struct etw_session *s, bool residual, const char **out, struct err *e)
+static void orphan_name(const struct part *p, unsigned attempt, char name[ETL_NAME_MAX])
+{
+	char again[16] = "";
+
+	if (attempt > 1)
+		snprintf(again, sizeof(again), "-%u", attempt);
+	snprintf(name, ETL_NAME_MAX, "sessions/orphan-%02u-%u-%s%s%s.etl", p->s->id, p->s->buffer_size, p->origin, again,
+		 p->residual ? ".residual" : "");
+}
+
+static int give_name(struct run *r, const struct part *p, const char **out, struct err *e)
 {
 	char name[ETL_NAME_MAX];
 	unsigned attempt = 1;
 
 	do
-		etl_file_name(s, attempt, residual, name);
+		if (p->origin)
+			orphan_name(p, attempt, name);
+		else
+			etl_file_name(p->s, attempt, p->residual, name);
 	while (name_taken(r, name) && ++attempt < NAME_TRIES);
 	if (arr_reserve((void **)&r->name, &r->cap_names, r->n_names, sizeof(*r->name)) < 0 || !(r->name[r->n_names] = strdup(name)))
 		return err_set(e, ERR_NOMEM, "out of memory");
@@ -65,25 +91,25 @@ static bool has_events(const struct etw_buffer *b, size_t n)
 }
 
 /* One file of a session; *out keeps path NULL when there is nothing to write. out->sha256 points into *res. */
-static int write_one(struct run *r, const struct etw_session *s, bool residual, struct report_etl *out, struct etlwrite_result *res,
-		     struct err *e)
+static int write_one(struct run *r, const struct part *p, struct report_etl *out, struct etlwrite_result *res, struct err *e)
 {
-	struct etlwrite_opts wo = {.residual = residual};
+	struct etlwrite_opts wo = {.residual = p->residual};
+	const struct etw_session *s = p->s;
 	struct outfile *f = NULL;
 	const char *name = NULL;
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	if (!has_events(residual ? s->residual : s->buffers, residual ? s->n_residual : s->n_buffers))
+	if (!has_events(p->residual ? s->residual : s->buffers, p->residual ? s->n_residual : s->n_buffers))
 		return 0;
 	rc = r->n_pending == BATCH ? commit_pending(r, e) : 0;
 	if (rc == 0)
-		rc = give_name(r, s, residual, &name, e);
+		rc = give_name(r, p, &name, e);
 	if (rc < 0)
 		return rc;
 	rc = outfile_create(&f, r->dir, name, e);
 	if (rc == 0)
-		rc = etlwrite_session(f, s, r->sys, &wo, res, e);
+		rc = etlwrite_session(f, s, p->sys, &wo, res, e);
 	if (rc == 0)
 		rc = outfile_whole(f, e);
 	if (rc == ERR_NOTFOUND) {
@@ -112,6 +138,19 @@ static int on_system(void *ctx, const struct etw_system *sys, struct err *e)
 	return 0;
 }
 
+/* Both files of a session or of a group of orphans. */
+static int write_both(struct run *r, struct part p, struct report_etl *etl, struct etlwrite_result *live, struct report_etl *residual,
+		      struct etlwrite_result *old, struct err *e)
+{
+	int rc;
+
+	if (r->o->stop && r->o->stop(r->o->ctx))
+		return err_set(e, ERR_INTR, "interrupted; what was finished is whole");
+	rc = write_one(r, &p, etl, live, e);
+	p.residual = true;
+	return rc < 0 ? rc : write_one(r, &p, residual, old, e);
+}
+
 static int on_session(void *ctx, const struct etw_session *s, struct err *e)
 {
 	struct run *r = ctx;
@@ -119,11 +158,11 @@ static int on_session(void *ctx, const struct etw_session *s, struct err *e)
 	struct report_etl etl, residual;
 	int rc;
 
-	if (r->o->stop && r->o->stop(r->o->ctx))
-		return err_set(e, ERR_INTR, "interrupted; what was finished is whole");
-	rc = write_one(r, s, false, &etl, &live, e);
-	if (rc == 0)
-		rc = write_one(r, s, true, &residual, &old, e);
+	if (r->carve)
+		report_live(&r->wl, s);
+	if (r->o->carve_only || (r->carve && r->o->recover.want && !r->o->recover.want(r->o->recover.want_ctx, s)))
+		return r->o->stop && r->o->stop(r->o->ctx) ? err_set(e, ERR_INTR, "interrupted; what was finished is whole") : 0;
+	rc = write_both(r, (struct part){.s = s, .sys = r->sys}, &etl, &live, &residual, &old, e);
 	if (rc < 0)
 		return rc;
 	report_session(&r->w, s, r->sys, &etl, &residual);
@@ -131,6 +170,56 @@ static int on_session(void *ctx, const struct etw_session *s, struct err *e)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	r->res->sessions++;
 	return r->o->session ? r->o->session(r->o->ctx, s, &etl, &residual, e) : 0;
+}
+
+static int on_orphan(void *ctx, const struct carve_orphan *o, struct err *e)
+{
+	struct run *r = ctx;
+	struct report_orphan ro = {.origin = carve_origin_name(o->origin),
+				   .anchor = carve_anchor_name(o->anchor),
+				   .sure = carve_sure_name(o->sure),
+				   .has_ring = o->has_head,
+				   .ring = o->head};
+	struct etlwrite_result live, old;
+	struct report_etl etl, residual;
+	int rc;
+
+	if (r->o->recover.want && !r->o->recover.want(r->o->recover.want_ctx, &o->s))
+		return 0;
+	for (size_t i = 0; i < o->s.n_buffers; i++) {
+		const struct etw_buffer *b = &o->s.buffers[i];
+
+		if (!b->has_ts)
+			continue;
+		ro.raw_first = !ro.has_raw || b->first_ts < ro.raw_first ? b->first_ts : ro.raw_first;
+		ro.raw_last = b->last_ts > ro.raw_last ? b->last_ts : ro.raw_last;
+		ro.has_raw = true;
+	}
+	rc = write_both(r, (struct part){.s = &o->s, .sys = &o->sys, .origin = ro.origin}, &etl, &live, &residual, &old, e);
+	if (rc < 0)
+		return rc;
+	report_orphan(&r->wo, &o->s, &o->sys, &ro, &etl, &residual);
+	if (r->orphans.failed)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	r->res->orphans++;
+	return r->o->orphan ? r->o->orphan(r->o->ctx, o, &etl, &residual, e) : 0;
+}
+
+static void put_carved(struct run *r, struct jsonw *w)
+{
+	const struct carve_counts *n = &r->res->carved;
+	struct report_carve rc = {.scanned = n->scanned,
+				  .unreadable = n->unreadable,
+				  .shapes = n->shapes,
+				  .live = n->live,
+				  .copies = n->copies,
+				  .orphans = n->orphans,
+				  .completed = n->completed};
+
+	jsonw_end(&r->wo);
+	jsonw_end(&r->wl);
+	jsonw_raw(w, "orphans", r->orphans.p, r->orphans.n);
+	report_carve(w, &rc, r->live.p, r->live.n);
 }
 
 static int write_report(struct job *j, struct run *r, struct err *e)
@@ -148,6 +237,8 @@ static int write_report(struct job *j, struct run *r, struct err *e)
 	jsonw_init(&w, &b, 0);
 	report_begin(&w, "etlift/report/1", image, kernel);
 	jsonw_raw(&w, "sessions", r->text.p, r->text.n);
+	if (r->carve)
+		put_carved(r, &w);
 	if (report_losses(&w, &job_image(j)->notes) < 0)
 		b.failed = true;
 	report_end(&w);
@@ -183,7 +274,7 @@ static int finish(struct job *j, struct run *r, int rc, struct err *e)
 			return rc2;
 		}
 	}
-	if (rc == 0 && r->res->sessions == 0 && !r->o->recover.want)
+	if (rc == 0 && r->res->sessions == 0 && r->res->orphans == 0 && !r->o->recover.want && !r->carve)
 		rc = err_set(e, ERR_NOKERNEL, "%s: no ETW session in it", input_name(job_image(j)->dump->in));
 	if (rc != 0 && rc != ERR_NOKERNEL)
 		return rc;
@@ -197,19 +288,59 @@ static int finish(struct job *j, struct run *r, int rc, struct err *e)
 	return rc;
 }
 
+static void begin_text(struct buf *b, struct jsonw *w)
+{
+	buf_init(b);
+	jsonw_init(w, b, 1);
+	jsonw_array(w, NULL, false);
+}
+
+/* The sessions, then what no session claims. An image without a kernel, or without a session, can be carved as well. */
+static int run_both(struct job *j, struct run *r, struct err *e)
+{
+	struct etw_sink sink = {on_system, on_session, r};
+	struct recover_opts ro = r->o->recover;
+	struct carve_opts co = {
+		.deep = r->o->carve_deep, .residual = ro.residual, .threads = r->o->threads, .progress = r->o->progress, .ctx = r->o->ctx};
+	struct err none;
+	size_t n = 0;
+	int rc;
+
+	if (!r->o->carve)
+		return recover_run(job_image(j), &ro, &sink, &n, e);
+	rc = carve_open(&r->carve, job_image(j), &co, e);
+	if (rc < 0)
+		return rc;
+	ro.amend = carve_session;
+	ro.amend_ctx = r->carve;
+	ro.want = NULL; /* each session tells which buffers are its own, also one that is not wanted */
+	rc = recover_run(job_image(j), &ro, &sink, &n, &none);
+	if (rc < 0 && rc != ERR_NOKERNEL) {
+		if (e)
+			*e = none;
+		return rc;
+	}
+	r->sys = &job_image(j)->sys;
+	rc = carve_run(r->carve, on_orphan, r, e);
+	carve_counts(r->carve, &r->res->carved);
+	if (rc == 0 && r->res->orphans == 0 && n == 0) {
+		rc = ERR_NOKERNEL;
+		err_set(e, rc, "%s, and no buffer by its shape", none.code ? none.msg : "no ETW session in the image");
+	}
+	return rc;
+}
+
 int job_recover(struct job *j, struct outdir *d, const struct job_recover_opts *o, struct job_result *out, struct err *e)
 {
 	struct run r = {.dir = d, .o = o, .res = out};
-	struct etw_sink sink = {on_system, on_session, &r};
-	size_t n = 0;
 	int rc;
 
 	memset(out, 0, sizeof(*out));
 	r.sys = &job_image(j)->sys;
-	buf_init(&r.text);
-	jsonw_init(&r.w, &r.text, 1);
-	jsonw_array(&r.w, NULL, false);
-	rc = recover_run(job_image(j), &o->recover, &sink, &n, e);
+	begin_text(&r.text, &r.w);
+	begin_text(&r.orphans, &r.wo);
+	begin_text(&r.live, &r.wl);
+	rc = run_both(j, &r, e);
 	rc = finish(j, &r, rc, e);
 	out->losses = job_image(j)->notes.n;
 	for (size_t i = 0; i < r.n_pending; i++)
@@ -217,6 +348,9 @@ int job_recover(struct job *j, struct outdir *d, const struct job_recover_opts *
 	for (size_t i = 0; i < r.n_names; i++)
 		free(r.name[i]);
 	free(r.name);
+	carve_close(r.carve);
 	buf_free(&r.text);
+	buf_free(&r.orphans);
+	buf_free(&r.live);
 	return rc;
 }

@@ -214,10 +214,9 @@ static void put_buffer(struct jsonw *w, const struct etw_session *s, const struc
 	jsonw_end(w);
 }
 
-void report_session(struct jsonw *w, const struct etw_session *s, const struct etw_system *sys, const struct report_etl *etl,
-		    const struct report_etl *residual)
+static void put_whole(struct jsonw *w, const struct etw_session *s, const struct etw_system *sys, const struct report_etl *etl,
+		      const struct report_etl *residual)
 {
-	jsonw_object(w, NULL, false);
 	put_facts(w, s);
 	put_etl(w, "etl", etl);
 	put_etl(w, "residual", residual);
@@ -225,6 +224,54 @@ void report_session(struct jsonw *w, const struct etw_session *s, const struct e
 	for (size_t i = 0; i < s->n_buffers; i++)
 		put_buffer(w, s, sys, &s->buffers[i]);
 	jsonw_end(w);
+}
+
+void report_session(struct jsonw *w, const struct etw_session *s, const struct etw_system *sys, const struct report_etl *etl,
+		    const struct report_etl *residual)
+{
+	jsonw_object(w, NULL, false);
+	put_whole(w, s, sys, etl, residual);
+	jsonw_end(w);
+}
+
+void report_orphan(struct jsonw *w, const struct etw_session *s, const struct etw_system *sys, const struct report_orphan *o,
+		   const struct report_etl *etl, const struct report_etl *residual)
+{
+	jsonw_object(w, NULL, false);
+	jsonw_string(w, "origin", o->origin);
+	jsonw_object(w, "time_anchor", true);
+	jsonw_string(w, "source", o->anchor);
+	jsonw_string(w, "sure", o->sure);
+	jsonw_end(w);
+	put_hex_or_null(w, "ring", o->has_ring, o->ring);
+	put_u64_or_null(w, "first_ticks", o->has_raw, o->raw_first);
+	put_u64_or_null(w, "last_ticks", o->has_raw, o->raw_last);
+	put_whole(w, s, sys, etl, residual);
+	jsonw_end(w);
+}
+
+void report_live(struct jsonw *w, const struct etw_session *s)
+{
+	jsonw_object(w, NULL, true);
+	jsonw_u64(w, "silo", s->silo);
+	jsonw_u64(w, "id", s->id);
+	put_hex_or_null(w, "va", s->has_va, s->va);
+	jsonw_string(w, "name", s->name);
+	jsonw_u64(w, "buffers", s->n_buffers);
+	jsonw_end(w);
+}
+
+void report_carve(struct jsonw *w, const struct report_carve *c, const void *live, size_t n)
+{
+	jsonw_object(w, "carve", false);
+	jsonw_u64(w, "scanned_bytes", c->scanned);
+	jsonw_u64(w, "unreadable_bytes", c->unreadable);
+	jsonw_u64(w, "shapes", c->shapes);
+	jsonw_u64(w, "live_buffers", c->live);
+	jsonw_u64(w, "orphan_buffers", c->orphans);
+	jsonw_u64(w, "copies", c->copies);
+	jsonw_u64(w, "completed_buffers", c->completed);
+	jsonw_raw(w, "live", live, n);
 	jsonw_end(w);
 }
 

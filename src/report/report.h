@@ -54,6 +54,27 @@ void report_end(struct jsonw *w);
 /* One element of "sessions", in full. Its buffers must be ordered. */
 void report_session(struct jsonw *w, const struct etw_session *s, const struct etw_system *sys, const struct report_etl *etl,
 		    const struct report_etl *residual);
+/* What a report of carved buffers says beside what it says of sessions. Words as in docs/report.schema.json. */
+struct report_orphan {
+	const char *origin, *anchor, *sure;
+	bool has_ring;
+	uint64_t ring;                /* address of the list's head */
+	uint64_t raw_first, raw_last; /* times of the first and the last event in ticks of the clock, when has_raw */
+	bool has_raw;
+};
+struct report_carve {
+	uint64_t scanned, unreadable; /* bytes */
+	uint64_t shapes, live, copies, orphans, completed;
+};
+
+/* One element of "orphans": as a session, and where it comes from. `sys` is the machine that its times rest on. */
+void report_orphan(struct jsonw *w, const struct etw_session *s, const struct etw_system *sys, const struct report_orphan *o,
+		   const struct report_etl *etl, const struct report_etl *residual);
+/* One element of "live" of "carve": a session that recover has, and how many of the buffers that were found are its own. */
+void report_live(struct jsonw *w, const struct etw_session *s);
+/* The member "carve", behind "sessions" and "orphans"; live: text of an array. */
+void report_carve(struct jsonw *w, const struct report_carve *c, const void *live, size_t n);
+
 /* The same for `sessions --json`: "buffer_count" instead of etl, residual, buffers. */
 void report_session_brief(struct jsonw *w, const struct etw_session *s);
 

@@ -1,0 +1,345 @@
+/* Buffers by their shape: found wherever they are, put together from scattered pages, sorted by origin; nothing is found that is none. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "carve.h"
+#include "carveshape.h"
+#include "rd.h"
+
+#define PAGES  256u
+#define PAGE   4096u
+#define DATE   UINT64_C(133600000001234567)
+#define EVENTS 2000
+
+struct fixture {
+	uint8_t *mem;
+	struct input *in;
+	struct dump dump;
+	struct image im;
+};
+
+static void setup(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->mem = calloc(PAGES, PAGE);
+	notes_init(&f->im.notes);
+	f->im.dump = &f->dump;
+}
+
+static void ready(struct fixture *f)
+{
+	struct err e;
+
+	cr_assert_eq(input_open_memory(&f->in, f->mem, PAGES * PAGE, "m", &e), 0);
+	cr_assert_eq(phys_new(&f->dump.phys, NULL, &e), 0);
+	cr_assert_eq(phys_add_file(f->dump.phys, 0, PAGES * PAGE, f->in, 0, &e), 0);
+	cr_assert_eq(phys_seal(f->dump.phys, &e), 0);
+}
+
+static void done(struct fixture *f)
+{
+	phys_free(f->dump.phys);
+	input_close(f->in);
+	notes_free(&f->im.notes);
+	free(f->mem);
+}
+
+/* A flushed buffer as the kernel leaves it, with as many records as fit (at most n); their times begin at ts. Returns the end of data. */
+static uint32_t make(uint8_t *p, uint32_t size, uint16_t id, uint64_t ts, unsigned n, unsigned payload)
+{
+	uint32_t off = 0x48, step = (0x50 + payload + 7) & ~7u;
+	unsigned i;
+
+	for (i = 0; i < n && off + step <= size; i++, off += step) {
+		uint8_t *r = p + off;
+
+		memset(r, 0, step);
+		put_le16(r, (uint16_t)(0x50 + payload));
+		r[2] = 0x13;
+		r[3] = 0xc0;
+		put_le32(r + 8, 400);
+		put_le32(r + 12, 4);
+		put_le64(r + 16, ts + i);
+		memset(r + 0x18, 0x5a, 16);
+		memset(r + 0x50, (int)(i + id), payload);
+	}
+	put_le32(p, size);
+	put_le32(p + 4, off);
+	put_le32(p + 8, off + size);
+	put_le64(p + 0x10, ts + i);
+	put_le64(p + 0x18, 7);
+	put_le16(p + 0x28, 1);
+	put_le16(p + 0x2a, id);
+	put_le32(p + 0x30, off);
+	put_le64(p + 0x38, UINT64_C(0xffff9a0000101038));
+	put_le64(p + 0x40, UINT64_C(0xffff9a0000108038));
+	return off;
+}
+
+/* The same as it stands in a file. */
+static uint32_t make_file(uint8_t *p, uint32_t size, uint16_t id, uint64_t ts, unsigned n)
+{
+	uint32_t end;
+
+	memset(p, 0xff, size);
+	memset(p, 0, 0x48);
+	end = make(p, size, id, ts, n, 33);
+	put_le32(p + 0x2c, 3);
+	put_le16(p + 0x34, 0x20);
+	return end;
+}
+
+struct result {
+	unsigned groups, buffers, events, gaps, copies;
+	struct carve_orphan last; /* without its buffers */
+	uint32_t id[16];
+	enum carve_origin origin[16];
+	char name[64];
+	struct carve_counts counts;
+};
+
+static int take(void *ctx, const struct carve_orphan *o, struct err *e)
+{
+	struct result *r = ctx;
+
+	(void)e;
+	if (r->groups < 16) {
+		r->id[r->groups] = o->s.id;
+		r->origin[r->groups] = o->origin;
+	}
+	r->groups++;
+	for (size_t i = 0; i < o->s.n_buffers; i++) {
+		const struct etw_buffer *b = &o->s.buffers[i];
+
+		r->buffers++;
+		r->copies += b->has_same_as;
+		r->events += b->has_same_as ? 0 : b->n_events;
+		r->gaps += (unsigned)b->n_gaps;
+		cr_assert(b->from == ETW_FROM_CARVED && b->has_pa && b->has_file_offset && b->file_offset == b->pa);
+	}
+	snprintf(r->name, sizeof(r->name), "%s", o->s.name);
+	r->last = *o;
+	return 0;
+}
+
+static struct result run(struct fixture *f, bool deep)
+{
+	struct carve_opts o = {.deep = deep, .residual = true, .threads = 2};
+	struct result r = {0};
+	struct carve *c;
+	struct err e;
+
+	if (!f->dump.phys)
+		ready(f);
+	cr_assert_eq(carve_open(&c, &f->im, &o, &e), 0);
+	cr_assert_eq(carve_run(c, take, &r, &e), 0);
+	carve_counts(c, &r.counts);
+	carve_close(c);
+	return r;
+}
+
+Test(carve, one_page)
+{
+	struct fixture f;
+	struct result r;
+
+	setup(&f);
+	make(f.mem + 5 * PAGE, PAGE, 3, 1000000, EVENTS, 20);
+	make(f.mem + 9 * PAGE, PAGE, 3, 2000000, 5, 20);
+	make(f.mem + 11 * PAGE, PAGE, 0x8004, 1000000, 6, 20);
+	r = run(&f, false);
+	cr_assert_eq(r.groups, 2);
+	cr_assert_eq(r.buffers, 3);
+	cr_assert_eq(r.events, (PAGE - 0x48) / 0x68 + 5 + 6);
+	cr_assert_eq(r.counts.orphans, 3);
+	cr_assert(r.origin[0] == CARVE_FROM_KERNEL && r.origin[1] == CARVE_FROM_PRIVATE && r.id[1] == 4);
+	cr_assert_eq(r.last.anchor, CARVE_ANCHOR_NONE); /* nothing tells what a tick is */
+	done(&f);
+}
+
+/* Pages anywhere, in any order, in the company of others like them. */
+Test(carve, scattered)
+{
+	static const unsigned place[3][4] = {{200, 3, 100, 50}, {7, 30, 8, 60}, {90, 80, 70, 61}};
+	uint8_t *b = calloc(4, PAGE);
+	unsigned want = 0;
+	struct fixture f;
+	struct result r;
+
+	setup(&f);
+	for (unsigned k = 0; k < 3; k++) {
+		memset(b, 0, 4 * PAGE);
+		want += (make(b, 4 * PAGE, 5, 1000000 + 37 * k, EVENTS, 29 + k * 11) - 0x48) / ((0x50 + 29 + k * 11 + 7) & ~7u);
+		for (unsigned i = 0; i < 4; i++)
+			memcpy(f.mem + place[k][i] * PAGE, b + i * PAGE, PAGE);
+	}
+	r = run(&f, false);
+	cr_assert_eq(r.buffers, 3);
+	cr_assert_eq(r.gaps, 0, "%u gaps", r.gaps);
+	cr_assert_eq(r.events, want, "%u of %u", r.events, want);
+	done(&f);
+
+	/* one page taken by something else: what stands before it is kept, the hole is named */
+	setup(&f);
+	memset(b, 0, 4 * PAGE);
+	make(b, 4 * PAGE, 5, 1000000, EVENTS, 29);
+	for (unsigned i = 0; i < 4; i++)
+		if (i != 2)
+			memcpy(f.mem + place[0][i] * PAGE, b + i * PAGE, PAGE);
+	r = run(&f, false);
+	cr_assert_eq(r.buffers, 1);
+	cr_assert_eq(r.gaps, 1);
+	cr_assert_geq(r.events, 70);
+	done(&f);
+	free(b);
+}
+
+Test(carve, files)
+{
+	struct fixture f;
+	struct result r;
+	uint8_t *h;
+
+	setup(&f);
+	/* 1 KiB steps: file pages hold small buffers anywhere */
+	make_file(f.mem + 20 * PAGE + 0x400, 0x400, 12, 5000000, 3);
+	make_file(f.mem + 20 * PAGE + 0x800, 0x400, 12, 6000000, 4);
+	make_file(f.mem + 33 * PAGE, 0x400, 12, 5000000, 3); /* the first one again */
+	h = f.mem + 40 * PAGE;
+	memset(h, 0, 0x400);
+	put_le32(h, 0x400);
+	put_le32(h + 8, 0x48 + 0x160);
+	put_le32(h + 0x30, 0x48 + 0x160);
+	put_le16(h + 0x2a, 12);
+	put_le32(h + 0x2c, 3);
+	put_le16(h + 0x34, 0x21);
+	put_le16(h + 0x36, 4);
+	h += 0x48;
+	put_le16(h, 2);
+	h[2] = 2;
+	h[3] = 0xc0;
+	put_le16(h + 4, 0x160);
+	put_le64(h + 0x10, 4000000);
+	h += 0x20;
+	put_le32(h, 0x400);
+	put_le32(h + 0x2c, 8);
+	put_le64(h + 0x100, 10000000);
+	put_le64(h + 0x108, DATE);
+	put_le32(h + 0x110, 1);
+	put_le16(h + 0x118, 'N');
+	r = run(&f, false);
+	cr_assert_eq(r.groups, 1);
+	cr_assert_eq(r.origin[0], CARVE_FROM_FILE);
+	cr_assert_eq(r.copies, 1);
+	cr_assert_eq(r.events, 7);
+	cr_assert(r.last.anchor == CARVE_ANCHOR_FILE_HEADER && r.last.sure == CARVE_CERTAIN);
+	cr_assert(r.last.s.reference_time == (int64_t)DATE && r.last.s.reference_ts == 4000000 && r.last.sys.perf_freq == 10000000);
+	cr_assert_str_eq(r.name, "N");
+	done(&f);
+}
+
+Test(carve, wall_clock_and_rtbackup)
+{
+	struct fixture f;
+	struct result r;
+
+	setup(&f);
+	make_file(f.mem + 20 * PAGE, PAGE, 9, DATE, 9);
+	put_le16(f.mem + 20 * PAGE + 0x34, 0x30);
+	r = run(&f, false);
+	cr_assert_eq(r.groups, 1);
+	cr_assert_eq(r.origin[0], CARVE_FROM_RTBACKUP);
+	cr_assert(r.last.anchor == CARVE_ANCHOR_FILETIME && r.last.sure == CARVE_CERTAIN && r.last.s.clock == ETW_CLOCK_SYSTEM_TIME);
+	done(&f);
+}
+
+Test(carve, pool_sizes_want_deep)
+{
+	struct fixture f;
+
+	setup(&f);
+	make(f.mem + 5 * PAGE + 0x130, 0x7f0, 3, 1000000, EVENTS, 20);
+	cr_assert_eq(run(&f, false).buffers, 0);
+	cr_assert_eq(run(&f, true).buffers, 1);
+	done(&f);
+}
+
+/* Each of these looks like a buffer to a careless eye. */
+Test(carve, not_buffers)
+{
+	struct fixture f;
+	uint8_t *p;
+
+	setup(&f);
+	p = f.mem + 10 * PAGE; /* a header, and nothing behind it */
+	make(p, PAGE, 3, 1000000, 0, 20);
+	put_le32(p + 8, 0x800);
+	p += PAGE; /* records, but no header */
+	make(p, PAGE, 3, 1000000, 9, 20);
+	memset(p, 0, 0x48);
+	p += PAGE; /* text behind the header */
+	make(p, PAGE, 3, 1000000, 0, 20);
+	put_le32(p + 8, 0x800);
+	memset(p + 0x48, 'a', 0x700);
+	p += PAGE; /* times that go back */
+	make(p, PAGE, 3, 1000000, 2, 20);
+	put_le64(p + 0x48 + 0x68 + 0x10, 5);
+	p += PAGE; /* a state that there is not */
+	make(p, PAGE, 3, 1000000, 9, 20);
+	put_le32(p + 0x2c, 7);
+	p += PAGE; /* an id that there is not */
+	make(p, PAGE, 5000, 1000000, 9, 20);
+	p += PAGE; /* small numbers everywhere */
+	for (unsigned i = 0; i < PAGE; i += 4)
+		put_le32(p + i, i % 64 == 0 ? 0x1000 : 0x48);
+	p += PAGE; /* NOPs, which are the mark of a WPP message */
+	make(p, PAGE, 3, 1000000, 0, 20);
+	put_le32(p + 8, 0x800);
+	memset(p + 0x48, 0x90, PAGE - 0x48);
+	cr_assert_eq(run(&f, false).buffers, 0);
+	cr_assert_eq(run(&f, true).buffers, 0);
+	done(&f);
+}
+
+/* Whatever the bytes are, it ends, and what is found lies within its buffer. */
+Test(carve, damaged)
+{
+	uint8_t *b = calloc(8, PAGE);
+	uint32_t seed = 7;
+
+	for (unsigned k = 0; k < 60; k++) {
+		struct fixture f;
+
+		setup(&f);
+		for (unsigned n = 0; n < 12; n++) {
+			memset(b, 0, 8 * PAGE);
+			make(b, (1 + n % 8) * PAGE, (uint16_t)n, 1000000 + n, EVENTS, n * 31);
+			for (unsigned i = 0; i < 1 + n % 8; i++)
+				memcpy(f.mem + ((n * 8 + i) * 37 % PAGES) * PAGE, b + i * PAGE, PAGE);
+		}
+		for (unsigned i = 0; i < 400; i++) {
+			seed = seed * 1103515245 + 12345;
+			f.mem[(seed >> 4) % (PAGES * PAGE)] = (uint8_t)(seed >> 20);
+		}
+		run(&f, k % 2);
+		done(&f);
+	}
+	free(b);
+}
+
+Test(carve, heads)
+{
+	uint8_t page[2 * PAGE] = {0};
+	struct carve_head h[CARVE_HEADS];
+	unsigned n;
+
+	make(page, 2 * PAGE, 3, 77, EVENTS, 20);
+	n = carve_heads(page + PAGE, h);
+	cr_assert_eq(n, 1);
+	cr_assert_eq(h[0].off, 0x48 + 40 * 0x68 - PAGE - 0x48 + 0x48 - 0x68 * ((0x48 + 40 * 0x68 - PAGE) / 0x68));
+	cr_assert_eq(h[0].ts, 77 + (PAGE + h[0].off - 0x48) / 0x68);
+	memset(page, 0xc0, PAGE);
+	cr_assert_leq(carve_heads(page, h), CARVE_HEADS);
+}
