@@ -283,9 +283,9 @@ Test(carve, not_buffers)
 	make(p, PAGE, 3, 1000000, 0, 20);
 	put_le32(p + 8, 0x800);
 	memset(p + 0x48, 'a', 0x700);
-	p += PAGE; /* times that go back */
+	p += PAGE; /* no time */
 	make(p, PAGE, 3, 1000000, 2, 20);
-	put_le64(p + 0x48 + 0x68 + 0x10, 5);
+	put_le64(p + 0x48 + 0x10, 0);
 	p += PAGE; /* a state that there is not */
 	make(p, PAGE, 3, 1000000, 9, 20);
 	put_le32(p + 0x2c, 7);
