@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Compares what etlift says with what the maker of the image knows: truthcmp.py TRUTH.json OUTDIR [CONSUMERS.json PROVIDERS.json]
+"""Compares what etlift says with what the maker of the image knows: truthcmp.py [--inferred] TRUTH.json OUTDIR [CONSUMERS.json PROVIDERS.json]
+
+--inferred: the layout was found out, not known: counters may be unknown.
 
 OUTDIR is from `etlift recover`, the other two are `etlift consumers --json` and `etlift providers --json`.
 
@@ -183,6 +185,13 @@ def compare_providers(truth, doc):
 
 def compare_session(truth, ses, rep, out):
     what = "session s%d %d" % (ses["silo"], ses["id"])
+    if inferred:  # counters are nowhere to be told from other numbers
+        for key in ("events_lost", "buffers_lost", "buffers_written"):
+            if rep[key] not in (None, 0, ses[key]):
+                say(what, key, rep[key])
+            ses[key] = rep[key]
+        ses["events_lost"] = ses["events_lost"] or 0
+        rep["events_lost"] = rep["events_lost"] or 0
     for key, have, want in (
         ("clock", rep["clock"], {1: "qpc", 2: "system_time", 3: "cpu_cycle"}[ses["clock"]]),
         ("mode", int(rep["mode"], 16), ses["mode"]),
@@ -248,7 +257,12 @@ def compare_session(truth, ses, rep, out):
             say(what, "the report counts", have["events"], "events")
 
 
+inferred = "--inferred" in sys.argv
+
+
 def main():
+    if inferred:
+        sys.argv.remove("--inferred")
     truth = json.load(open(sys.argv[1]))
     if not truth["guid_table"]:  # no symbol leads to the table of GUIDs: what nobody has registered can't be known
         groups = {p["group"] for p in truth["providers"] if p["registered"]}

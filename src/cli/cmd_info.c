@@ -57,6 +57,20 @@ static void print_image(struct cli *c, const struct report_image *im)
 	}
 }
 
+static void print_inferred(struct cli *c, const struct report_inferred *f)
+{
+	char s[320];
+
+	snprintf(s, sizeof(s), "%u logger contexts, found by %s", f->contexts, f->from);
+	line(c, "inferred from", s);
+	for (size_t i = 0; i < f->n; i++) {
+		const struct report_member *m = &f->member[i];
+
+		snprintf(s, sizeof(s), "0x%" PRIx32 ", %u of %u agree, fits at %u more: %s", m->offset, m->agree, m->of, m->others, m->how);
+		line(c, m->member, s);
+	}
+}
+
 static void print_kernel(struct cli *c, const struct report_kernel *k)
 {
 	char s[160], guid[GUID_STR];
@@ -73,6 +87,8 @@ static void print_kernel(struct cli *c, const struct report_kernel *k)
 	line(c, "PDB", k->has_pdb ? s : "");
 	snprintf(s, sizeof(s), "%s (by %s)", k->profile ? k->profile : "", k->match ? k->match : "unknown");
 	line(c, "profile", k->profile ? s : "none");
+	if (k->inferred)
+		print_inferred(c, k->inferred);
 }
 
 /* Nothing to recover from: says why. */

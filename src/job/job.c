@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "infer.h"
+
 #define HASH_CHUNK (1u << 20)
 
 struct job {
@@ -14,6 +16,8 @@ struct job {
 	char *path;
 	struct report_image facts;
 	struct report_kernel kernel;
+	struct report_inferred inferred;
+	struct report_member member[INFER_MEMBERS];
 	struct report_run *runs;
 	char sha256[SHA256_HEX];
 	bool hashed;
@@ -126,6 +130,17 @@ static const char *arch_of(const struct image *im)
 	return NULL;
 }
 
+static const struct report_inferred *inferred_facts(struct job *j, const struct inferred *f)
+{
+	j->inferred = (struct report_inferred){f->roots, f->contexts, j->member, f->n};
+	for (size_t i = 0; i < f->n; i++) {
+		const struct infer_member *m = &f->member[i];
+
+		j->member[i] = (struct report_member){prof_field_member(m->field), m->off, m->agree, m->of, m->others, m->how};
+	}
+	return &j->inferred;
+}
+
 static void fill_kernel(struct job *j)
 {
 	const struct image *im = j->image;
@@ -151,6 +166,7 @@ static void fill_kernel(struct job *j)
 	r->pdb_age = k->pdb_age;
 	r->profile = k->has_profile ? k->prof.name : NULL;
 	r->match = k->has_profile ? k->match : NULL;
+	r->inferred = k->inferred ? inferred_facts(j, k->inferred) : NULL;
 }
 
 int job_facts(struct job *j, const struct report_image **image, const struct report_kernel **kernel, struct err *e)

@@ -3,9 +3,11 @@
  * Each invariant has a name. It holds, fails, or could not be looked at (roots unknown, pages missing): only a failure refuses a profile.
  * Invariants over many objects go by majority, since single objects of a live image may be torn. Those about ETW stand here because they
  * need typed reads only and pick between layouts that moved inside a build (docs/layouts.md section 4). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "find.h"
+#include "infer.h"
 #include "rd.h"
 
 #define VARIANTS_MAX  64
@@ -372,9 +374,29 @@ static int given(struct kernel *k, const struct kernel_opts *o, struct err *e)
 	return 0;
 }
 
+/* A layout out of the memory itself. Scanning all of it is for those who can't do without. */
+static int infer(struct kernel *k, bool scan, struct err *e)
+{
+	struct inferred *n = malloc(sizeof(*n));
+	int rc = n ? infer_profile(k, scan, n, e) : err_set(e, ERR_NOMEM, "out of memory");
+
+	if (rc == 0) {
+		k->inferred = n;
+		k->has_profile = true;
+		k->match = "inferred";
+		return 0;
+	}
+	free(n);
+	memset(&k->prof, 0, sizeof(k->prof));
+	k->has_profile = false;
+	k->match = NULL;
+	return rc;
+}
+
 int profile_choose(struct kernel *k, const struct hints *hints, const struct kernel_opts *o, struct err *e)
 {
 	struct profile best;
+	struct err why = {0};
 	char guid[GUID_STR];
 	int rc;
 
@@ -399,10 +421,13 @@ int profile_choose(struct kernel *k, const struct hints *hints, const struct ker
 		k->match = "build";
 		return 0;
 	}
-	memset(&k->prof, 0, sizeof(k->prof));
-	k->match = NULL;
+	rc = infer(k, o->need_profile, &why);
+	if (rc != ERR_NOTFOUND)
+		return rc == 0 ? 0 : err_set(e, rc, "%s", why.msg);
 	guid_text(&k->pdb_guid, guid);
-	return err_set(e, ERR_NOTFOUND,
-		       "no profile fits this kernel (build %u): wanted is %s, GUID %s, age %u, as ISF or profile with --symbols",
-		       (unsigned)k->build, k->pdb_name, guid, (unsigned)k->pdb_age);
+	return err_set(
+		e, ERR_NOTFOUND,
+		"no profile fits this kernel (build %u): wanted is %s, GUID %s, age %u, as ISF or profile with --symbols; its layout "
+		"can't be inferred: %s",
+		(unsigned)k->build, k->pdb_name, guid, (unsigned)k->pdb_age, why.msg);
 }

@@ -270,6 +270,7 @@ void kernel_close(struct kernel *k)
 	if (!k)
 		return;
 	vm_close(k->vm);
+	free(k->inferred);
 	free(k);
 }
 

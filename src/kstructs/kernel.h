@@ -27,6 +27,7 @@ struct kernel {
 	bool has_profile;
 	struct profile prof;
 	const char *match;         /* "guid" "isf" "pdb" "given" "build" "inferred", or NULL */
+	struct inferred *inferred; /* owned: the evidence (infer.h), with match "inferred" only */
 	uint64_t base, image_size; /* kernel image */
 	uint32_t pe_timestamp;
 	char pdb_name[40];

@@ -44,6 +44,29 @@ static void put_time_or_null(struct jsonw *w, const char *key, int64_t t)
 	jsonw_time(w, key, t ? t : -1);
 }
 
+/* What an inferred layout rests on. */
+static void put_inferred(struct jsonw *w, const struct report_inferred *f)
+{
+	jsonw_object(w, "inferred", true);
+	jsonw_string(w, "from", f->from);
+	jsonw_u64(w, "contexts", f->contexts);
+	jsonw_array(w, "members", true);
+	for (size_t i = 0; i < f->n; i++) {
+		const struct report_member *m = &f->member[i];
+
+		jsonw_object(w, NULL, true);
+		jsonw_string(w, "member", m->member);
+		jsonw_hex(w, "offset", m->offset);
+		jsonw_u64(w, "agree", m->agree);
+		jsonw_u64(w, "of", m->of);
+		jsonw_u64(w, "others", m->others);
+		jsonw_string(w, "how", m->how);
+		jsonw_end(w);
+	}
+	jsonw_end(w);
+	jsonw_end(w);
+}
+
 static void put_kernel(struct jsonw *w, const struct report_kernel *k)
 {
 	if (!k) {
@@ -72,6 +95,8 @@ static void put_kernel(struct jsonw *w, const struct report_kernel *k)
 		jsonw_object(w, "profile", true);
 		jsonw_string(w, "name", k->profile);
 		jsonw_string(w, "match", k->match);
+		if (k->inferred)
+			put_inferred(w, k->inferred);
 		jsonw_end(w);
 	} else {
 		jsonw_null(w, "profile");

@@ -23,6 +23,20 @@ struct report_image {
 	size_t n_runs;
 };
 
+struct report_member {      /* of an inferred layout */
+	const char *member; /* "GlobalList" */
+	uint32_t offset;
+	unsigned agree, of, others; /* contexts that agree, that could be asked; other places that fit as well */
+	const char *how;
+};
+
+struct report_inferred {
+	const char *from; /* "logger_table" "buffers" */
+	unsigned contexts;
+	const struct report_member *member;
+	size_t n;
+};
+
 struct report_kernel {
 	uint32_t build;   /* 0 unknown */
 	const char *arch; /* "x64", NULL unknown */
@@ -34,7 +48,8 @@ struct report_kernel {
 	const char *pdb_name;
 	struct guid pdb_guid;
 	uint32_t pdb_age;
-	const char *profile, *match; /* NULL: none was needed, or none was found */
+	const char *profile, *match;            /* NULL: none was needed, or none was found */
+	const struct report_inferred *inferred; /* NULL: the layout came from a profile */
 };
 
 struct report_etl { /* a file that was written; path NULL: none, there was no event */
