@@ -6,6 +6,7 @@
 
 #include "buf.h"
 #include "dirlist.h"
+#include "wevt.h"
 
 struct walk {
 	int (*take)(void *ctx, struct input *in, struct err *e);
@@ -133,8 +134,12 @@ static int take_manifest(void *ctx, struct input *in, struct err *e)
 
 	if (got < 0)
 		return (int)got;
+	if (got >= 2 && head[0] == 'M' && head[1] == 'Z') {
+		rc = wevt_read_file(m->s, in, m->n, e);
+		return rc < 0 ? rc : 0;
+	}
 	if (!looks_like_xml(head, (size_t)got))
-		return err_set(e, ERR_NOTMINE, "no manifest");
+		return err_set(e, ERR_NOTMINE, "neither a manifest nor a PE file");
 	rc = deffile_read(in, MANIFEST_BYTES_MAX, &p, &n, e);
 	if (rc < 0)
 		return rc;
