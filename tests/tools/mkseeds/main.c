@@ -8,6 +8,7 @@
 #include "mkcrash.h"
 #include "mketl.h"
 #include "mkrec.h"
+#include "mkwevt.h"
 #include "rd.h"
 
 static void put(const char *dir, const char *target, const char *name, const struct buf *b)
@@ -150,6 +151,66 @@ static void xpress_seeds(const char *dir)
 	buf_free(&b);
 }
 
+static void wevt_seeds(const char *dir)
+{
+	struct buf crim, messages, pe;
+
+	buf_init(&crim);
+	buf_init(&messages);
+	buf_init(&pe);
+	mkwevt_crim(&crim);
+	mkwevt_messages(&messages);
+	mkwevt_pe(&pe, &crim, &messages);
+	put(dir, "wevt", "crim", &crim);
+	put(dir, "wevt", "pe", &pe);
+	buf_free(&crim);
+	buf_free(&messages);
+	buf_free(&pe);
+}
+
+/* Input form: fuzz/fuzz_tracelogging.c. `meta`: name, then fields (name, in-type ...), without its size. */
+static void tl_seed(const char *dir, const char *name, const void *meta, uint16_t meta_n, const void *payload, uint32_t payload_n)
+{
+	static const uint8_t traits[] = {26, 0, 'M', 'a', 'd', 'e', 0, 19, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+	struct buf b;
+
+	buf_init(&b);
+	buf_u16(&b, (uint16_t)(meta_n + 3));
+	buf_u8(&b, sizeof(traits));
+	buf_u8(&b, 0);
+	buf_u16(&b, (uint16_t)(meta_n + 3));
+	buf_u8(&b, 0);
+	buf_put(&b, meta, meta_n);
+	buf_put(&b, traits, sizeof(traits));
+	buf_put(&b, payload, payload_n);
+	put(dir, "tracelogging", name, &b);
+	buf_free(&b);
+}
+
+static void tracelogging_seeds(const char *dir)
+{
+	static const char numbers[] = "Numbers\0a\0\x03b\0\x84\x03c\0\x05d\0\x86\x07"
+				      "e\0\x07"
+				      "f\0\x88\x08"
+				      "g\0\x09h\0\x0ai\0\x0bj\0\x0ck\0\x0dl\0\x14m\0\x15n\0\x11o\0\x92\x26p\0\x0f";
+	static const char texts[] = "Texts\0a\0\x01"
+				    "b\0\x82\x23"
+				    "c\0\x16"
+				    "d\0\x97\x0c"
+				    "e\0\x8e\x09"
+				    "f\0\x13g\0\x8e\x0a";
+	static const char groups[] = "Groups\0s\0\x58\x02x\0\x48y\0\x01t\0\x98\x01u\0\x26\x02\0";
+	static const uint8_t text_data[] = {'h', 0, 'i', 0,  0, 0, 'u', 0, 2,  0,   'c', 0, 2, 0, '{', '}', 16, 0, 0, 0, 0,
+					    0,   0, 0,   0,  0, 0, 0,   0, 0,  0,   0,   1, 1, 1, 0,   0,   0,  0, 0, 5, 18,
+					    0,   0, 0,   16, 0, 2, 0,   0, 80, 127, 0,   0, 1, 0, 0,   0,   0,  0, 0, 0, 0};
+	static const uint8_t group_data[] = {1, 0, 2, 0, 1, 0, 0, 0, 2, 0, 0, 0, 'y', 0, 0, 0, 7, 0, 8, 0};
+	uint8_t zeros[110] = {0};
+
+	tl_seed(dir, "numbers", numbers, sizeof(numbers) - 1, zeros, sizeof(zeros));
+	tl_seed(dir, "texts", texts, sizeof(texts) - 1, text_data, sizeof(text_data));
+	tl_seed(dir, "groups", groups, sizeof(groups) - 1, group_data, sizeof(group_data));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -164,5 +225,7 @@ int main(int argc, char **argv)
 	settle_seed(argv[1], "file", 2, 0x0c, 9, 300);
 	xpress_seeds(argv[1]);
 	crash_seeds(argv[1]);
+	wevt_seeds(argv[1]);
+	tracelogging_seeds(argv[1]);
 	return 0;
 }
