@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "mkcrash.h"
 #include "mketl.h"
+#include "mkpack.h"
 #include "mkrec.h"
 #include "mkwevt.h"
 #include "rd.h"
@@ -211,6 +212,39 @@ static void tracelogging_seeds(const char *dir)
 	tl_seed(dir, "groups", groups, sizeof(groups) - 1, group_data, sizeof(group_data));
 }
 
+static void codec_seeds(const char *dir)
+{
+	static const struct {
+		const char *name;
+		uint8_t which;
+		void (*pack)(struct buf *out, const uint8_t *p, size_t n);
+		size_t n;
+	} all[] = {{"huff", 0, mkpack_xpresshuff, 3000},
+		   {"huff-two-blocks", 0, mkpack_xpresshuff, 70000},
+		   {"lznt1", 1, mkpack_lznt1, 3000},
+		   {"lznt1-chunks", 1, mkpack_lznt1, 9000}};
+	struct buf plain;
+
+	buf_init(&plain);
+	for (unsigned i = 0; plain.n < 70000; i++) {
+		buf_printf(&plain, "record %u of %u;", i, i * i % 7);
+		buf_fill(&plain, (uint8_t)i, i * i % 97);
+		if (i % 50 == 49)
+			buf_fill(&plain, 0, 9000);
+	}
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct buf b;
+
+		buf_init(&b);
+		buf_u8(&b, all[i].which);
+		buf_u16(&b, (uint16_t)(all[i].n / 4));
+		all[i].pack(&b, plain.p, all[i].n);
+		put(dir, "codecs", all[i].name, &b);
+		buf_free(&b);
+	}
+	buf_free(&plain);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -224,6 +258,7 @@ int main(int argc, char **argv)
 	settle_seed(argv[1], "secondary", 1, 4, 9, 0);
 	settle_seed(argv[1], "file", 2, 0x0c, 9, 300);
 	xpress_seeds(argv[1]);
+	codec_seeds(argv[1]);
 	crash_seeds(argv[1]);
 	wevt_seeds(argv[1]);
 	tracelogging_seeds(argv[1]);
