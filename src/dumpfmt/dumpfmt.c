@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "refuse.h"
+#include "unwrap.h"
 
 #define FORMAT(name) extern const struct dumpfmt dumpfmt_##name;
 #include "formats.def"
@@ -41,6 +42,8 @@ static int open_input(struct dump *d, struct err *e)
 	int rc = phys_new(&d->phys, d->notes, e);
 
 	if (rc == 0)
+		rc = dump_unwrap(d, e);
+	if (rc == 0)
 		rc = choose(d, e);
 	if (rc == 0) {
 		snprintf(d->format, sizeof(d->format), "%s", d->fmt->name);
@@ -66,7 +69,7 @@ int dump_open_input(struct dump **out, struct input *in, const struct dump_opts 
 	hints_init(&d->hints);
 	rc = open_input(d, e);
 	if (rc < 0) {
-		err_prepend(e, "%s", input_name(in));
+		err_prepend(e, "%s", input_name(d->in));
 		dump_close(d);
 		return rc;
 	}

@@ -1,0 +1,481 @@
+/* layer.c - see layer.h: the cache, the first way through, starting places. */
+#include "layer.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "libraries.h"
+#include "tempfile.h"
+
+#define LAYER(name)                             extern const struct layer_codec layer_##name;
+#define LAYER_LIB(name, lib, library, magic, n) extern const struct layer_codec layer_##name;
+#include "layers.def"
+#undef LAYER
+#undef LAYER_LIB
+
+/* A codec whose library is missing probes nothing: its file defines a stub without probe. */
+static const struct layer_codec *const codecs[] = {
+#define LAYER(name)                             &layer_##name,
+#define LAYER_LIB(name, lib, library, magic, n) &layer_##name,
+#include "layers.def"
+#undef LAYER
+#undef LAYER_LIB
+};
+
+struct point {
+	uint64_t off; /* unpacked */
+	void *mark;
+};
+
+struct chunk {
+	uint64_t number;
+	struct chunk *newer, *older; /* by last use */
+	struct chunk *next;          /* in its hash row */
+	uint8_t bytes[LAYER_CHUNK];
+};
+
+#define ROWS 4096u
+
+struct layer {
+	const struct layer_codec *codec;
+	struct input *in;
+	void *state;
+	uint64_t at; /* where the codec stands */
+	uint64_t size;
+	bool seeks;  /* by the codec's own places; else by `point` */
+	bool broken; /* the codec can't be used before it is set again */
+	struct point *point;
+	size_t n_points, cap_points;
+	uint64_t step; /* between points */
+	pthread_mutex_t lock;
+	struct chunk *row[ROWS], *newest, *oldest;
+	size_t n_chunks, max_chunks;
+	uint8_t *zero; /* a bit for each chunk that is known to be all zeros */
+	uint64_t zero_bits;
+	struct tempfile *temp;
+};
+
+const struct layer_codec *layer_probe(const uint8_t *head, size_t n)
+{
+	for (size_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
+		if (codecs[i]->probe && codecs[i]->probe(head, n))
+			return codecs[i];
+	return NULL;
+}
+
+const char *layer_missing(const uint8_t *head, size_t n)
+{
+#define LAYER(name)
+#define LAYER_LIB(name, lib, library, magic, k)                                                                                            \
+	if (!lib && n >= (k) && memcmp(head, magic, k) == 0)                                                                               \
+		return library;
+#include "layers.def"
+#undef LAYER
+#undef LAYER_LIB
+	return NULL;
+}
+
+/* ---- cache --------------------------------------------------------------------------------------------------------------------------------- */
+
+static void unlink_chunk(struct layer *l, struct chunk *c)
+{
+	*(c->newer ? &c->newer->older : &l->newest) = c->older;
+	*(c->older ? &c->older->newer : &l->oldest) = c->newer;
+}
+
+static void make_newest(struct layer *l, struct chunk *c)
+{
+	c->newer = NULL;
+	c->older = l->newest;
+	*(l->newest ? &l->newest->newer : &l->oldest) = c;
+	l->newest = c;
+}
+
+static struct chunk *lookup(struct layer *l, uint64_t number)
+{
+	struct chunk *c = l->row[number % ROWS];
+
+	while (c && c->number != number)
+		c = c->next;
+	if (c && c != l->newest) {
+		unlink_chunk(l, c);
+		make_newest(l, c);
+	}
+	return c;
+}
+
+/* The oldest chunk's memory when the cache is full, else new memory; NULL: there is none. */
+static struct chunk *room(struct layer *l)
+{
+	struct chunk *c = l->n_chunks < l->max_chunks ? malloc(sizeof(*c)) : NULL, **p;
+
+	if (c) {
+		l->n_chunks++;
+		return c;
+	}
+	c = l->oldest;
+	if (!c)
+		return NULL;
+	unlink_chunk(l, c);
+	for (p = &l->row[c->number % ROWS]; *p != c; p = &(*p)->next)
+		;
+	*p = c->next;
+	return c;
+}
+
+static bool all_zero(const uint8_t *p, size_t n)
+{
+	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+static bool known_zero(const struct layer *l, uint64_t number)
+{
+	return number < l->zero_bits && l->zero[number / 8] >> number % 8 & 1;
+}
+
+static int set_zero(struct layer *l, uint64_t number)
+{
+	if (number >= l->zero_bits) {
+		uint64_t bytes = (number / 8 + 1) * 2;
+		uint8_t *p = realloc(l->zero, bytes);
+
+		if (!p)
+			return ERR_NOMEM;
+		memset(p + l->zero_bits / 8, 0, bytes - l->zero_bits / 8);
+		l->zero = p;
+		l->zero_bits = bytes * 8;
+	}
+	l->zero[number / 8] |= (uint8_t)(1u << number % 8);
+	return 0;
+}
+
+/* Keeps a chunk (n bytes of it, the rest is behind the end). Memory that is not there makes it slower, not wrong. */
+static void keep(struct layer *l, uint64_t number, const uint8_t *p, size_t n)
+{
+	struct chunk *c;
+
+	if (all_zero(p, n)) {
+		set_zero(l, number);
+		return;
+	}
+	if (lookup(l, number))
+		return;
+	c = room(l);
+	if (!c)
+		return;
+	c->number = number;
+	memcpy(c->bytes, p, n);
+	memset(c->bytes + n, 0, LAYER_CHUNK - n);
+	c->next = l->row[number % ROWS];
+	l->row[number % ROWS] = c;
+	make_newest(l, c);
+}
+
+/* ---- the first way through ----------------------------------------------------------------------------------------------------------------- */
+
+/* Every second snapshot goes, and the next ones stand twice as far apart. */
+static void thin_out(struct layer *l)
+{
+	size_t o = 0;
+
+	for (size_t i = 0; i < l->n_points; i++) {
+		if (i % 2)
+			l->codec->mark_free(l->point[i].mark);
+		else
+			l->point[o++] = l->point[i];
+	}
+	l->n_points = o;
+	l->step *= 2;
+}
+
+static int take_mark(struct layer *l)
+{
+	void *arr = l->point, *mark = NULL;
+	int rc;
+
+	if (l->seeks || !l->codec->mark || l->at < (l->n_points ? l->point[l->n_points - 1].off : 0) + l->step)
+		return 0;
+	rc = l->codec->mark(l->state, &mark);
+	if (rc < 0 || !mark)
+		return rc;
+	if (arr_reserve(&arr, &l->cap_points, l->n_points, sizeof(*l->point)) < 0) {
+		l->codec->mark_free(mark);
+		return ERR_NOMEM;
+	}
+	l->point = arr;
+	l->point[l->n_points++] = (struct point){l->at, mark};
+	if (l->n_points >= LAYER_MARKS_MAX)
+		thin_out(l);
+	return 0;
+}
+
+/* The next chunk: fewer bytes only at the end or before damage, which *e then tells (code 0: the end). */
+static size_t next_chunk(struct layer *l, uint8_t *p, struct err *e)
+{
+	size_t n = 0;
+
+	e->code = 0;
+	while (n < LAYER_CHUNK) {
+		int64_t k = l->codec->read(l->state, p + n, LAYER_CHUNK - n, e);
+
+		if (k < 0)
+			e->code = (int)k;
+		if (k <= 0)
+			break;
+		n += (size_t)k;
+		l->at += (uint64_t)k;
+	}
+	return n;
+}
+
+static uint64_t believed(struct input *in)
+{
+	uint64_t packed = input_size(in), most = packed < LAYER_BYTES_MAX / LAYER_RATIO_MAX ? packed * LAYER_RATIO_MAX : LAYER_BYTES_MAX;
+
+	return most < LAYER_FLOOR ? LAYER_FLOOR : most;
+}
+
+/* Unpacks everything once: its size, snapshots, the beginning of a cache, or the whole into the temporary file. */
+static int first_way(struct layer *l, uint64_t most, struct layer_facts *f, struct err *e)
+{
+	uint8_t *p = malloc(LAYER_CHUNK);
+	struct err why;
+	int rc = p ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+
+	while (rc == 0) {
+		uint64_t number = l->at / LAYER_CHUNK;
+		size_t n = next_chunk(l, p, &why);
+
+		if (why.code == ERR_NOMEM || why.code == ERR_IO) {
+			if (e)
+				*e = why;
+			rc = why.code;
+			break;
+		}
+		if (n && l->temp)
+			rc = tempfile_write(l->temp, number * LAYER_CHUNK, p, n, e);
+		else if (n)
+			keep(l, number, p, n);
+		l->size = l->at;
+		if (n < LAYER_CHUNK) {
+			f->truncated = why.code != 0;
+			if (why.code)
+				snprintf(f->why, sizeof(f->why), "%.150s", why.msg);
+			break;
+		}
+		if (l->at >= most) {
+			f->limited = true;
+			break;
+		}
+		if (rc == 0 && !l->temp && take_mark(l) < 0)
+			rc = err_set(e, ERR_NOMEM, "out of memory");
+	}
+	free(p);
+	l->broken = true; /* it stands at the end, or on damage */
+	return rc;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Sets the codec to the best place at or before `off`. */
+static int go_back(struct layer *l, uint64_t off, struct err *e)
+{
+	size_t i = l->n_points;
+	int rc;
+
+	l->broken = true;
+	if (l->seeks) {
+		l->at = l->codec->place(l->state, off);
+		rc = l->codec->seek(l->state, l->at, e);
+	} else {
+		while (i && l->point[i - 1].off > off)
+			i--;
+		rc = l->codec->resume(l->state, i ? l->point[i - 1].mark : NULL, e);
+		l->at = i ? l->point[i - 1].off : 0;
+	}
+	l->broken = rc < 0;
+	return rc;
+}
+
+/* Is there a starting place between where the codec stands and `off` that makes going on from here a waste? */
+static bool better_place(struct layer *l, uint64_t off)
+{
+	size_t lo = 0, hi = l->n_points;
+
+	if (l->seeks)
+		return l->codec->place(l->state, off) > l->at;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (l->point[mid].off <= off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo && l->point[lo - 1].off > l->at;
+}
+
+/* Unpacks until chunk `number` is there; p receives it. Starting places need not stand at the beginning of a chunk. */
+static int unpack_to(struct layer *l, uint64_t number, uint8_t *p, struct err *e)
+{
+	uint64_t want = number * LAYER_CHUNK;
+	int rc = 0;
+
+	if (l->broken || l->at > want || better_place(l, want))
+		rc = go_back(l, want, e);
+	while (rc == 0) {
+		uint64_t now = l->at / LAYER_CHUNK;
+		size_t skip = (size_t)(l->at % LAYER_CHUNK), n = 0, most;
+
+		most = l->size - now * LAYER_CHUNK < LAYER_CHUNK ? (size_t)(l->size - now * LAYER_CHUNK) : LAYER_CHUNK;
+		while (skip + n < most) {
+			int64_t k = l->codec->read(l->state, p + skip + n, most - skip - n, e);
+
+			if (k <= 0) {
+				l->broken = true;
+				return k < 0 ? (int)k : err_set(e, ERR_FORMAT, "%s: unpacks to another length now", l->codec->name);
+			}
+			n += (size_t)k;
+			l->at += (uint64_t)k;
+		}
+		if (skip == 0)
+			keep(l, now, p, most);
+		if (now == number)
+			return skip == 0 ? 0 : err_set(e, ERR_FORMAT, "%s: no starting place before a chunk", l->codec->name);
+	}
+	return rc;
+}
+
+static int one_chunk(struct layer *l, uint64_t number, uint8_t *room_for_it, const uint8_t **p, struct err *e)
+{
+	static const uint8_t zeros[LAYER_CHUNK];
+	struct chunk *c;
+	int rc;
+
+	if (known_zero(l, number)) {
+		*p = zeros;
+		return 0;
+	}
+	c = lookup(l, number);
+	if (c) {
+		*p = c->bytes;
+		return 0;
+	}
+	rc = unpack_to(l, number, room_for_it, e);
+	*p = room_for_it;
+	return rc;
+}
+
+static int64_t layer_read(void *ctx, uint64_t off, void *buf, size_t len, struct err *e)
+{
+	struct layer *l = ctx;
+	uint8_t *out = buf, *p;
+	size_t done = 0;
+	int rc = 0;
+
+	if (l->temp)
+		return tempfile_read(l->temp, off, buf, len, e);
+	p = malloc(LAYER_CHUNK);
+	if (!p)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	pthread_mutex_lock(&l->lock);
+	while (rc == 0 && done < len && off + done < l->size) {
+		uint64_t number = (off + done) / LAYER_CHUNK;
+		size_t in = (size_t)((off + done) % LAYER_CHUNK), n = LAYER_CHUNK - in;
+		const uint8_t *from;
+
+		if (n > len - done)
+			n = len - done;
+		if (n > l->size - (off + done))
+			n = (size_t)(l->size - (off + done));
+		rc = one_chunk(l, number, p, &from, e);
+		if (rc == 0)
+			memcpy(out + done, from + in, n);
+		done += rc == 0 ? n : 0;
+	}
+	pthread_mutex_unlock(&l->lock);
+	free(p);
+	return rc < 0 && done == 0 ? rc : (int64_t)done;
+}
+
+static void layer_close(void *ctx)
+{
+	struct layer *l = ctx;
+
+	while (l->newest) {
+		struct chunk *c = l->newest;
+
+		l->newest = c->older;
+		free(c);
+	}
+	for (size_t i = 0; i < l->n_points; i++)
+		l->codec->mark_free(l->point[i].mark);
+	free(l->point);
+	free(l->zero);
+	if (l->state)
+		l->codec->close(l->state);
+	tempfile_close(l->temp);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+static const struct input_ops layer_ops = {layer_read, layer_close};
+
+static int prepare(struct layer *l, const struct layer_opts *o, struct layer_facts *f, struct err *e)
+{
+	size_t cache = o->cache_bytes ? o->cache_bytes : LAYER_CACHE_BYTES;
+	uint64_t known = 0, most = o->most_bytes ? o->most_bytes : believed(l->in);
+	int rc = l->codec->open(&l->state, l->in, e);
+
+	if (rc == 0 && o->spill)
+		rc = tempfile_open(&l->temp, o->spill, e);
+	if (rc < 0)
+		return rc;
+	l->step = LAYER_STEP_MIN;
+	l->max_chunks = cache / LAYER_CHUNK;
+	l->seeks = l->codec->known && l->codec->known(l->state, &known);
+	if (l->seeks && !l->temp) {
+		f->limited = known > most;
+		l->size = f->limited ? most : known;
+		l->broken = true;
+		f->far = known > cache && l->codec->place(l->state, known - 1) == 0;
+	} else {
+		if (l->seeks)
+			rc = known ? l->codec->seek(l->state, 0, e) : 0;
+		if (rc == 0)
+			rc = first_way(l, most, f, e);
+		f->far = !l->temp && l->n_points == 0 && l->size > cache;
+	}
+	if (f->far && !o->cache_bytes)
+		l->max_chunks = LAYER_CACHE_FAR / LAYER_CHUNK;
+	if (rc == 0 && l->size == 0)
+		rc = err_set(e, ERR_FORMAT, "%s: %s", l->codec->name, f->why[0] ? f->why : "nothing in it");
+	f->name = l->codec->name;
+	f->size = l->size;
+	f->spilled = l->temp != NULL;
+	return rc;
+}
+
+int layer_open(struct input **out, const struct layer_codec *codec, struct input *in, const struct layer_opts *o, struct layer_facts *facts,
+	       struct err *e)
+{
+	static const struct layer_opts plain;
+	struct layer *l = calloc(1, sizeof(*l));
+	int rc;
+
+	if (!l)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	memset(facts, 0, sizeof(*facts));
+	l->codec = codec;
+	l->in = in;
+	pthread_mutex_init(&l->lock, NULL);
+	rc = prepare(l, o ? o : &plain, facts, e);
+	if (rc == 0)
+		rc = input_new(out, &layer_ops, l, l->size, input_name(in), e);
+	if (rc < 0)
+		layer_close(l);
+	return rc;
+}

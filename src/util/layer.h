@@ -1,0 +1,71 @@
+/* layer.h - a compressed file as an input that can be read at any offset.
+ *
+ * Each format (layers.def) is a codec: it unpacks forward from a place, and knows places where it can start again: a snapshot of its state (gzip,
+ * lz4), a block of its own (bzip2, xz, snappy), a frame (zstd). What is unpacked on the way stays in a bounded cache; pages of zeros cost one
+ * bit. Where a format has no such place but its beginning (an xz file of one block, a zstd file of one frame), going back means from the
+ * beginning: layer_open() says so, and a spill folder is the mend. Reads are safe from several threads (one at a time unpacks).
+ * Facts and costs: docs/formats/compression.md. */
+#ifndef ETLIFT_LAYER_H
+#define ETLIFT_LAYER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "input.h"
+
+#define LAYER_CHUNK       65536u              /* bytes that are cached together */
+#define LAYER_CACHE_BYTES ((size_t)192 << 20) /* of the cache */
+#define LAYER_CACHE_FAR   ((size_t)768 << 20) /* the same where going back means from the beginning */
+#define LAYER_MARKS_MAX   1024u               /* snapshots; when there are more, every second one goes */
+#define LAYER_STEP_MIN    ((uint64_t)1 << 20) /* unpacked bytes between two snapshots, at least */
+/* What is believed of unpacked sizes: a bomb ends here, and the result says so. */
+#define LAYER_BYTES_MAX ((uint64_t)1 << 43) /* 8 TiB */
+#define LAYER_FLOOR     ((uint64_t)1 << 36) /* 64 GiB whatever the packed size is ... */
+#define LAYER_RATIO_MAX 4096u               /* ... and beyond it this many times the packed size */
+
+struct layer_codec {
+	const char *name; /* "gzip": image.compression */
+	bool (*probe)(const uint8_t *head, size_t n);
+	/* At the beginning of `in`, which outlives the state. */
+	int (*open)(void **state, struct input *in, struct err *e);
+	void (*close)(void *state);
+	/* Up to n bytes from where it is. 0: the end. Negative: damage, here or a little before; everything handed out until then is sound. */
+	int64_t (*read)(void *state, uint8_t *buf, size_t n, struct err *e);
+	/* Either the unpacked size and the starting places are known without unpacking (true; then the next two are used) ... */
+	bool (*known)(void *state, uint64_t *size);
+	uint64_t (*place)(void *state, uint64_t off); /* the last starting place at or before off, which is below the size */
+	int (*seek)(void *state, uint64_t place, struct err *e);
+	/* ... or they are snapshots, taken on the first way through: *mark NULL when none can be taken here. resume(NULL) is the beginning. */
+	int (*mark)(void *state, void **mark);
+	int (*resume)(void *state, const void *mark, struct err *e);
+	void (*mark_free)(void *mark);
+};
+
+struct layer_facts {
+	const char *name;
+	uint64_t size;  /* unpacked */
+	bool far;       /* no starting place but the beginning: see above */
+	bool spilled;   /* unpacked into a file without a name in the spill folder */
+	bool truncated; /* the packed data is damaged or ends early at `size` */
+	bool limited;   /* more than is believed: cut at `size` */
+	char why[160];  /* of truncated */
+};
+
+/* The codec for these first bytes, or NULL. */
+const struct layer_codec *layer_probe(const uint8_t *head, size_t n);
+
+/* Which library a packed file would want that is not built in: its name, or NULL. */
+const char *layer_missing(const uint8_t *head, size_t n);
+
+struct layer_opts {
+	const char *spill;   /* a folder for a temporary file; NULL: none */
+	size_t cache_bytes;  /* 0: the limits above */
+	uint64_t most_bytes; /* unpacked; 0: the limits above */
+};
+
+/* Opens the layer over `in`, which must outlive it. May read all of `in` once. o may be NULL. ERR_FORMAT: not a byte could be unpacked. */
+int layer_open(struct input **out, const struct layer_codec *codec, struct input *in, const struct layer_opts *o, struct layer_facts *facts,
+	       struct err *e);
+
+#endif

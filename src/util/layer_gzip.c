@@ -1,0 +1,174 @@
+/* layer_gzip.c - gzip (RFC 1952), also several members one behind the other, through zlib. Snapshots are copies of zlib's state (some 45 KB). */
+#include "layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#define IN_BYTES 65536u
+
+struct gzip {
+	struct input *in;
+	z_stream z;
+	bool ready;      /* z is initialised */
+	bool over;       /* between members, or behind the last one */
+	uint64_t in_off; /* of what is read next */
+	uint32_t have;   /* bytes of `buf` in use */
+	uint8_t buf[IN_BYTES];
+};
+
+struct gzip_mark {
+	z_stream z;
+	bool over;
+	uint64_t in_off; /* of the first byte that zlib has not taken */
+};
+
+static bool gzip_probe(const uint8_t *head, size_t n)
+{
+	return n >= 10 && head[0] == 0x1f && head[1] == 0x8b && head[2] == 8 && (head[3] & 0xe0) == 0;
+}
+
+static void gzip_close(void *state)
+{
+	struct gzip *g = state;
+
+	if (g->ready)
+		inflateEnd(&g->z);
+	free(g);
+}
+
+static int start(struct gzip *g)
+{
+	if (g->ready)
+		inflateEnd(&g->z);
+	memset(&g->z, 0, sizeof(g->z));
+	g->ready = inflateInit2(&g->z, 15 + 16) == Z_OK;
+	g->over = false;
+	return g->ready ? 0 : ERR_NOMEM;
+}
+
+static int gzip_open(void **state, struct input *in, struct err *e)
+{
+	struct gzip *g = calloc(1, sizeof(*g));
+
+	if (!g || start(g) < 0) {
+		free(g);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	g->in = in;
+	*state = g;
+	return 0;
+}
+
+static int fill(struct gzip *g, struct err *e)
+{
+	int64_t k;
+
+	if (g->z.avail_in)
+		return 1;
+	k = input_read(g->in, g->in_off, g->buf, IN_BYTES, e);
+	if (k <= 0)
+		return (int)k;
+	g->in_off += (uint64_t)k;
+	g->z.next_in = g->buf;
+	g->z.avail_in = (uInt)k;
+	return 1;
+}
+
+/* Behind a member: 1: another one begins, 0: the end (what follows is no member: padding, or something else). */
+static int next_member(struct gzip *g, struct err *e)
+{
+	uint64_t at = g->in_off - g->z.avail_in;
+	uint8_t head[10];
+	int64_t k = input_read(g->in, at, head, sizeof(head), e);
+
+	if (k < 0)
+		return (int)k;
+	if (!gzip_probe(head, (size_t)k))
+		return 0;
+	g->in_off = at;
+	return start(g) < 0 ? err_set(e, ERR_NOMEM, "out of memory") : 1;
+}
+
+static int64_t gzip_read(void *state, uint8_t *buf, size_t n, struct err *e)
+{
+	struct gzip *g = state;
+
+	for (;;) {
+		int rc = g->over ? next_member(g, e) : 1, z;
+
+		if (rc <= 0)
+			return rc;
+		rc = fill(g, e);
+		if (rc < 0)
+			return rc;
+		if (rc == 0)
+			return err_set(e, ERR_TRUNC, "gzip: the data ends early");
+		g->z.next_out = buf;
+		g->z.avail_out = (uInt)n;
+		z = inflate(&g->z, Z_NO_FLUSH);
+		if (z == Z_STREAM_END)
+			g->over = true;
+		else if (z == Z_MEM_ERROR)
+			return err_set(e, ERR_NOMEM, "out of memory");
+		else if (z != Z_OK && z != Z_BUF_ERROR)
+			return n - g->z.avail_out ? (int64_t)(n - g->z.avail_out)
+						  : err_set(e, ERR_FORMAT, "gzip: %s", g->z.msg ? g->z.msg : "damaged data");
+		if (g->z.avail_out < n)
+			return (int64_t)(n - g->z.avail_out);
+	}
+}
+
+static int gzip_mark(void *state, void **mark)
+{
+	struct gzip *g = state;
+	struct gzip_mark *m = calloc(1, sizeof(*m));
+
+	if (!m || inflateCopy(&m->z, &g->z) != Z_OK) {
+		free(m);
+		return ERR_NOMEM;
+	}
+	m->over = g->over;
+	m->in_off = g->in_off - g->z.avail_in;
+	*mark = m;
+	return 0;
+}
+
+static void gzip_mark_free(void *mark)
+{
+	struct gzip_mark *m = mark;
+
+	inflateEnd(&m->z);
+	free(m);
+}
+
+static int gzip_resume(void *state, const void *mark, struct err *e)
+{
+	struct gzip *g = state;
+	const struct gzip_mark *m = mark;
+	int rc;
+
+	if (!m) {
+		g->in_off = 0;
+		rc = start(g);
+	} else {
+		if (g->ready)
+			inflateEnd(&g->z);
+		memset(&g->z, 0, sizeof(g->z));
+		rc = inflateCopy(&g->z, (z_stream *)(uintptr_t)&m->z) == Z_OK ? 0 : ERR_NOMEM;
+		g->ready = rc == 0;
+		g->over = m->over;
+		g->in_off = m->in_off;
+	}
+	g->z.avail_in = 0;
+	return rc < 0 ? err_set(e, rc, "out of memory") : 0;
+}
+
+const struct layer_codec layer_gzip = {.name = "gzip",
+				       .probe = gzip_probe,
+				       .open = gzip_open,
+				       .close = gzip_close,
+				       .read = gzip_read,
+				       .mark = gzip_mark,
+				       .resume = gzip_resume,
+				       .mark_free = gzip_mark_free};

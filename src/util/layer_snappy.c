@@ -1,0 +1,236 @@
+/* layer_snappy.c - the framing of Snappy (framing_format.txt of google/snappy) and of S2 (blocks up to 4 MiB): chunks that stand for themselves, each
+ * with the CRC-32C of what it unpacks to. A walk over the chunk headers gives the size and every starting place. */
+#include "layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "blockout.h"
+#include "buf.h"
+#include "crc32c.h"
+#include "rd.h"
+#include "snappyblock.h"
+
+#define CHUNK_UNPACKED_MAX (4u << 20)
+#define CHUNK_PACKED_MAX   (5u << 20)
+
+struct place {
+	uint64_t in_off, out_off;
+};
+
+struct snappy {
+	struct input *in;
+	struct place *v;
+	size_t n, cap;
+	uint64_t size, in_off;
+	bool known;
+	uint8_t *packed;
+	struct blockout out;
+};
+
+static bool snappy_probe(const uint8_t *head, size_t n)
+{
+	return n >= 10 && (memcmp(head, "\xff\x06\x00\x00sNaPpY", 10) == 0 || memcmp(head, "\xff\x06\x00\x00S2sTwO", 10) == 0);
+}
+
+/* The chunk header at `at`: 1 data, 2 to be skipped, 0 the end of the file, negative: damage. *len: bytes behind the header. */
+static int chunk_at(struct snappy *s, uint64_t at, uint8_t *type, uint32_t *len, uint32_t *unpacked, struct err *e)
+{
+	uint8_t h[13];
+	int64_t k = input_read(s->in, at, h, sizeof(h), e);
+	size_t used;
+
+	if (k <= 0)
+		return (int)k;
+	if (k < 4)
+		return err_set(e, ERR_TRUNC, "snappy: the data ends early");
+	*type = h[0];
+	*len = (uint32_t)h[1] | (uint32_t)h[2] << 8 | (uint32_t)h[3] << 16;
+	if (*len > input_size(s->in) - at - 4)
+		return err_set(e, ERR_TRUNC, "snappy: the data ends early");
+	if (*type >= 0x80)
+		return 2;
+	if (*type > 1 || *len < 5 || *len > CHUNK_PACKED_MAX)
+		return err_set(e, ERR_FORMAT, "snappy: a chunk of type 0x%02x with %u bytes", *type, *len);
+	*unpacked = *len - 4;
+	if (*type == 0 && !snappyblock_length(h + 8, (size_t)k - 8, unpacked, &used))
+		return err_set(e, ERR_FORMAT, "snappy: a block without a length");
+	if (*unpacked > CHUNK_UNPACKED_MAX)
+		return err_set(e, ERR_FORMAT, "snappy: a block of %u bytes", *unpacked);
+	return 1;
+}
+
+static void snappy_close(void *state)
+{
+	struct snappy *s = state;
+
+	free(s->v);
+	free(s->packed);
+	free(s->out.p);
+	free(s);
+}
+
+static int list_chunks(struct snappy *s, struct err *e)
+{
+	uint64_t at = 0, out = 0;
+	uint32_t len, unpacked;
+	uint8_t type;
+	int rc;
+
+	while ((rc = chunk_at(s, at, &type, &len, &unpacked, NULL)) > 0) {
+		void *arr = s->v;
+
+		if (rc == 1 && unpacked) {
+			if (arr_reserve(&arr, &s->cap, s->n, sizeof(*s->v)) < 0)
+				return err_set(e, ERR_NOMEM, "out of memory");
+			s->v = arr;
+			s->v[s->n++] = (struct place){at, out};
+			out += unpacked;
+		}
+		at += 4 + (uint64_t)len;
+	}
+	s->known = rc == 0;
+	s->size = out;
+	return 0;
+}
+
+static int snappy_open(void **state, struct input *in, struct err *e)
+{
+	struct snappy *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s || !(s->packed = malloc(CHUNK_PACKED_MAX)) || !(s->out.p = malloc(CHUNK_PACKED_MAX))) {
+		if (s)
+			snappy_close(s);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	s->in = in;
+	rc = list_chunks(s, e);
+	if (rc < 0) {
+		snappy_close(s);
+		return rc;
+	}
+	*state = s;
+	return 0;
+}
+
+static bool snappy_known(void *state, uint64_t *size)
+{
+	struct snappy *s = state;
+
+	*size = s->size;
+	return s->known;
+}
+
+static const struct place *place_of(const struct snappy *s, uint64_t off)
+{
+	size_t lo = 0, hi = s->n;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->v[mid].out_off <= off)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return &s->v[lo];
+}
+
+static uint64_t snappy_place(void *state, uint64_t off)
+{
+	struct snappy *s = state;
+
+	return s->n ? place_of(s, off)->out_off : 0;
+}
+
+static int snappy_seek(void *state, uint64_t place, struct err *e)
+{
+	struct snappy *s = state;
+
+	if (!s->n)
+		return err_set(e, ERR_FORMAT, "snappy: nothing in it");
+	s->in_off = place_of(s, place)->in_off;
+	s->out.n = s->out.at = 0;
+	return 0;
+}
+
+static int next_chunk(struct snappy *s, struct err *e)
+{
+	uint32_t len, unpacked = 0;
+	uint8_t type;
+	int rc;
+
+	s->out.n = s->out.at = 0;
+	while ((rc = chunk_at(s, s->in_off, &type, &len, &unpacked, e)) > 0) {
+		uint64_t at = s->in_off + 4;
+
+		s->in_off = at + len;
+		if (rc == 2 || unpacked == 0)
+			continue;
+		rc = input_read_all(s->in, at, s->packed, len, e);
+		if (rc < 0)
+			return rc;
+		if (type == 1)
+			memcpy(s->out.p, s->packed + 4, unpacked);
+		else if (snappyblock_unpack(s->packed + 4, len - 4, s->out.p, unpacked) != (int64_t)unpacked)
+			return err_set(e, ERR_FORMAT, "snappy: a damaged block");
+		if (crc32c_masked(s->out.p, unpacked) != le32(s->packed))
+			return err_set(e, ERR_FORMAT, "snappy: a block with a wrong checksum");
+		s->out.n = unpacked;
+		return 1;
+	}
+	return rc;
+}
+
+static int64_t snappy_read(void *state, uint8_t *buf, size_t n, struct err *e)
+{
+	struct snappy *s = state;
+
+	if (s->out.at == s->out.n) {
+		int rc = next_chunk(s, e);
+
+		if (rc <= 0)
+			return rc;
+	}
+	return (int64_t)blockout_take(&s->out, buf, n);
+}
+
+/* For a file that is damaged somewhere: snapshots at chunks. */
+static int snappy_mark(void *state, void **mark)
+{
+	struct snappy *s = state;
+	uint64_t *m = NULL;
+
+	if (s->out.at == s->out.n) {
+		m = malloc(sizeof(*m));
+		if (!m)
+			return ERR_NOMEM;
+		*m = s->in_off;
+	}
+	*mark = m;
+	return 0;
+}
+
+static int snappy_resume(void *state, const void *mark, struct err *e)
+{
+	struct snappy *s = state;
+	const uint64_t *m = mark;
+
+	(void)e;
+	s->in_off = m ? *m : 0;
+	s->out.n = s->out.at = 0;
+	return 0;
+}
+
+const struct layer_codec layer_snappy = {.name = "snappy",
+					 .probe = snappy_probe,
+					 .open = snappy_open,
+					 .close = snappy_close,
+					 .read = snappy_read,
+					 .known = snappy_known,
+					 .place = snappy_place,
+					 .seek = snappy_seek,
+					 .mark = snappy_mark,
+					 .resume = snappy_resume,
+					 .mark_free = free};

@@ -1,0 +1,291 @@
+/* layer_zstd.c - Zstandard (RFC 8878) through libzstd: any number of frames, skippable ones between them. When every frame says how much it holds
+ * (zstd does for a file, the seekable format does), frames are starting places and the size is known; else they are found on the way.
+ * One long frame has no other starting place than its beginning: libzstd can't copy its state. */
+#include "layer.h"
+#include "libraries.h"
+
+#if LIB_ZSTD
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include "buf.h"
+#include "rd.h"
+
+#define IN_BYTES   131072u
+#define WINDOW_LOG 31 /* zstd --long=31: 2 GiB */
+#define FRAMES_MAX (1u << 24)
+#define SKIP_MAX   (4u << 20) /* unpacked bytes behind a frame's beginning that a mark may be */
+#define NO_SIZE    UINT64_MAX
+
+struct frame {
+	uint64_t in_off, out_off;
+};
+
+struct zstd {
+	struct input *in;
+	ZSTD_DStream *s;
+	struct frame *frame; /* when all sizes are known */
+	size_t n, cap;
+	uint64_t size;
+	bool known;
+	uint64_t frame_in, frame_out; /* of the frame under way: where it began, bytes taken of it */
+	bool between;                 /* frames: the next byte begins one */
+	uint64_t in_off;
+	ZSTD_inBuffer ib;
+	uint8_t buf[IN_BYTES];
+};
+
+struct zstd_mark {
+	uint64_t in_off, skip;
+};
+
+static bool is_skippable(const uint8_t *p)
+{
+	return (le32(p) & 0xfffffff0) == 0x184d2a50;
+}
+
+static bool zstd_probe(const uint8_t *head, size_t n)
+{
+	return n >= 4 && le32(head) == ZSTD_MAGICNUMBER;
+}
+
+/* Length of the frame at `at` by its block headers, and its content size. 0: it does not end, or is none. */
+static uint64_t frame_length(struct input *in, uint64_t at, uint64_t *content)
+{
+	uint8_t h[18];
+	int64_t k = input_read(in, at, h, sizeof(h), NULL);
+	uint64_t off = at;
+	unsigned fhd, header;
+	size_t n = k > 0 ? (size_t)k : 0;
+
+	if (n >= 8 && is_skippable(h)) {
+		*content = 0;
+		off += 8 + (uint64_t)le32(h + 4);
+		return off <= input_size(in) ? off - at : 0;
+	}
+	if (n < 6 || le32(h) != ZSTD_MAGICNUMBER)
+		return 0;
+	*content = ZSTD_getFrameContentSize(h, n);
+	if (*content == ZSTD_CONTENTSIZE_ERROR)
+		return 0;
+	if (*content == ZSTD_CONTENTSIZE_UNKNOWN)
+		*content = NO_SIZE;
+	fhd = h[4];
+	header = 5 + (fhd & 0x20 ? 0 : 1) + ((fhd & 3) == 3 ? 4 : fhd & 3) +
+		 ((fhd >> 6) == 0   ? (fhd & 0x20 ? 1 : 0)
+		  : (fhd >> 6) == 1 ? 2
+		  : (fhd >> 6) == 2 ? 4
+				    : 8);
+	for (off += header;;) {
+		uint8_t b[3];
+		uint32_t v;
+
+		if (input_read_all(in, off, b, 3, NULL) < 0)
+			return 0;
+		v = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16;
+		off += 3 + ((v >> 1 & 3) == 1 ? 1 : v >> 3);
+		if ((v >> 1 & 3) == 3)
+			return 0;
+		if (v & 1)
+			break;
+	}
+	off += fhd & 4 ? 4 : 0;
+	return off <= input_size(in) ? off - at : 0;
+}
+
+/* Frames one behind the other, when all of them say what they hold and end where the file does. */
+static int list_frames(struct zstd *z, struct err *e)
+{
+	uint64_t at = 0, out = 0;
+
+	while (at < input_size(z->in) && z->n < FRAMES_MAX) {
+		uint64_t content = 0, len = frame_length(z->in, at, &content);
+		void *arr = z->frame;
+
+		if (!len || content == NO_SIZE || content > LAYER_BYTES_MAX)
+			return 0;
+		if (content) {
+			if (arr_reserve(&arr, &z->cap, z->n, sizeof(*z->frame)) < 0)
+				return err_set(e, ERR_NOMEM, "out of memory");
+			z->frame = arr;
+			z->frame[z->n++] = (struct frame){at, out};
+		}
+		at += len;
+		out += content;
+	}
+	z->known = at == input_size(z->in);
+	z->size = out;
+	return 0;
+}
+
+static void zstd_close(void *state)
+{
+	struct zstd *z = state;
+
+	ZSTD_freeDStream(z->s);
+	free(z->frame);
+	free(z);
+}
+
+static void go(struct zstd *z, uint64_t in_off)
+{
+	ZSTD_DCtx_reset(z->s, ZSTD_reset_session_only);
+	z->in_off = in_off;
+	z->ib.size = z->ib.pos = 0;
+	z->between = true;
+}
+
+static int zstd_open(void **state, struct input *in, struct err *e)
+{
+	struct zstd *z = calloc(1, sizeof(*z));
+	int rc;
+
+	if (!z || !(z->s = ZSTD_createDStream())) {
+		free(z);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	ZSTD_DCtx_setParameter(z->s, ZSTD_d_windowLogMax, sizeof(size_t) == 8 ? WINDOW_LOG : 30);
+	z->in = in;
+	z->ib.src = z->buf;
+	rc = list_frames(z, e);
+	if (rc < 0) {
+		zstd_close(z);
+		return rc;
+	}
+	go(z, 0);
+	*state = z;
+	return 0;
+}
+
+static bool zstd_known(void *state, uint64_t *size)
+{
+	struct zstd *z = state;
+
+	*size = z->size;
+	return z->known;
+}
+
+static size_t frame_at(const struct zstd *z, uint64_t off)
+{
+	size_t lo = 0, hi = z->n;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (z->frame[mid].out_off <= off)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static uint64_t zstd_place(void *state, uint64_t off)
+{
+	struct zstd *z = state;
+
+	return z->n ? z->frame[frame_at(z, off)].out_off : 0;
+}
+
+static int zstd_seek(void *state, uint64_t place, struct err *e)
+{
+	struct zstd *z = state;
+
+	if (!z->n)
+		return err_set(e, ERR_FORMAT, "zstd: nothing in it");
+	go(z, z->frame[frame_at(z, place)].in_off);
+	return 0;
+}
+
+static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
+{
+	struct zstd *z = state;
+	ZSTD_outBuffer ob = {buf, n, 0};
+
+	while (ob.pos == 0) {
+		size_t r;
+
+		if (z->ib.pos == z->ib.size) {
+			int64_t k = input_read(z->in, z->in_off, z->buf, IN_BYTES, e);
+
+			if (k < 0)
+				return k;
+			if (k == 0)
+				return z->between ? 0 : err_set(e, ERR_TRUNC, "zstd: the data ends early");
+			z->in_off += (uint64_t)k;
+			z->ib.size = (size_t)k;
+			z->ib.pos = 0;
+		}
+		if (z->between) {
+			z->frame_in = z->in_off - (z->ib.size - z->ib.pos);
+			z->frame_out = 0;
+			z->between = false;
+		}
+		r = ZSTD_decompressStream(z->s, &ob, &z->ib);
+		if (ZSTD_isError(r)) {
+			if (ZSTD_getErrorCode(r) == ZSTD_error_memory_allocation)
+				return err_set(e, ERR_NOMEM, "out of memory");
+			return err_set(e, ERR_FORMAT, "zstd: %s", ZSTD_getErrorName(r));
+		}
+		z->frame_out += ob.pos;
+		z->between = r == 0;
+	}
+	return (int64_t)ob.pos;
+}
+
+static int zstd_mark(void *state, void **mark)
+{
+	struct zstd *z = state;
+	struct zstd_mark *m;
+
+	*mark = NULL;
+	if (!z->between && z->frame_out > SKIP_MAX)
+		return 0;
+	m = malloc(sizeof(*m));
+	if (!m)
+		return ERR_NOMEM;
+	m->in_off = z->between ? z->in_off - (z->ib.size - z->ib.pos) : z->frame_in;
+	m->skip = z->between ? 0 : z->frame_out;
+	*mark = m;
+	return 0;
+}
+
+static int zstd_resume(void *state, const void *mark, struct err *e)
+{
+	struct zstd *z = state;
+	const struct zstd_mark *m = mark;
+	uint64_t skip = m ? m->skip : 0;
+	uint8_t *waste = skip ? malloc(IN_BYTES) : NULL;
+	int rc = 0;
+
+	go(z, m ? m->in_off : 0);
+	if (skip && !waste)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	while (rc == 0 && skip) {
+		int64_t k = zstd_read(z, waste, skip < IN_BYTES ? (size_t)skip : IN_BYTES, e);
+
+		if (k <= 0)
+			rc = k < 0 ? (int)k : err_set(e, ERR_FORMAT, "zstd: a frame is shorter now");
+		else
+			skip -= (uint64_t)k;
+	}
+	free(waste);
+	return rc;
+}
+
+const struct layer_codec layer_zstd = {.name = "zstd",
+				       .probe = zstd_probe,
+				       .open = zstd_open,
+				       .close = zstd_close,
+				       .read = zstd_read,
+				       .known = zstd_known,
+				       .place = zstd_place,
+				       .seek = zstd_seek,
+				       .mark = zstd_mark,
+				       .resume = zstd_resume,
+				       .mark_free = free};
+#else
+const struct layer_codec layer_zstd = {.name = "zstd"};
+#endif

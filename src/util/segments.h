@@ -1,0 +1,21 @@
+/* segments.h - a file in pieces (NAME.001, NAME.002 ...) as one input. */
+#ifndef ETLIFT_SEGMENTS_H
+#define ETLIFT_SEGMENTS_H
+
+#include <stdbool.h>
+
+#include "input.h"
+
+#define SEGMENTS_MAX 100000u
+
+struct segments_facts {
+	uint32_t n;        /* pieces that were opened */
+	bool gap;          /* a later piece exists behind one that is missing: the input ends before it */
+	char missing[256]; /* its name, without the folder */
+};
+
+/* When `path` ends in a number of three digits or more that is 0 or 1, and the file with the next number exists: opens all of them. ERR_NOTMINE: it is
+ * no such file. `first` is the opened first piece; it is taken over on success. */
+int segments_open(struct input **out, struct input *first, const char *path, struct segments_facts *facts, struct err *e);
+
+#endif

@@ -1,0 +1,294 @@
+/* Compressed inputs: every byte at any offset, with a cache too small to help; damage; bombs; pieces. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "crc32c.h"
+#include "layer.h"
+#include "mklayer.h"
+#include "segments.h"
+#include "snappyblock.h"
+
+#define SIZE ((size_t)3 << 20)
+
+static const char *const hows[] = {"gzip",        "gzip-members", "xz",         "xz-blocks", "zstd",   "zstd-frames",
+				   "zstd-nosize", "lz4",          "lz4-linked", "bzip2",     "snappy", "s2"};
+#define HOWS (sizeof(hows) / sizeof(hows[0]))
+
+static uint8_t *sample(void)
+{
+	uint8_t *p = malloc(SIZE);
+
+	mklayer_sample(p, SIZE, 7);
+	return p;
+}
+
+static int open_layer(struct input **inner, struct input **outer, const struct buf *b, const struct layer_opts *o, struct layer_facts *f)
+{
+	const struct layer_codec *c = layer_probe(b->p, b->n);
+	struct err e;
+
+	cr_assert(c);
+	cr_assert_eq(input_open_memory(outer, b->p, b->n, "packed", &e), 0);
+	return layer_open(inner, c, *outer, o, f, &e);
+}
+
+static void compare(struct input *in, const uint8_t *p, size_t size, unsigned reads)
+{
+	uint8_t *buf = malloc(300000);
+	uint64_t x = 1;
+
+	for (unsigned i = 0; i < reads; i++) {
+		size_t off, n;
+
+		x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
+		off = (size_t)(x >> 20) % size;
+		n = (size_t)(x >> 7) % (i % 8 ? 5000 : 300000) + 1;
+		if (n > size - off)
+			n = size - off;
+		cr_assert_eq(input_read(in, off, buf, n, NULL), (int64_t)n, "at %zu", off);
+		cr_assert(memcmp(buf, p + off, n) == 0, "other bytes at %zu (%zu)", off, n);
+	}
+	cr_assert_eq(input_read(in, size, buf, 10, NULL), 0);
+	free(buf);
+}
+
+Test(layers, any_offset_any_format, .timeout = 120)
+{
+	const struct layer_opts tiny = {.cache_bytes = 3 * LAYER_CHUNK}, *opts[] = {NULL, &tiny};
+	uint8_t *p = sample();
+	unsigned done = 0;
+
+	for (size_t i = 0; i < HOWS; i++)
+		for (size_t k = 0; k < 2; k++) {
+			struct input *in, *outer;
+			struct layer_facts f;
+			struct buf b;
+
+			buf_init(&b);
+			if (mklayer(&b, hows[i], p, SIZE)) {
+				cr_assert_eq(open_layer(&in, &outer, &b, opts[k], &f), 0, "%s", hows[i]);
+				cr_assert_eq(f.size, SIZE, "%s: %llu", hows[i], (unsigned long long)f.size);
+				cr_assert(!f.truncated && !f.limited, "%s: %s", hows[i], f.why);
+				compare(in, p, SIZE, k ? 60 : 300);
+				input_close(in);
+				input_close(outer);
+				done++;
+			}
+			buf_free(&b);
+		}
+	cr_assert_geq(done, 6);
+	free(p);
+}
+
+Test(layers, far_is_told)
+{
+	const struct layer_opts tiny = {.cache_bytes = 3 * LAYER_CHUNK};
+	uint8_t *p = sample();
+
+	for (size_t i = 0; i < HOWS; i++) {
+		struct input *in, *outer;
+		struct layer_facts f;
+		struct buf b;
+
+		buf_init(&b);
+		if (mklayer(&b, hows[i], p, SIZE)) {
+			cr_assert_eq(open_layer(&in, &outer, &b, &tiny, &f), 0);
+			cr_assert_eq(f.far, strcmp(hows[i], "zstd") == 0, "%s", hows[i]);
+			input_close(in);
+			input_close(outer);
+		}
+		buf_free(&b);
+	}
+	free(p);
+}
+
+Test(layers, spilled)
+{
+	const struct layer_opts spill = {.spill = "/tmp"};
+	uint8_t *p = sample();
+
+	for (size_t i = 0; i < HOWS; i++) {
+		struct input *in, *outer;
+		struct layer_facts f;
+		struct buf b;
+
+		buf_init(&b);
+		if (mklayer(&b, hows[i], p, SIZE)) {
+			cr_assert_eq(open_layer(&in, &outer, &b, &spill, &f), 0, "%s", hows[i]);
+			cr_assert(f.spilled && f.size == SIZE, "%s", hows[i]);
+			compare(in, p, SIZE, 100);
+			input_close(in);
+			input_close(outer);
+		}
+		buf_free(&b);
+	}
+	free(p);
+}
+
+/* A file cut anywhere gives what stands before the cut, and says so. */
+Test(layers, truncated, .timeout = 120)
+{
+	const struct layer_opts tiny = {.cache_bytes = 3 * LAYER_CHUNK};
+	uint8_t *p = sample();
+
+	for (size_t i = 0; i < HOWS; i++)
+		for (unsigned part = 1; part < 10; part += 2) {
+			struct input *in, *outer;
+			struct layer_facts f;
+			struct buf b;
+
+			buf_init(&b);
+			if (mklayer(&b, hows[i], p, SIZE)) {
+				b.n = b.n * part / 10;
+				if (open_layer(&in, &outer, &b, &tiny, &f) == 0) {
+					cr_assert(f.truncated, "%s cut at %u0 %%", hows[i], part);
+					cr_assert(f.size < SIZE);
+					cr_assert(part < 5 || f.size > SIZE / 10, "%s cut at %u0 %%: %llu", hows[i], part,
+						  (unsigned long long)f.size);
+					compare(in, p, (size_t)f.size, 20);
+					input_close(in);
+				}
+				input_close(outer);
+			}
+			buf_free(&b);
+		}
+	free(p);
+}
+
+/* Changed bytes: no crash, no endless loop, never more than what is believed. */
+Test(layers, flipped, .timeout = 120)
+{
+	const struct layer_opts o = {.cache_bytes = 3 * LAYER_CHUNK, .most_bytes = 4 * SIZE};
+	uint8_t *p = sample(), room[4096];
+	uint64_t x = 99;
+
+	for (size_t i = 0; i < HOWS; i++)
+		for (unsigned k = 0; k < 12; k++) {
+			struct input *in, *outer;
+			struct layer_facts f;
+			struct buf b;
+
+			buf_init(&b);
+			if (mklayer(&b, hows[i], p, SIZE / 8)) {
+				x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
+				b.p[12 + (x >> 16) % (k < 6 ? 60 : b.n - 12)] ^= (uint8_t)(1u << (x >> 60 & 7));
+				if (open_layer(&in, &outer, &b, &o, &f) == 0) {
+					cr_assert_leq(f.size, 4 * SIZE + LAYER_CHUNK);
+					for (uint64_t at = 0; at < f.size; at += 100001)
+						input_read(in, at, room, sizeof(room), NULL);
+					input_close(in);
+				}
+				input_close(outer);
+			}
+			buf_free(&b);
+		}
+	free(p);
+}
+
+Test(layers, a_bomb_is_cut)
+{
+	const struct layer_opts o = {.most_bytes = 1 << 20};
+	uint8_t *zeros = calloc(1, 64u << 20);
+
+	for (size_t i = 0; i < HOWS; i++) {
+		struct input *in, *outer;
+		struct layer_facts f;
+		struct buf b;
+
+		buf_init(&b);
+		if (mklayer(&b, hows[i], zeros, 64u << 20)) {
+			cr_assert_eq(open_layer(&in, &outer, &b, &o, &f), 0, "%s", hows[i]);
+			cr_assert(f.limited && f.size <= (1 << 20) + LAYER_CHUNK, "%s: %llu", hows[i], (unsigned long long)f.size);
+			input_close(in);
+			input_close(outer);
+		}
+		buf_free(&b);
+	}
+	free(zeros);
+}
+
+Test(layers, nothing_in_it)
+{
+	static const uint8_t junk[] = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03 this is no deflate data at all, or hardly";
+	struct layer_facts f;
+	struct input *in, *outer;
+	struct buf b = {.p = (uint8_t *)(uintptr_t)junk, .n = sizeof(junk)};
+
+	cr_assert_lt(open_layer(&in, &outer, &b, NULL, &f), 0);
+	input_close(outer);
+	cr_assert(!layer_probe((const uint8_t *)"BZh9 is no bzip2", 16));
+	cr_assert(!layer_probe(junk, 3));
+}
+
+/* The check value of RFC 3720, and a block with each kind of element: repeats are S2's. */
+Test(layers, snappy_blocks)
+{
+	static const uint8_t block[] = {
+		33,         3 << 2, 'a', 'b', 'c', 'd', (5 - 4) << 2 | 1, 4, /* copy 5 from 4 back */
+		0 << 2 | 1, 0,                                               /* repeat 4 */
+		5 << 2 | 1, 0,      12,                                      /* repeat 8 + 12 */
+	};
+	uint8_t out[64];
+
+	cr_assert_eq(crc32c("123456789", 9), 0xe3069283);
+	cr_assert_eq(snappyblock_unpack(block, sizeof(block), out, sizeof(out)), 33);
+	for (int i = 0; i < 33; i++)
+		cr_assert_eq(out[i], "abcd"[i % 4]);
+	cr_assert_eq(snappyblock_unpack(block, sizeof(block), out, 32), -1);
+	cr_assert_eq(snappyblock_unpack(block, sizeof(block) - 1, out, 64), -1);
+	cr_assert_eq(snappyblock_unpack((const uint8_t *)"\x04\x01\x00", 3, out, 64), -1); /* a repeat of nothing */
+	cr_assert_eq(snappyblock_unpack((const uint8_t *)"\x08\x0c"
+							 "abcd"
+							 "\x01\x09",
+					8, out, 64),
+		     -1); /* before the beginning */
+}
+
+static void put_file(const char *dir, const char *name, const void *p, size_t n)
+{
+	char path[200];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "wb");
+	cr_assert(f);
+	fwrite(p, 1, n, f);
+	fclose(f);
+}
+
+Test(layers, pieces_of_a_file)
+{
+	char dir[] = "/tmp/etlift-seg-XXXXXX", path[200], text[40];
+	struct segments_facts f;
+	struct input *first, *all;
+	struct err e;
+
+	cr_assert(mkdtemp(dir));
+	put_file(dir, "m.001", "abcdefghij", 10);
+	put_file(dir, "m.002", "klmnopqrst", 10);
+	put_file(dir, "m.003", "uvw", 3);
+	put_file(dir, "m.005", "lost", 4);
+	put_file(dir, "alone.001", "abc", 3);
+	snprintf(path, sizeof(path), "%s/m.001", dir);
+	cr_assert_eq(input_open(&first, path, &e), 0);
+	cr_assert_eq(segments_open(&all, first, path, &f, &e), 0);
+	cr_assert(f.n == 3 && f.gap && strcmp(f.missing, "m.004") == 0, "%u %d %s", f.n, f.gap, f.missing);
+	cr_assert_eq(input_size(all), 23);
+	cr_assert_eq(input_read(all, 0, text, 40, &e), 23);
+	cr_assert(memcmp(text, "abcdefghijklmnopqrstuvw", 23) == 0);
+	cr_assert_eq(input_read(all, 8, text, 6, &e), 6);
+	cr_assert(memcmp(text, "ijklmn", 6) == 0);
+	cr_assert_eq(input_read(all, 21, text, 6, &e), 2);
+	input_close(all);
+	snprintf(path, sizeof(path), "%s/alone.001", dir);
+	cr_assert_eq(input_open(&first, path, &e), 0);
+	cr_assert_eq(segments_open(&all, first, path, &f, &e), ERR_NOTMINE);
+	cr_assert_eq(segments_open(&all, first, "/tmp/m.002", &f, &e), ERR_NOTMINE);
+	cr_assert_eq(segments_open(&all, first, "/tmp/m.raw", &f, &e), ERR_NOTMINE);
+	input_close(first);
+	snprintf(path, sizeof(path), "rm -r %s", dir);
+	cr_assert_eq(system(path), 0);
+}
