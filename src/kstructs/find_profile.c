@@ -361,16 +361,25 @@ static int by_build(struct kernel *k, struct profset *set, struct profile *best)
 static int given(struct kernel *k, const struct kernel_opts *o, struct err *e)
 {
 	int rc = profset_named(o->profiles, o->profile_name, &k->prof, e);
+	bool other;
 
 	if (rc < 0)
 		return rc;
 	k->has_profile = true;
+	other = k->prof.has_guid && !(guid_equal(&k->prof.guid, &k->pdb_guid) && k->prof.age == k->pdb_age);
+	if (other) /* its symbols stand elsewhere in this kernel */
+		memset(k->prof.symbol, 0, sizeof(k->prof.symbol));
 	rc = profile_prove(k, NULL, e);
 	if (rc < 0) {
 		k->has_profile = false;
 		return rc;
 	}
 	k->match = "given";
+	if (other) {
+		struct note n = NOTE(NOTE_CONTEXT_BAD);
+
+		notes_add(k->notes, &n, "the given profile is of another kernel: its layout fits and is used, its symbols are not");
+	}
 	return 0;
 }
 
