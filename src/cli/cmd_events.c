@@ -172,25 +172,33 @@ static void broken_file(void *ctx, const struct err *why)
 	cli_warn(ctx, "%s", why->msg);
 }
 
-/* --manifest. 0, or an exit status (the line is printed). */
+/* --manifest and --tmf. 0, or an exit status (the line is printed). */
 static int add_definitions(struct cli *c, struct decoder *d)
 {
-	const struct opt_value *o = &c->opt[OPT_MANIFEST];
+	const struct opt_value *man = &c->opt[OPT_MANIFEST], *tmf = &c->opt[OPT_TMF];
 	struct deffile_report report = {.ctx = c, .broken = broken_file};
 	struct definition_counts n = {0, 0};
 	struct err e;
-	int files = 0, rc = 0;
+	int files = 0, messages = 0, rc = 0;
 
-	for (unsigned i = 0; i < o->count && rc >= 0; i++) {
-		rc = deffile_manifests(decoder_schemas(d), o->list[i], &n, &report, &e);
+	for (unsigned i = 0; i < man->count && rc >= 0; i++) {
+		rc = deffile_manifests(decoder_schemas(d), man->list[i], &n, &report, &e);
 		files += rc > 0 ? rc : 0;
 		if (rc == 0)
-			cli_warn(c, "%s: no manifest in this folder", o->list[i]);
+			cli_warn(c, "%s: no manifest in this folder", man->list[i]);
+	}
+	for (unsigned i = 0; i < tmf->count && rc >= 0; i++) {
+		rc = tmf_read_path(decoder_tmf(d), tmf->list[i], &report, &e);
+		messages += rc > 0 ? rc : 0;
+		if (rc == 0)
+			cli_warn(c, "%s: no trace message formats there", tmf->list[i]);
 	}
 	if (rc < 0)
 		return cli_fail(c, &e, true);
-	if (o->count)
+	if (man->count)
 		cli_info(c, "manifests: %d files, %u providers, %u events", files, n.providers, n.events);
+	if (tmf->count)
+		cli_info(c, "trace message formats: %d", messages);
 	return EXIT_OK;
 }
 

@@ -8,11 +8,14 @@
 #include "kernelevents.h"
 #include "learn.h"
 #include "tracelogging.h"
+#include "wpp.h"
 
 struct decoder {
 	struct schemas *schemas;
 	struct learn *learn;
 	struct kernelevents *kernel;
+	struct tmf *tmf;
+	struct buf scratch;
 	struct arena arena; /* of the event being decoded */
 	struct decoder_counts counts;
 };
@@ -30,7 +33,8 @@ int decoder_new(struct decoder **out, struct err *e)
 		rc = kernelevents_new(&d->kernel, e);
 	if (rc == 0) {
 		d->learn = learn_new(d->schemas);
-		if (!d->learn)
+		d->tmf = tmf_new();
+		if (!d->learn || !d->tmf)
 			rc = err_set(e, ERR_NOMEM, "out of memory");
 	}
 	if (rc < 0) {
@@ -46,6 +50,8 @@ void decoder_free(struct decoder *d)
 	if (!d)
 		return;
 	learn_free(d->learn);
+	tmf_free(d->tmf);
+	buf_free(&d->scratch);
 	schemas_free(d->schemas);
 	kernelevents_free(d->kernel);
 	arena_free(&d->arena);
@@ -55,6 +61,11 @@ void decoder_free(struct decoder *d)
 struct schemas *decoder_schemas(struct decoder *d)
 {
 	return d->schemas;
+}
+
+struct tmf *decoder_tmf(struct decoder *d)
+{
+	return d->tmf;
 }
 
 const struct decoder_counts *decoder_counts(const struct decoder *d)
@@ -168,6 +179,16 @@ static bool decode_class(struct decoder *d, struct event *ev)
 	return false;
 }
 
+static bool decode_message(struct decoder *d, struct event *ev)
+{
+	const struct tmf_message *m = ev->has_provider && ev->has_id ? tmf_find(d->tmf, &ev->provider, (uint16_t)ev->id) : NULL;
+
+	if (m)
+		return wpp_decode(ev, m, &d->arena, &d->scratch);
+	ev->reason = "no TMF for this message";
+	return false;
+}
+
 static bool decode(struct decoder *d, struct event *ev)
 {
 	switch (ev->kind) {
@@ -178,8 +199,7 @@ static bool decode(struct decoder *d, struct event *ev)
 	case EVENT_MOF:
 		return decode_class(d, ev);
 	case EVENT_WPP:
-		ev->reason = "no TMF for this message";
-		return false;
+		return decode_message(d, ev);
 	case EVENT_SYSTEM:
 	case EVENT_PERFINFO:
 		return decode_hook(d, ev);

@@ -7,6 +7,7 @@
 
 #include "evsource.h"
 #include "schemas.h"
+#include "tmf.h"
 
 struct decoder;
 
@@ -19,6 +20,7 @@ int decoder_new(struct decoder **out, struct err *e);
 void decoder_free(struct decoder *d); /* takes NULL */
 
 struct schemas *decoder_schemas(struct decoder *d);
+struct tmf *decoder_tmf(struct decoder *d); /* formats of WPP messages */
 
 /* Reads a source from end to end for what it says of itself, and rewinds it. */
 int decoder_learn(struct decoder *d, struct evsource *s, struct err *e);

@@ -19,6 +19,25 @@ printf '<instrumentationManifest><broken>' >folder/broken.man
 grep -q 'broken.man' err || bad "the broken one is not named: $(cat err)"
 grep -q 'manifests: 1 files, 1 providers, 2 events' err || bad "folder: $(cat err)"
 
+# WPP: the image's messages have payloads of one repeated byte; number 10 comes with eight of them and with more, 24 with seven and with more
+mkdir tmf
+printf '// PDB:  made.pdb\r\n11111111-1111-1111-1111-111111111111 Made // SRC=Made.c MJ= MN=\r\n' >tmf/one.TMF
+printf '#typev Made_c1 %s "%%0 [%%!FUNC!] %%10!d! and 0x%%11!08X!" //   LEVEL=TRACE_LEVEL_ERROR FLAGS=F FUNC=MadeIo\r\n{\r\na, ItemLong -- 10\r\nb, ItemLong -- 11\r\n}\r\n' 10 24 >>tmf/one.TMF
+printf 'not looked at' >tmf/readme.txt
+"$ETLIFT" events -v --tmf tmf demo.img -o w.jsonl 2>err || bad "--tmf: status $?"
+grep -q 'trace message formats: 2' err || bad "--tmf: $(cat err)"
+got=$(jq -c 'select(.kind=="wpp" and .event.id==10)|[.provider.name,.event.name,.data]' w.jsonl | sort)
+want='["Made","MadeIo",null]
+["Made","MadeIo",{"message":"[MadeIo] 168430090 and 0x0A0A0A0A","a":168430090,"b":"0xa0a0a0a"}]'
+[ "$got" = "$want" ] || bad "WPP message: $got"
+got=$(jq -c 'select(.kind=="wpp" and .event.id==24)|[.data,.reason,.payload[0:14]]' w.jsonl | sort)
+want='[null,"the definition does not consume the payload","90909090909090"]
+[null,"the payload ends inside a field","18181818181818"]'
+[ "$got" = "$want" ] || bad "messages whose format does not fit: $got"
+got=$(jq -r 'select(.kind=="wpp" and .event.id==3)|.reason' w.jsonl | sort -u)
+[ "$got" = "no TMF for this message" ] || bad "a message without a format: $got"
+"$ETLIFT" events --tmf not.man demo.img >/dev/null 2>&1 && bad "a text is taken for message formats"
+
 if [ -z "$DATA" ]; then
 	echo "made files only; needs the shared data for the rest"
 	exit $fail
