@@ -37,19 +37,44 @@ static int choose(struct dump *d, struct err *e)
 	return rc;
 }
 
+static int open_fmt(struct dump *d, struct err *e)
+{
+	int rc = dump_unwrap(d, e);
+
+	if (rc == 0)
+		rc = choose(d, e);
+	if (rc < 0)
+		return rc;
+	snprintf(d->format, sizeof(d->format), "%s", d->fmt->name);
+	return d->fmt->open(d, e);
+}
+
 static int open_input(struct dump *d, struct err *e)
 {
 	int rc = phys_new(&d->phys, d->notes, e);
 
 	if (rc == 0)
-		rc = dump_unwrap(d, e);
-	if (rc == 0)
-		rc = choose(d, e);
-	if (rc == 0) {
-		snprintf(d->format, sizeof(d->format), "%s", d->fmt->name);
-		rc = d->fmt->open(d, e);
-	}
+		rc = open_fmt(d, e);
 	return rc < 0 ? rc : phys_seal(d->phys, e);
+}
+
+int dump_open_inside(struct dump *d, struct input *layer, struct err *e)
+{
+	struct input *outer = d->in;
+	int rc;
+
+	d->in = layer;
+	rc = dump_keep(d, outer, e);
+	if (rc == 0 && ++d->n_layers > DUMP_LAYERS_MAX)
+		rc = err_set(e, ERR_LIMIT, "more than %d containers inside each other", DUMP_LAYERS_MAX);
+	d->fmt = NULL;
+	return rc < 0 ? rc : open_fmt(d, e);
+}
+
+void dump_late_notes(struct dump *d)
+{
+	if (d->late)
+		d->late(d->late_ctx, d->notes);
 }
 
 int dump_open_input(struct dump **out, struct input *in, const struct dump_opts *opts, struct notes *notes, struct err *e)

@@ -8,6 +8,7 @@
 #define ETLIFT_DUMPFMT_H
 
 #include "err.h"
+#include "hash.h"
 #include "hints.h"
 #include "input.h"
 #include "note.h"
@@ -25,12 +26,17 @@ struct dump {
 	char compression[40]; /* "" or what the bytes were packed with */
 	char advice[200];     /* "" or one line that `info` prints: what would make the image better readable */
 	uint32_t n_segments;  /* files read; at least 1 */
-	struct input *in;     /* owned; the outermost file */
+	uint32_t n_layers;    /* opened by dump_open_inside() */
+	struct input *in;     /* owned; the file, or what the innermost layer makes of it: containers read this */
 	struct input **more;  /* owned: segments, companions, decompressing layers; closed in reverse order */
 	size_t n_more, cap_more;
 	struct phys *phys; /* owned; sealed by dump_open() */
 	struct hints hints;
-	void *state;         /* the container's own; freed by its close() */
+	void *state;            /* the container's own; freed by its close() */
+	bool has_md5, has_sha1; /* what the container says all bytes of `in` hash to */
+	uint8_t md5[HASH_MAX], sha1[HASH_MAX];
+	void (*late)(void *ctx, struct notes *notes); /* damage met while reading: see dump_late_notes(); may be NULL */
+	void *late_ctx;
 	struct notes *notes; /* borrowed; may be NULL */
 	struct dump_opts opts;
 };
@@ -45,7 +51,8 @@ struct dumpfmt {
 	void (*close)(struct dump *d); /* frees d->state; may be NULL */
 };
 
-#define DUMP_HEAD 8192
+#define DUMP_HEAD       8192
+#define DUMP_LAYERS_MAX 4
 
 /* Opens an image. Files that are no memory image (PE, JPEG, PDF, MDMP, archives ...) are refused by name with ERR_NOIMAGE. `notes` may be
  * NULL and must live as long as the dump. */
@@ -55,6 +62,14 @@ int dump_open(struct dump **out, const char *path, const struct dump_opts *opts,
 int dump_open_input(struct dump **out, struct input *in, const struct dump_opts *opts, struct notes *notes, struct err *e);
 
 void dump_close(struct dump *d); /* takes NULL */
+
+/* Adds notes on what was met since opening (or since the last call): chunks that don't unpack, checksums that don't hold. From the thread that
+ * owns the notes, before they are written down. */
+void dump_late_notes(struct dump *d);
+
+/* For containers that hold another one (EWF): `layer` takes the place of d->in, what was there is kept open beneath it, and probing goes on
+ * inside. Takes the layer over, also on failure. */
+int dump_open_inside(struct dump *d, struct input *layer, struct err *e);
 
 /* For containers: hands an input to the dump, which closes it. On failure the input is closed. */
 int dump_keep(struct dump *d, struct input *in, struct err *e);

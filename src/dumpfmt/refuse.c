@@ -35,7 +35,6 @@ static const struct magic magics[] = {
 	{0, "WAKE", 4, LATER, "a hibernation file of a resumed system: not read yet"},
 	{0, "ZDMP", 4, LATER, "a DumpIt compressed dump: not read yet, unpack it (z2dmp)"},
 	{0, "HPAK", 4, LATER, "an HPAK archive: not read yet"},
-	{0, "EVF\x09\x0d\x0a\xff", 7, LATER, "an EWF image (E01): not read yet, use ewfexport"},
 	{0, "EVF2\r\n\x81", 7, LATER, "an EWF2 image (Ex01): not read, use ewfexport"},
 	{0, "\xd0\xbe\xd2\xbe", 4, LATER, "a VMware state file: not read yet, give the .vmem if there is one"},
 	{0, "\xd1\xba\xd1\xba", 4, LATER, "a VMware state file: not read yet, give the .vmem if there is one"},

@@ -71,6 +71,25 @@ static int add(struct phys *p, const struct run *r, struct err *e)
 	return 0;
 }
 
+/* The run without the holes of its input. */
+static int add_extents(struct phys *p, const struct run *r, struct err *e)
+{
+	int rc = 0;
+
+	for (uint64_t done = 0; rc == 0 && done < r->len;) {
+		struct run part = *r;
+		bool there;
+
+		part.pa += done;
+		part.file_off += done;
+		part.len = input_extent(r->in, part.file_off, r->len - done, &there);
+		if (there)
+			rc = add(p, &part, e);
+		done += part.len;
+	}
+	return rc;
+}
+
 int phys_add_file(struct phys *p, uint64_t pa, uint64_t len, struct input *in, uint64_t file_off, struct err *e)
 {
 	struct run r = {.pa = pa, .len = len, .in = in, .file_off = file_off};
@@ -83,7 +102,7 @@ int phys_add_file(struct phys *p, uint64_t pa, uint64_t len, struct input *in, u
 			  "physical memory at 0x%llx: the file ends before it", (unsigned long long)(pa + there));
 		r.len = there;
 	}
-	return r.len ? add(p, &r, e) : 0;
+	return r.len ? add_extents(p, &r, e) : 0;
 }
 
 int phys_add(struct phys *p, uint64_t pa, uint64_t len, phys_read_fn *fn, void *ctx, struct err *e)

@@ -32,7 +32,7 @@ int phys_new(struct phys **out, struct notes *notes, struct err *e); /* notes ma
 void phys_free(struct phys *p);                                      /* takes NULL */
 
 /* Bytes [file_off, file_off + len) of `in` stand at pa. `in` must outlive phys. len 0 is ignored. Neighbours that continue each other are
- * joined, so one call per page is fine. 0, ERR_NOMEM, ERR_LIMIT. */
+ * joined, so one call per page is fine. Holes of the input (input_extent()) are left out. 0, ERR_NOMEM, ERR_LIMIT. */
 int phys_add_file(struct phys *p, uint64_t pa, uint64_t len, struct input *in, uint64_t file_off, struct err *e);
 
 /* The same for bytes that a function makes. */

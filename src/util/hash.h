@@ -8,6 +8,17 @@
 #include "err.h"
 
 #define SHA256_HEX 65
+#define HASH_MAX   32 /* bytes of the longest one */
+
+enum hash_kind { HASH_MD5, HASH_SHA1, HASH_SHA256 };
+
+struct hash;
+
+/* Any of them, as evidence formats store them. ERR_UNSUPPORTED: this libcrypto does not do it (MD5 under FIPS). */
+int hash_new(struct hash **out, enum hash_kind kind, struct err *e);
+void hash_add(struct hash *h, const void *p, size_t n);
+/* Ends and frees; the count of bytes (16, 20, 32), 0 if libcrypto failed. */
+size_t hash_end(struct hash *h, uint8_t out[HASH_MAX]);
 
 struct sha256;
 

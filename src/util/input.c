@@ -13,6 +13,7 @@ struct input {
 	void *ctx;
 	uint64_t size;
 	char *name;
+	input_extent_fn *extent; /* NULL: without holes */
 };
 
 struct file_ctx {
@@ -81,6 +82,13 @@ static int64_t window_read(void *ctx, uint64_t off, void *buf, size_t len, struc
 	if (len > w->len - off)
 		len = (size_t)(w->len - off);
 	return input_read(w->of, w->off + off, buf, len, e);
+}
+
+static uint64_t window_extent(void *ctx, uint64_t off, uint64_t len, bool *there)
+{
+	struct window_ctx *w = ctx;
+
+	return input_extent(w->of, w->off + off, len, there);
 }
 
 static const struct input_ops file_ops = {file_read, file_close};
@@ -182,7 +190,24 @@ int input_open_window(struct input **out, struct input *of, uint64_t off, uint64
 	rc = input_new(out, &window_ops, w, len, of->name, e);
 	if (rc < 0)
 		free(w);
+	else
+		input_set_extent(*out, window_extent);
 	return rc;
+}
+
+void input_set_extent(struct input *in, input_extent_fn *fn)
+{
+	in->extent = fn;
+}
+
+uint64_t input_extent(const struct input *in, uint64_t off, uint64_t len, bool *there)
+{
+	uint64_t n = len;
+
+	*there = true;
+	if (in->extent && len)
+		n = in->extent(in->ctx, off, len, there);
+	return n > len || (len && !n) ? len : n;
 }
 
 void input_close(struct input *in)

@@ -7,6 +7,7 @@
 #ifndef ETLIFT_INPUT_H
 #define ETLIFT_INPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,13 @@ int input_open_memory(struct input **out, const void *p, size_t n, const char *n
 
 /* A layer of your own. On failure ctx is not closed. `name` is copied. */
 int input_new(struct input **out, const struct input_ops *ops, void *ctx, uint64_t size, const char *name, struct err *e);
+
+/* Which bytes of a layer are there at all: how many from off on (at most len, at least 1) are alike, and in *there whether they can be read.
+ * For layers with holes (a lost segment); an input without this function has none. Containers that register runs through phys_add_file()
+ * leave holes out of memory by that. */
+typedef uint64_t input_extent_fn(void *ctx, uint64_t off, uint64_t len, bool *there);
+void input_set_extent(struct input *in, input_extent_fn *fn);
+uint64_t input_extent(const struct input *in, uint64_t off, uint64_t len, bool *there);
 
 /* A window on another input, which must outlive it. Clamped to what is there. */
 int input_open_window(struct input **out, struct input *of, uint64_t off, uint64_t len, struct err *e);
