@@ -25,8 +25,11 @@ static int choose(struct dump *d, struct err *e)
 	uint8_t *head = malloc(DUMP_HEAD);
 	int64_t n = head ? input_read(d->in, 0, head, DUMP_HEAD, e) : err_set(e, ERR_NOMEM, "out of memory");
 	uint64_t size = input_size(d->in);
-	int rc = n < 0 ? (int)n : 0;
+	int rc;
 
+	if (n == ERR_FAULT || n == ERR_FORMAT) /* a layer whose beginning is lost: what is left may be raw memory */
+		n = 0;
+	rc = n < 0 ? (int)n : 0;
 	for (size_t i = 0; rc == 0 && !d->fmt; i++) {
 		if (i + 1 == sizeof(formats) / sizeof(formats[0]))
 			rc = refuse_by_content(head, (size_t)n, size, e);

@@ -189,6 +189,8 @@ static void ewf_late(void *ctx, struct notes *notes)
 	}
 	x->any_bad = false;
 	pthread_mutex_unlock(&x->lock);
+	if (x->inner_late)
+		x->inner_late(x->inner_ctx, notes);
 }
 
 /* ---- segments ------------------------------------------------------------------------------------------------------------------------------ */
@@ -351,6 +353,9 @@ static int finish(struct dump *d, struct ewf *x, struct err *e)
 	} else if (!x->volume_sound && x->n_chunks > x->n) {
 		x->n_chunks = (uint32_t)x->n;
 	}
+	if (x->n_chunks < x->n && x->volume_sound)
+		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the medium is said to have %u chunks; the tables have %zu", x->n_chunks,
+			  x->n);
 	settle_size(d, x);
 	place_chunks(d, x);
 	x->bad = calloc(1, x->n / 8 + 1);
@@ -398,9 +403,13 @@ static void name_it(struct dump *d, const struct ewf *x)
 		snprintf(d->format, sizeof(d->format), "ewf");
 	else
 		snprintf(d->format, sizeof(d->format), "ewf:%.30s", inner);
-	for (size_t i = 0; i < x->n && !d->compression[0]; i++)
-		if (x->v[i].packed)
-			snprintf(d->compression, sizeof(d->compression), "deflate");
+	for (size_t i = 0; i < x->n; i++)
+		if (x->v[i].packed) {
+			size_t n = strlen(d->compression);
+
+			snprintf(d->compression + n, sizeof(d->compression) - n, "%sdeflate", n ? "+" : "");
+			break;
+		}
 }
 
 static int open_ewf(struct dump *d, struct err *e)
@@ -430,6 +439,8 @@ static int open_ewf(struct dump *d, struct err *e)
 	if (rc < 0)
 		return rc;
 	name_it(d, x);
+	x->inner_late = d->late;
+	x->inner_ctx = d->late_ctx;
 	d->late = ewf_late;
 	d->late_ctx = x;
 	if (d->in == layer && x->has_md5) {

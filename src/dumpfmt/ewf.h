@@ -50,6 +50,8 @@ struct ewf {
 	pthread_mutex_t lock; /* of what follows */
 	uint8_t *bad, *told;  /* a bit for each chunk of v */
 	bool any_bad;
+	void (*inner_late)(void *ctx, struct notes *notes); /* of the container inside */
+	void *inner_ctx;
 };
 
 /* Adler-32 over n bytes. */

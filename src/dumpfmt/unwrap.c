@@ -64,6 +64,8 @@ int dump_unwrap(struct dump *d, struct err *e)
 		struct layer_facts f;
 		struct input *inner;
 
+		if (n == ERR_FAULT || n == ERR_FORMAT) /* a container's lost beginning */
+			return 0;
 		if (n < 0)
 			return (int)n;
 		codec = layer_probe(head, (size_t)n);

@@ -199,35 +199,85 @@ int job_facts(struct job *j, const struct report_image **image, const struct rep
 	return 0;
 }
 
+/* What is hashed side by side: SHA-256 for the report, and what the container says its bytes hash to. */
+struct hashing {
+	struct sha256 *sha256;
+	struct hash *stored[2];
+};
+
+static int start_hashing(struct hashing *h, const struct dump *d, struct err *e)
+{
+	memset(h, 0, sizeof(*h));
+	/* a libcrypto without MD5 leaves that one unverified */
+	if (d->has_md5)
+		hash_new(&h->stored[0], HASH_MD5, NULL);
+	if (d->has_sha1)
+		hash_new(&h->stored[1], HASH_SHA1, NULL);
+	return sha256_new(&h->sha256, e);
+}
+
+/* `whole`: all bytes went in. A stored hash that differs is a note. */
+static void end_hashing(struct job *j, struct hashing *h, bool whole)
+{
+	static const char *const names[] = {"MD5", "SHA-1"};
+	const struct dump *d = j->image->dump;
+	const uint8_t *want[] = {d->md5, d->sha1};
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t got[HASH_MAX];
+		size_t n = h->stored[i] ? hash_end(h->stored[i], got) : 0;
+
+		if (whole && n && memcmp(got, want[i], n) != 0)
+			notes_add(&j->image->notes, &NOTE(NOTE_CONTEXT_BAD), "the evidence does not have the %s that is stored with it",
+				  names[i]);
+	}
+	if (h->sha256)
+		sha256_end(h->sha256, j->sha256);
+	j->hashed = whole;
+}
+
+/* Hashes bytes [off, off + n) into h. 0: all; 1: part of it is not there or can't be read. */
+static int hash_some(struct hashing *h, struct input *in, uint64_t off, uint8_t *chunk, int64_t *n, struct err *e)
+{
+	bool there;
+	uint64_t len = input_extent(in, off, HASH_CHUNK, &there);
+
+	*n = there ? input_read(in, off, chunk, (size_t)len, e) : 0;
+	if (*n == ERR_FORMAT || *n == ERR_FAULT || !there)
+		return 1;
+	if (*n <= 0)
+		return *n < 0 ? (int)*n : err_set(e, ERR_TRUNC, "ended while it was hashed");
+	sha256_add(h->sha256, chunk, (size_t)*n);
+	for (unsigned i = 0; i < 2; i++)
+		if (h->stored[i])
+			hash_add(h->stored[i], chunk, (size_t)*n);
+	return 0;
+}
+
 int job_hash(struct job *j, bool (*stop)(void *), void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx, struct err *e)
 {
 	struct input *in = j->image->dump->in;
-	struct sha256 *h;
-	uint8_t *chunk;
+	uint8_t *chunk = malloc(HASH_CHUNK);
+	struct hashing h = {0};
 	int64_t n = 0;
-	int rc = sha256_new(&h, e);
+	int rc = chunk ? start_hashing(&h, j->image->dump, e) : err_set(e, ERR_NOMEM, "out of memory");
 
-	if (rc < 0)
-		return rc;
-	chunk = malloc(HASH_CHUNK);
-	if (!chunk)
-		rc = err_set(e, ERR_NOMEM, "out of memory");
 	for (uint64_t off = 0; rc == 0 && off < input_size(in); off += (uint64_t)n) {
 		if (stop && stop(ctx)) {
 			rc = err_set(e, ERR_INTR, "%s: interrupted", j->path);
 			break;
 		}
-		n = input_read(in, off, chunk, HASH_CHUNK, e);
-		if (n <= 0) {
-			rc = n < 0 ? (int)n : err_set(e, ERR_TRUNC, "%s: ended while it was hashed", j->path);
-			break;
-		}
-		sha256_add(h, chunk, (size_t)n);
-		if (progress)
+		rc = hash_some(&h, in, off, chunk, &n, e);
+		if (rc < 0)
+			err_prepend(e, "%s", j->path);
+		if (rc == 1)
+			notes_add(&j->image->notes, &NOTE(NOTE_IMAGE_TRUNCATED),
+				  "a part of the evidence is missing or damaged, from offset %llu on: it has no hash",
+				  (unsigned long long)off);
+		if (progress && rc == 0)
 			progress(ctx, off + (uint64_t)n, input_size(in));
 	}
-	sha256_end(h, j->sha256);
+	end_hashing(j, &h, rc == 0);
 	free(chunk);
-	j->hashed = rc == 0;
-	return rc;
+	return rc < 0 ? rc : 0;
 }

@@ -18,6 +18,21 @@ static unsigned runs_of(const struct winmem *m, uint64_t first[2], uint64_t coun
 	return count[1] ? 2 : 1;
 }
 
+const uint8_t *container_page(const struct winimg *w, uint64_t pfn)
+{
+	const struct winmem *m = &w->m;
+	uint64_t above = wm_pa(m, m->hole_frames) / WM_PAGE;
+
+	if (pfn < m->hole_frames)
+		return pfn < m->frames ? wm_peek(m, pfn) : NULL;
+	return pfn >= above && pfn - above < m->frames - m->hole_frames ? wm_peek(m, m->hole_frames + (pfn - above)) : NULL;
+}
+
+uint64_t container_end(const struct winimg *w)
+{
+	return wm_pa(&w->m, w->m.frames - 1) / WM_PAGE + 1;
+}
+
 static bool put_page(FILE *f, const uint8_t *p)
 {
 	if (p)
@@ -25,8 +40,9 @@ static bool put_page(FILE *f, const uint8_t *p)
 	return fwrite(zero_page, 1, WM_PAGE, f) == WM_PAGE;
 }
 
-static bool write_raw(struct winimg *w, FILE *f)
+static bool write_raw(struct winimg *w, FILE *f, const char *path)
 {
+	(void)path;
 	bool ok = true;
 
 	for (uint64_t i = 0; ok && i < w->m.frames; i++) {
@@ -84,8 +100,9 @@ static void crash_header(struct winimg *w, uint8_t h[0x2000], uint32_t type)
 	put_le64(h + 0x1030, (uint64_t)(w->o.system_time - w->o.boot_time));
 }
 
-static bool write_full(struct winimg *w, FILE *f)
+static bool write_full(struct winimg *w, FILE *f, const char *path)
 {
+	(void)path;
 	uint8_t h[0x2000];
 	bool ok;
 
@@ -127,25 +144,30 @@ static bool write_bitmap(struct winimg *w, FILE *f, uint32_t type)
 	return ok;
 }
 
-static bool write_bitmap_full(struct winimg *w, FILE *f)
+static bool write_bitmap_full(struct winimg *w, FILE *f, const char *path)
 {
+	(void)path;
 	return write_bitmap(w, f, 5);
 }
 
-static bool write_bitmap_kernel(struct winimg *w, FILE *f)
+static bool write_bitmap_kernel(struct winimg *w, FILE *f, const char *path)
 {
+	(void)path;
 	return write_bitmap(w, f, 6);
 }
 
 static const struct {
 	const char *name;
-	bool (*write)(struct winimg *w, FILE *f);
-} containers[] = {
-	{"raw", write_raw}, {"crash64-full", write_full}, {"crash64-bitmap", write_bitmap_full}, {"crash64-kernel", write_bitmap_kernel}};
+	bool (*write)(struct winimg *w, FILE *f, const char *path);
+} containers[] = {{"raw", write_raw},
+		  {"crash64-full", write_full},
+		  {"crash64-bitmap", write_bitmap_full},
+		  {"crash64-kernel", write_bitmap_kernel},
+		  {"ewf", cont_ewf}};
 
 const char *container_names(void)
 {
-	return "raw crash64-full crash64-bitmap crash64-kernel";
+	return "raw crash64-full crash64-bitmap crash64-kernel ewf";
 }
 
 bool container_write(struct winimg *w, const char *name, const char *path)
@@ -153,7 +175,7 @@ bool container_write(struct winimg *w, const char *name, const char *path)
 	for (size_t i = 0; i < sizeof(containers) / sizeof(containers[0]); i++)
 		if (strcmp(containers[i].name, name) == 0) {
 			FILE *f = fopen(path, "wb");
-			bool ok = f && containers[i].write(w, f);
+			bool ok = f && containers[i].write(w, f, path);
 
 			return f && fclose(f) == 0 && ok;
 		}
