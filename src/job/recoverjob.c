@@ -237,12 +237,9 @@ static int write_report(struct job *j, struct run *r, struct err *e)
 	jsonw_init(&w, &b, 0);
 	report_begin(&w, "etlift/report/1", image, kernel);
 	jsonw_raw(&w, "sessions", r->text.p, r->text.n);
-<<<<<<< HEAD
 	if (r->carve)
 		put_carved(r, &w);
-=======
 	dump_late_notes(job_image(j)->dump);
->>>>>>> 41b10e8 (ewf: writer, tests, fuzz target, format notes; stored hashes are verified with --sha256)
 	if (report_losses(&w, &job_image(j)->notes) < 0)
 		b.failed = true;
 	report_end(&w);

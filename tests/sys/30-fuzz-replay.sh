@@ -6,11 +6,8 @@ export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 
 echo "the seeds are those of the recipe"
 "$TOOLS/mkseeds" "$SCRATCH/seeds"
-<<<<<<< HEAD
 for d in etl settle xpress codecs crashdump etwblock events wevt tracelogging; do diff -r "$SCRATCH/seeds/$d" "$TOP/testdata/fuzz/$d"; done
-=======
-for d in etl settle xpress crashdump etwblock events ewf; do diff -r "$SCRATCH/seeds/$d" "$TOP/testdata/fuzz/$d"; done
->>>>>>> 41b10e8 (ewf: writer, tests, fuzz target, format notes; stored hashes are verified with --sha256)
+for d in ewf; do diff -r "$SCRATCH/seeds/$d" "$TOP/testdata/fuzz/$d"; done
 
 ran=0
 for f in "$TOP"/fuzz/fuzz_*.c; do

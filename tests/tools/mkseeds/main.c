@@ -7,16 +7,13 @@
 #include "buf.h"
 #include "mkcrash.h"
 #include "mketl.h"
-<<<<<<< HEAD
 #include "mkpack.h"
-=======
-#include "mkewf.h"
->>>>>>> 41b10e8 (ewf: writer, tests, fuzz target, format notes; stored hashes are verified with --sha256)
 #include "mkrec.h"
 #include "mkwevt.h"
 #include "rd.h"
+#include "seeds.h"
 
-static void put(const char *dir, const char *target, const char *name, const struct buf *b)
+void put(const char *dir, const char *target, const char *name, const struct buf *b)
 {
 	char path[4096];
 	FILE *f;
@@ -156,7 +153,6 @@ static void xpress_seeds(const char *dir)
 	buf_free(&b);
 }
 
-<<<<<<< HEAD
 static void wevt_seeds(const char *dir)
 {
 	struct buf crim, messages, pe;
@@ -248,40 +244,6 @@ static void codec_seeds(const char *dir)
 		buf_free(&b);
 	}
 	buf_free(&plain);
-=======
-static const uint8_t *ewf_chunk(void *ctx, uint64_t n)
-{
-	static uint8_t p[MKEWF_CHUNK];
-
-	(void)ctx;
-	for (size_t i = 0; i < sizeof(p); i++)
-		p[i] = (uint8_t)((i >> 4) * (n + 3));
-	return n == 1 ? NULL : p;
-}
-
-static void ewf_seeds(const char *dir)
-{
-	struct buf seg[2];
-	struct mkewf o = {.size = 3 * MKEWF_CHUNK - 1024, .chunk = ewf_chunk, .packed = true, .per_table = 2};
-
-	buf_init(&seg[0]);
-	buf_init(&seg[1]);
-	mkewf_build(seg, 1, &o);
-	put(dir, "ewf", "packed", &seg[0]);
-	buf_clear(&seg[0]);
-	o.per_segment = 2;
-	mkewf_build(seg, 2, &o);
-	put(dir, "ewf", "first-of-2", &seg[0]);
-	put(dir, "ewf", "second-of-2", &seg[1]);
-	buf_clear(&seg[0]);
-	o.packed = false;
-	o.per_segment = 0;
-	o.size = MKEWF_CHUNK + 512;
-	mkewf_build(seg, 1, &o);
-	put(dir, "ewf", "stored", &seg[0]);
-	buf_free(&seg[0]);
-	buf_free(&seg[1]);
->>>>>>> 41b10e8 (ewf: writer, tests, fuzz target, format notes; stored hashes are verified with --sha256)
 }
 
 int main(int argc, char **argv)
@@ -299,11 +261,8 @@ int main(int argc, char **argv)
 	xpress_seeds(argv[1]);
 	codec_seeds(argv[1]);
 	crash_seeds(argv[1]);
-<<<<<<< HEAD
 	wevt_seeds(argv[1]);
 	tracelogging_seeds(argv[1]);
-=======
-	ewf_seeds(argv[1]);
->>>>>>> 41b10e8 (ewf: writer, tests, fuzz target, format notes; stored hashes are verified with --sha256)
+	disk_seeds(argv[1]);
 	return 0;
 }

@@ -1,0 +1,11 @@
+/* seeds.h - the parts of mkseeds that have a file of their own. */
+#ifndef ETLIFT_SEEDS_H
+#define ETLIFT_SEEDS_H
+
+#include "buf.h"
+
+void put(const char *dir, const char *target, const char *name, const struct buf *b); /* DIR/TARGET/NAME */
+
+void disk_seeds(const char *dir); /* EWF, VMware, AFF4 */
+
+#endif
