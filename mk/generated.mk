@@ -24,3 +24,9 @@ $B/embed-names: tools/embed-names.c
 $B/gen/provider_names_data.c: $B/embed-names data/provider-names.txt
 	@mkdir -p $(@D)
 	$B/embed-names $@ data/provider-names.txt
+
+# Versions of kernel files (src/kstructs/kernel_versions.h); $B/pack is of catalogue.mk
+GEN_C += $B/gen/kernel_versions_data.c
+$B/gen/kernel_versions_data.c: $B/pack data/kernel-versions.txt
+	@mkdir -p $(@D)
+	$B/pack $@ kernel_versions_packed data/kernel-versions.txt

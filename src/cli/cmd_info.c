@@ -77,6 +77,8 @@ static void print_kernel(struct cli *c, const struct report_kernel *k)
 
 	snprintf(s, sizeof(s), "Windows build %u, %s", k->build, k->arch ? k->arch : "unknown architecture");
 	line(c, "kernel", k->build ? s : "Windows, build unknown");
+	if (k->version)
+		line(c, "version", k->version);
 	line_hex(c, "kernel base", k->has_base, k->base);
 	line_hex(c, "DTB", k->has_dtb, k->dtb);
 	line_num(c, "processors", k->cpus, "");

@@ -158,6 +158,7 @@ static void fill_kernel(struct job *j)
 	r->dtb = k ? vm_dtb(k->vm) : h->dtb;
 	if (!k)
 		return;
+	r->version = k->version[0] ? k->version : NULL;
 	r->has_base = true;
 	r->base = k->base;
 	r->has_pdb = k->pdb_name[0] != 0;

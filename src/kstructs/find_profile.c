@@ -436,7 +436,7 @@ int profile_choose(struct kernel *k, const struct hints *hints, const struct ker
 	guid_text(&k->pdb_guid, guid);
 	return err_set(
 		e, ERR_NOTFOUND,
-		"no profile fits this kernel (build %u): wanted is %s, GUID %s, age %u, as ISF or profile with --symbols; its layout "
+		"no profile fits this kernel (build %u%s%s): wanted is %s, GUID %s, age %u, as ISF or profile with --symbols; its layout "
 		"can't be inferred: %s",
-		(unsigned)k->build, k->pdb_name, guid, (unsigned)k->pdb_age, why.msg);
+		(unsigned)k->build, k->version[0] ? ", version " : "", k->version, k->pdb_name, guid, (unsigned)k->pdb_age, why.msg);
 }

@@ -1,6 +1,7 @@
 /* kernel.c - kernel_open(): root, image, shared page, profile, debugger block, in this order. See kernel.h and find.h. */
 #include "kernel.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,6 +139,9 @@ static void late_facts(struct kernel *k, const struct search *s)
 	uint32_t v;
 	uint8_t b[8];
 
+	if (k->has_profile && k->prof.version[0] && k->prof.has_guid && guid_equal(&k->prof.guid, &k->pdb_guid) &&
+	    k->prof.age == k->pdb_age)
+		snprintf(k->version, sizeof(k->version), "%s", k->prof.version);
 	if (!k->build && kernel_symbol(k, S_NtBuildNumber, &va) && read_u32(k, va, &v))
 		k->build = v & 0xffff;
 	if (!k->build && k->has_profile)
@@ -245,6 +249,7 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 	k->vm = s.vm;
 	k->notes = notes;
 	take_facts(k, &s);
+	(void)kernel_version(k->pe_timestamp, k->image_size, k->version);
 	find_build(k, &s);
 	rc = choose(k, o, hints, e);
 	if (rc == 0) {

@@ -6,6 +6,7 @@
 #define ETLIFT_KERNEL_H
 
 #include "hints.h"
+#include "kernel_versions.h"
 #include "note.h"
 #include "phys.h"
 #include "profile.h"
@@ -33,7 +34,8 @@ struct kernel {
 	char pdb_name[40];
 	struct guid pdb_guid;
 	uint32_t pdb_age;
-	uint32_t build; /* NtBuildNumber without its top nibble */
+	char version[KERNEL_VERSION_MAX]; /* of the kernel file: by the profile of exactly this kernel, else by its PE header; "" unknown */
+	uint32_t build;                   /* NtBuildNumber without its top nibble */
 	uint8_t major, minor;
 	uint32_t n_cpus;                /* 0 unknown */
 	int64_t system_time, boot_time; /* FILETIME; 0 unknown */

@@ -76,6 +76,7 @@ static void put_kernel(struct jsonw *w, const struct report_kernel *k)
 	jsonw_object(w, "kernel", false);
 	jsonw_string(w, "os", "Windows");
 	put_u64_or_null(w, "build", k->build != 0, k->build);
+	jsonw_string(w, "version", k->version);
 	jsonw_string(w, "arch", k->arch);
 	put_hex_or_null(w, "base", k->has_base, k->base);
 	put_hex_or_null(w, "dtb", k->has_dtb, k->dtb);

@@ -38,8 +38,9 @@ struct report_inferred {
 };
 
 struct report_kernel {
-	uint32_t build;   /* 0 unknown */
-	const char *arch; /* "x64", NULL unknown */
+	uint32_t build;      /* 0 unknown */
+	const char *version; /* "10.0.19041.1466"; NULL unknown */
+	const char *arch;    /* "x64", NULL unknown */
 	bool has_base, has_dtb;
 	uint64_t base, dtb;
 	uint32_t cpus; /* 0 unknown */

@@ -30,4 +30,19 @@ jq -e '[.losses[].detail|select(test("its symbols are not"))]|length==1' out.jso
 [ "$(jq '.sessions|length' out.json)" = 7 ] || bad "the layout of a kernel beside it gives $(jq '.sessions|length' out.json) sessions"
 "$ETLIFT" sessions -q --profile no-such x.img 2>err.txt >/dev/null
 [ $? = 4 ] || bad "no such profile: $(cat err.txt)"
+
+# the version of a kernel file whose RSDS record nobody knows, by its PE header: a sample
+sed -n '2~400p' "$TOP/data/kernel-versions.txt" | while read -r time size arch version; do
+	[ "$arch" = x64 ] || continue
+	sed "s/^machine /machine foreign=1 pe_time=0x$time pe_size=0x$size /; /^session/,\$d" "$R/plain.recipe" >n.recipe
+	"$TOOLS/mkdump" n.recipe x.img || echo "no image"
+	[ "$("$ETLIFT" info -q --json x.img | jq -r .kernel.version)" = "$version" ] || echo "$time $size is not $version"
+	rm -rf ox
+	"$ETLIFT" recover -q --no-builtin x.img -o ox 2>&1 | grep -qF "version $version" || echo "$version is not in the message"
+	echo tried
+done >versions.txt
+[ "$(sort -u versions.txt)" = tried ] || bad "versions: $(sort versions.txt | uniq -c)"
+"$TOOLS/mkdump" "$R/full.recipe" x.img
+[ "$("$ETLIFT" info -q --json x.img | jq -r .kernel.version)" = "$(jq -r '[.profiles[]|select(.build==19041 and .arch=="x64" and .version!=null)|.version]|last' list.json)" ] ||
+	bad "the version of a kernel with a profile"
 exit $fail

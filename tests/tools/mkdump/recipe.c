@@ -194,6 +194,8 @@ static void machine(struct recipe *r, const char *line)
 			    .boot_time = INT64_C(133599000000000000),
 			    .foreign_guid = number(line, "foreign", 0),
 			    .kpti = number(line, "kpti", 0),
+			    .pe_time = (uint32_t)number(line, "pe_time", 0),
+			    .pe_size = (uint32_t)number(line, "pe_size", 0),
 			    .no_globals = !number(line, "globals", 1),
 			    .no_kdbg = !number(line, "kdbg", 1),
 			    .no_etwdata = !number(line, "etwdata", 1)};

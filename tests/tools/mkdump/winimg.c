@@ -117,14 +117,14 @@ static void put_headers(struct winimg *w, uint64_t size)
 	memcpy(nt, "PE\0\0", 4);
 	put_le16(nt + 4, 0x8664);
 	put_le16(nt + 6, 2);
-	put_le32(nt + 8, 0x5e3c1b2a);
+	put_le32(nt + 8, w->o.pe_time ? w->o.pe_time : 0x5e3c1b2a);
 	put_le16(nt + 0x14, 0xf0);
 	put_le16(nt + 0x16, 0x22);
 	put_le16(opt, 0x20b);
 	put_le64(opt + 0x18, w->base);
 	put_le32(opt + 0x20, 0x1000);
 	put_le32(opt + 0x24, 0x200);
-	put_le32(opt + 0x38, (uint32_t)size);
+	put_le32(opt + 0x38, w->o.pe_size ? w->o.pe_size : (uint32_t)size);
 	put_le32(opt + 0x3c, 0x1000);
 	put_le32(opt + 0x6c, 16);
 	put_exports(w, h, opt);

@@ -27,13 +27,14 @@ struct wi_opts {
 	int levels;
 	uint64_t perf_freq;
 	int64_t system_time, boot_time;
-	int32_t bias;      /* minutes */
-	bool foreign_guid; /* an identity that no profile knows */
-	bool kpti;         /* each process has a second root for user mode, which maps little of the kernel */
-	int hint;          /* DirectoryTableBase of a crash header: HINT_* */
-	bool no_globals;   /* the image does not lead to the host's silo state */
-	bool no_kdbg;      /* the debugger block is wiped */
-	bool no_etwdata;   /* EtwpDebuggerData is wiped */
+	int32_t bias;              /* minutes */
+	bool foreign_guid;         /* an identity that no profile knows */
+	bool kpti;                 /* each process has a second root for user mode, which maps little of the kernel */
+	int hint;                  /* DirectoryTableBase of a crash header: HINT_* */
+	uint32_t pe_time, pe_size; /* of the kernel file's header; 0: any */
+	bool no_globals;           /* the image does not lead to the host's silo state */
+	bool no_kdbg;              /* the debugger block is wiped */
+	bool no_etwdata;           /* EtwpDebuggerData is wiped */
 };
 
 enum { /* places in the type table */
