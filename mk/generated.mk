@@ -16,7 +16,7 @@ $B/gen/profiles.list: FORCE
 $B/gen/profiles_data.c: $B/embed profiles/builds.json $(PROFILES) $B/gen/profiles.list
 	$B/embed $@ profiles/builds.json $(PROFILES)
 
-# Provider names (src/recover/provider_names.h)
+# Provider names (src/etw/provider_names.h)
 GEN_C += $B/gen/provider_names_data.c
 $B/embed-names: tools/embed-names.c
 	@mkdir -p $(@D)

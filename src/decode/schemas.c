@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "catalogue.h"
+#include "provider_names.h"
 #include "rd.h"
 
 struct entry {
@@ -225,6 +226,8 @@ const char *schemas_provider_name(struct schemas *s, const struct guid *guid)
 	if (n)
 		return n->name;
 	name = catalogue_provider_name(s->catalogue, guid, &s->arena);
+	if (!name)
+		name = provider_name(guid);
 	put_name(s, guid, name);
 	return name;
 }

@@ -35,7 +35,7 @@ const struct schema *schemas_find(struct schemas *s, const struct schema_key *ke
 int schemas_add_map(struct schemas *s, const struct guid *provider, const char *name, const struct schema_map *map);
 const struct schema_map *schemas_map(struct schemas *s, const struct guid *provider, const char *name);
 
-/* Provider name from the definitions added or the catalogue; NULL unknown. */
+/* Provider name from the definitions added, the catalogue, or the built-in list (etw/provider_names.h); NULL unknown. */
 const char *schemas_provider_name(struct schemas *s, const struct guid *guid);
 int schemas_add_provider_name(struct schemas *s, const struct guid *guid, const char *name);
 
