@@ -78,14 +78,28 @@ const char *catalogue_provider_name(struct catalogue *c, const struct guid *guid
 
 struct type_name {
 	const char *name;
-	uint16_t in;
+	uint16_t type;
 };
 
 static const struct type_name types[] = {
-	{"u8", IN_UINT8},           {"u16", IN_UINT16},     {"u32", IN_UINT32}, {"u64", IN_UINT64}, {"i8", IN_INT8},
-	{"i16", IN_INT16},          {"i32", IN_INT32},      {"i64", IN_INT64},  {"f32", IN_FLOAT},  {"f64", IN_DOUBLE},
-	{"wstr", IN_UNICODESTRING}, {"str", IN_ANSISTRING}, {"guid", IN_GUID},  {"sid", IN_SID},    {"systemtime", IN_SYSTEMTIME}};
+	{"u8", IN_UINT8},           {"u16", IN_UINT16},     {"u32", IN_UINT32},  {"u64", IN_UINT64},     {"i8", IN_INT8},
+	{"i16", IN_INT16},          {"i32", IN_INT32},      {"i64", IN_INT64},   {"f32", IN_FLOAT},      {"f64", IN_DOUBLE},
+	{"wstr", IN_UNICODESTRING}, {"str", IN_ANSISTRING}, {"guid", IN_GUID},   {"sid", IN_SID},        {"systemtime", IN_SYSTEMTIME},
+	{"filetime", IN_FILETIME},  {"bool", IN_BOOLEAN},   {"ptr", IN_POINTER}, {"hex32", IN_HEXINT32}, {"hex64", IN_HEXINT64},
+	{"bytes", IN_BINARY},       {"struct", IN_STRUCT}};
 
+static const struct type_name outs[] = {
+	{"hex", OUT_HEXINT64}, {"ipv4", OUT_IPV4}, {"ipv6", OUT_IPV6}, {"port", OUT_PORT}, {"sockaddr", OUT_SOCKETADDRESS}};
+
+static int type_of(const struct type_name *t, size_t n, const char *s, size_t len)
+{
+	for (size_t k = 0; k < n; k++)
+		if (strlen(t[k].name) == len && memcmp(t[k].name, s, len) == 0)
+			return t[k].type;
+	return -1;
+}
+
+/* A field that a length or count names: the nearest before it, which is one of the same struct or stands outside of any other. */
 static int field_index(const struct schema_field *f, uint32_t n, const char *name, size_t len)
 {
 	for (uint32_t i = n; i > 0; i--)
@@ -94,41 +108,76 @@ static int field_index(const struct schema_field *f, uint32_t n, const char *nam
 	return SCHEMA_NO_REF;
 }
 
-/* One "type name" of n bytes into f[i]. */
+/* What stands between two brackets at the end of s[0, *n), taken off: a number or a field. False: neither. */
+static bool take_size(const struct schema_field *f, uint32_t i, const char *s, size_t *n, char left, char right, uint32_t *constant,
+		      int16_t *ref)
+{
+	const char *open;
+	size_t len;
+
+	if (!*n || s[*n - 1] != right)
+		return true;
+	open = memchr(s, left, *n);
+	if (!open)
+		return false;
+	len = *n - 2 - (size_t)(open - s);
+	*n = (size_t)(open - s);
+	if (len && open[1] >= '0' && open[1] <= '9')
+		*constant = (uint32_t)strtoul(open + 1, NULL, 10);
+	else
+		*ref = (int16_t)field_index(f, i, open + 1, len);
+	return *constant || *ref >= 0;
+}
+
+/* One "type name" of n bytes into f[i]; the grammar stands in tools/make-catalogue.py. */
 static bool parse_field(struct schema_field *f, uint32_t i, const char *s, size_t n, struct arena *a)
 {
-	const char *space = memchr(s, ' ', n);
+	const char *space = memchr(s, ' ', n), *colon;
 	size_t t = space ? (size_t)(space - s) : 0;
+	uint32_t count = 0;
+	int type, out = OUT_NULL;
+	bool is_bytes = t > 6 && memcmp(s, "bytes[", 6) == 0; /* of the list: a length in brackets */
 
 	if (!space)
 		return false;
 	memset(&f[i], 0, sizeof(f[i]));
 	f[i].length_ref = f[i].count_ref = SCHEMA_NO_REF;
-	f[i].count = 1;
 	f[i].name = arena_strndup(a, space + 1, n - t - 1);
 	if (!f[i].name)
 		return false;
-	for (size_t k = 0; k < sizeof(types) / sizeof(types[0]); k++)
-		if (strlen(types[k].name) == t && memcmp(types[k].name, s, t) == 0) {
-			f[i].in = types[k].in;
-			return true;
-		}
-	if (t < 8 || memcmp(s, "bytes[", 6) != 0 || s[t - 1] != ']')
+	if (is_bytes) {
+		if (!take_size(f, i, s, &t, '[', ']', &f[i].length, &f[i].length_ref))
+			return false;
+	} else if (!take_size(f, i, s, &t, '[', ']', &count, &f[i].count_ref) ||
+		   !take_size(f, i, s, &t, '(', ')', &f[i].length, &f[i].length_ref)) {
 		return false;
-	f[i].in = IN_BINARY;
-	if (s[6] >= '0' && s[6] <= '9')
-		f[i].length = (uint32_t)strtoul(s + 6, NULL, 10);
-	else
-		f[i].length_ref = (int16_t)field_index(f, i, s + 6, t - 7);
-	return f[i].length || f[i].length_ref >= 0;
+	}
+	f[i].is_array = count || f[i].count_ref >= 0;
+	f[i].count = count ? count : 1;
+	colon = memchr(s, ':', t);
+	if (colon) {
+		out = type_of(outs, sizeof(outs) / sizeof(outs[0]), colon + 1, t - (size_t)(colon + 1 - s));
+		t = (size_t)(colon - s);
+	}
+	if (t > 6 && memcmp(s, "struct", 6) == 0) {
+		f[i].n_members = (uint16_t)strtoul(s + 6, NULL, 10);
+		t = 6;
+	}
+	type = type_of(types, sizeof(types) / sizeof(types[0]), s, t);
+	if (type < 0 || out < 0 || (type == IN_BINARY && !f[i].length && f[i].length_ref < 0 && out != OUT_IPV6))
+		return false;
+	f[i].in = (uint16_t)type;
+	f[i].out = (uint16_t)out;
+	return true;
 }
 
+/* "<id>.<version>" or "<id>.<version> <name>", then fields. */
 static const struct schema *parse_line(const char *s, size_t n, struct arena *a)
 {
 	struct schema *made = arena_alloc(a, sizeof(*made));
 	struct schema_field *f;
 	uint32_t cap = 0, i = 0;
-	const char *end = s + n, *tab = memchr(s, '\t', n);
+	const char *end = s + n, *tab = memchr(s, '\t', n), *head = tab ? tab : end, *space = memchr(s, ' ', (size_t)(head - s));
 
 	for (const char *p = s; p < end; p++)
 		cap += *p == '\t';
@@ -145,6 +194,8 @@ static const struct schema *parse_line(const char *s, size_t n, struct arena *a)
 	}
 	memset(made, 0, sizeof(*made));
 	made->source = SCHEMA_CATALOGUE;
+	made->exact_types = space != NULL;
+	made->name = space && space + 1 < head ? arena_strndup(a, space + 1, (size_t)(head - space - 1)) : NULL;
 	made->n_fields = i;
 	made->fields = f;
 	return made;

@@ -1,5 +1,6 @@
 /* catalogue.h - the built-in definitions of manifest events (profiles/events/, made by tools/make-catalogue.py), unpacked by sixteenths when asked
- * for. It knows field names and plain types only: no event names, no maps, pointers noted as u64. */
+ * for. Most of it knows field names and plain types only: no event names, no maps, pointers noted as u64. What comes from a manifest (schema
+ * member exact_types) knows arrays, structs, pointers and names too. */
 #ifndef ETLIFT_CATALOGUE_H
 #define ETLIFT_CATALOGUE_H
 

@@ -92,7 +92,7 @@ static bool try_schema(struct decoder *d, struct event *ev, const struct schema 
 	if (recount && schema_decode(ev, recount, &d->arena))
 		return true;
 	ev->reason = why;
-	if (s->source != SCHEMA_CATALOGUE || ev->pointer_size != 4)
+	if (s->source != SCHEMA_CATALOGUE || s->exact_types || ev->pointer_size != 4)
 		return false;
 	narrow = schema_narrow(s, &d->arena);
 	return narrow && schema_decode(ev, narrow, &d->arena);
@@ -118,7 +118,8 @@ static bool decode_by_schema(struct decoder *d, struct event *ev, bool classic)
 		return false;
 	}
 	while (s) {
-		if (s->source == SCHEMA_CATALOGUE && ev->pointer_size == 4 ? try_catalogue32(d, ev, s) : try_schema(d, ev, s))
+		if (s->source == SCHEMA_CATALOGUE && !s->exact_types && ev->pointer_size == 4 ? try_catalogue32(d, ev, s)
+											      : try_schema(d, ev, s))
 			return true;
 		s = schemas_find(d->schemas, &key, s);
 	}

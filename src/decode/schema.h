@@ -37,6 +37,7 @@ enum schema_source { SCHEMA_CLASSIC, SCHEMA_CATALOGUE, SCHEMA_MANIFEST, SCHEMA_E
 
 struct schema { /* one version of one event */
 	enum schema_source source;
+	bool exact_types;            /* of the catalogue: pointers are known as such */
 	const char *provider, *name; /* NULL unknown; name = symbol or task/opcode text */
 	uint32_t n_fields;           /* of the flat list, members of structs included */
 	const struct schema_field *fields;

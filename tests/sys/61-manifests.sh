@@ -59,7 +59,13 @@ done
 echo "with manifests: $((all - left)) of $all manifest events"
 [ $((left * 100)) -le "$all" ] || bad "less than 99 of 100 are decoded"
 
-"$ETLIFT" events --manifest "$DATA/man" "$DATA/etl/perfview-net.4.5.2.x64.etl" -o net.jsonl
+# the CLR's arrays and structs: by the catalogue alone, and by a manifest, with the same values
+"$ETLIFT" events "$DATA/etl/perfview-net.4.5.2.x64.etl" -o net.jsonl
+"$ETLIFT" events --manifest "$DATA/man" "$DATA/etl/perfview-net.4.5.2.x64.etl" -o given.jsonl
+for e in 150 190; do
+	diff <(jq -c "select(.event.id==$e and .kind==\"manifest\")|[.event.name,.data]" net.jsonl) <(jq -c "select(.event.id==$e and .kind==\"manifest\")|[.event.name,.data]" given.jsonl) >d.txt ||
+		bad "catalogue and manifest differ on event $e: $(head -c 600 d.txt)"
+done
 /usr/bin/python3 - <<'PY' || fail=1
 import collections, json
 CLR, RUNDOWN = "Microsoft-Windows-DotNETRuntime", "Microsoft-Windows-DotNETRuntimeRundown"

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "buf.h"
+#include "catalogue.h"
 #include "jsonl.h"
 #include "manifest.h"
+#include "packed.h"
 
 #define PROVIDER "7a3e5b1c-1d2e-4f60-8a9b-0c1d2e3f4a5b"
 
@@ -244,4 +246,53 @@ Test(manifest, recount)
 	cr_expect_eq(dv_field(&ev.data, "frames")->n, 3);
 	f[1].is_array = false;
 	cr_expect_null(schema_recount(&s, &arena));
+}
+
+extern const struct packed_file events_packed[];
+extern const size_t events_packed_n;
+
+/* Every event that the catalogue has from a manifest parses, and its structs and references stay inside. */
+Test(manifest, catalogue_exact_types)
+{
+	struct catalogue *c = catalogue_new();
+	unsigned n = 0, arrays = 0, structs = 0;
+
+	cr_assert_not_null(c);
+	for (size_t k = 0; k < events_packed_n; k++) {
+		char *text = packed_text(&events_packed[k]), *line, *rest = text;
+		struct guid guid = {{0}};
+
+		cr_assert_not_null(text);
+		while ((line = strsep(&rest, "\n"))) {
+			char *dot = strchr(line, '.'), *end;
+			const struct schema *s;
+			unsigned long version;
+
+			if (*line == 'P') {
+				line[GUID_STR] = 0;
+				cr_assert(guid_parse(line + 1, &guid), "%s", line);
+			}
+			if (*line < '0' || *line > '9' || !dot)
+				continue;
+			version = strtoul(dot + 1, &end, 10);
+			if (*end != ' ')
+				continue;
+			s = catalogue_find(c, &guid, (uint16_t)strtoul(line, NULL, 10), (uint8_t)version, &arena);
+			cr_assert_not_null(s, "%s", line);
+			cr_assert(s->exact_types);
+			n++;
+			for (uint32_t i = 0; i < s->n_fields; i++) {
+				const struct schema_field *f = &s->fields[i];
+
+				cr_assert(i + f->n_members < s->n_fields && f->length_ref < (int)i && f->count_ref < (int)i, "%s", line);
+				arrays += f->is_array;
+				structs += f->in == IN_STRUCT;
+			}
+		}
+		free(text);
+	}
+	catalogue_free(c);
+	cr_expect_gt(n, 900u);
+	cr_expect_gt(arrays, 20u);
+	cr_expect_gt(structs, 10u);
 }
