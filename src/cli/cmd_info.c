@@ -43,6 +43,10 @@ static void print_image(struct cli *c, const struct report_image *im)
 {
 	line(c, "image", im->path);
 	line(c, "format", im->format);
+	if (im->compression)
+		line(c, "compression", im->compression);
+	if (im->segments > 1)
+		line_num(c, "segments", im->segments, "");
 	line_num(c, "size", im->bytes, " bytes");
 	if (im->sha256)
 		line(c, "SHA-256", im->sha256);

@@ -66,7 +66,7 @@ int dump_open_inside(struct dump *d, struct input *layer, struct err *e)
 	struct input *outer = d->in;
 	int rc;
 
-	d->in = layer;
+	d->in = d->file = layer;
 	rc = dump_keep(d, outer, e);
 	if (rc == 0 && ++d->n_layers > DUMP_LAYERS_MAX)
 		rc = err_set(e, ERR_LIMIT, "more than %d containers inside each other", DUMP_LAYERS_MAX);
@@ -89,7 +89,7 @@ int dump_open_input(struct dump **out, struct input *in, const struct dump_opts 
 		input_close(in);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
-	d->in = in;
+	d->in = d->file = in;
 	d->notes = notes;
 	d->n_segments = 1;
 	if (opts)

@@ -28,12 +28,14 @@ struct dump {
 	uint32_t n_segments;  /* files read; at least 1 */
 	uint32_t n_layers;    /* opened by dump_open_inside() */
 	struct input *in;     /* owned; the file, or what the innermost layer makes of it: containers read this */
-	struct input **more;  /* owned: segments, companions, decompressing layers; closed in reverse order */
+	struct input
+		*file; /* borrowed; the evidence: the file as it lies on disk (pieces as one), or what an EWF image holds: this is hashed */
+	struct input **more; /* owned: segments, companions, decompressing layers; closed in reverse order */
 	size_t n_more, cap_more;
 	struct phys *phys; /* owned; sealed by dump_open() */
 	struct hints hints;
 	void *state;            /* the container's own; freed by its close() */
-	bool has_md5, has_sha1; /* what the container says all bytes of `in` hash to */
+	bool has_md5, has_sha1; /* what the container says all bytes of `file` hash to */
 	uint8_t md5[HASH_MAX], sha1[HASH_MAX];
 	void (*late)(void *ctx, struct notes *notes); /* damage met while reading: see dump_late_notes(); may be NULL */
 	void *late_ctx;

@@ -26,7 +26,7 @@ static int join_pieces(struct dump *d, struct err *e)
 		return 0;
 	if (rc < 0)
 		return rc;
-	d->in = whole; /* it owns the first piece now */
+	d->in = d->file = whole; /* it owns the first piece now */
 	d->n_segments = f.n;
 	if (f.gap)
 		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, input_size(whole), 0),
@@ -45,7 +45,10 @@ static void tell(struct dump *d, const struct layer_facts *f)
 	if (f->limited)
 		notes_add(d->notes, &NOTE_AT(NOTE_LIMIT_REACHED, f->size, 0), "%s: unpacks to more than is believed; cut at %llu bytes",
 			  f->name, (unsigned long long)f->size);
-	if (f->far)
+	if (f->truncated || f->limited)
+		snprintf(d->advice, sizeof(d->advice), "%s: %s: only the first %llu unpacked bytes are read", f->name,
+			 f->truncated ? "damaged or cut short" : "unpacks to more than is believed", (unsigned long long)f->size);
+	else if (f->far)
 		snprintf(d->advice, sizeof(d->advice),
 			 "%s in one piece: going back in it means unpacking from the beginning (%u MiB are cached); --spill DIR unpacks it "
 			 "once, to disk",
@@ -57,6 +60,7 @@ int dump_unwrap(struct dump *d, struct err *e)
 	struct layer_opts o = {.spill = d->opts.spill};
 	int rc = join_pieces(d, e);
 
+	o.packed_bytes = input_size(d->file);
 	for (unsigned depth = 0; rc == 0; depth++) {
 		uint8_t head[64];
 		int64_t n = input_read(d->in, 0, head, sizeof(head), e);

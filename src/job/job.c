@@ -190,7 +190,9 @@ int job_facts(struct job *j, const struct report_image **image, const struct rep
 	}
 	f->path = j->path;
 	f->format = d->format;
-	f->bytes = input_size(d->in);
+	f->bytes = input_size(d->file);
+	f->compression = d->compression[0] ? d->compression : NULL;
+	f->segments = d->n_segments;
 	f->physical_bytes = phys_bytes(d->phys);
 	f->sha256 = j->hashed ? j->sha256 : NULL;
 	f->runs = j->runs;
@@ -257,7 +259,7 @@ static int hash_some(struct hashing *h, struct input *in, uint64_t off, uint8_t 
 
 int job_hash(struct job *j, bool (*stop)(void *), void (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx, struct err *e)
 {
-	struct input *in = j->image->dump->in;
+	struct input *in = j->image->dump->file;
 	uint8_t *chunk = malloc(HASH_CHUNK);
 	struct hashing h = {0};
 	int64_t n = 0;

@@ -10,6 +10,8 @@ static void put_image(struct jsonw *w, const struct report_image *im)
 	jsonw_string(w, "path", im->path);
 	jsonw_u64(w, "bytes", im->bytes);
 	jsonw_string(w, "format", im->format);
+	jsonw_string(w, "compression", im->compression);
+	jsonw_u64(w, "segments", im->segments);
 	jsonw_string(w, "sha256", im->sha256);
 	jsonw_u64(w, "physical_bytes", im->physical_bytes);
 	jsonw_array(w, "runs", false);

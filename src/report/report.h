@@ -17,7 +17,9 @@ struct report_run {
 
 struct report_image {
 	const char *path, *format;
-	uint64_t bytes, physical_bytes;
+	uint64_t bytes, physical_bytes; /* of the file as it lies on disk; of memory */
+	const char *compression;        /* NULL: none */
+	uint32_t segments;
 	const char *sha256; /* NULL: not asked for */
 	const struct report_run *runs;
 	size_t n_runs;

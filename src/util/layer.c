@@ -231,9 +231,9 @@ static size_t next_chunk(struct layer *l, uint8_t *p, struct err *e)
 	return n;
 }
 
-static uint64_t believed(struct input *in)
+static uint64_t believed(uint64_t packed)
 {
-	uint64_t packed = input_size(in), most = packed < LAYER_BYTES_MAX / LAYER_RATIO_MAX ? packed * LAYER_RATIO_MAX : LAYER_BYTES_MAX;
+	uint64_t most = packed < LAYER_BYTES_MAX / LAYER_RATIO_MAX ? packed * LAYER_RATIO_MAX : LAYER_BYTES_MAX;
 
 	return most < LAYER_FLOOR ? LAYER_FLOOR : most;
 }
@@ -427,7 +427,7 @@ static const struct input_ops layer_ops = {layer_read, layer_close};
 static int prepare(struct layer *l, const struct layer_opts *o, struct layer_facts *f, struct err *e)
 {
 	size_t cache = o->cache_bytes ? o->cache_bytes : LAYER_CACHE_BYTES;
-	uint64_t known = 0, most = o->most_bytes ? o->most_bytes : believed(l->in);
+	uint64_t known = 0, most = o->most_bytes ? o->most_bytes : believed(o->packed_bytes ? o->packed_bytes : input_size(l->in));
 	int rc = l->codec->open(&l->state, l->in, e);
 
 	if (rc == 0 && o->spill)

@@ -21,8 +21,8 @@
 #define LAYER_STEP_MIN    ((uint64_t)1 << 20) /* unpacked bytes between two snapshots, at least */
 /* What is believed of unpacked sizes: a bomb ends here, and the result says so. */
 #define LAYER_BYTES_MAX ((uint64_t)1 << 43) /* 8 TiB */
-#define LAYER_FLOOR     ((uint64_t)1 << 36) /* 64 GiB whatever the packed size is ... */
-#define LAYER_RATIO_MAX 4096u               /* ... and beyond it this many times the packed size */
+#define LAYER_FLOOR     ((uint64_t)1 << 32) /* 4 GiB whatever the packed size is ... */
+#define LAYER_RATIO_MAX 4096u               /* ... and beyond it this many times the evidence file's size */
 
 struct layer_codec {
 	const char *name; /* "gzip": image.compression */
@@ -59,9 +59,10 @@ const struct layer_codec *layer_probe(const uint8_t *head, size_t n);
 const char *layer_missing(const uint8_t *head, size_t n);
 
 struct layer_opts {
-	const char *spill;   /* a folder for a temporary file; NULL: none */
-	size_t cache_bytes;  /* 0: the limits above */
-	uint64_t most_bytes; /* unpacked; 0: the limits above */
+	const char *spill;     /* a folder for a temporary file; NULL: none */
+	size_t cache_bytes;    /* 0: the limits above */
+	uint64_t most_bytes;   /* unpacked; 0: the limits above */
+	uint64_t packed_bytes; /* of the evidence file, when `in` is a layer itself; 0: the size of `in` */
 };
 
 /* Opens the layer over `in`, which must outlive it. May read all of `in` once. o may be NULL. ERR_FORMAT: not a byte could be unpacked. */
