@@ -34,4 +34,7 @@ struct crash_layout {          /* how the two widths differ */
 /* Registers the pages of a dump of this type and the blobs behind them; h = the header bytes. Sets d->format. */
 int crash_open(struct dump *d, const struct crash_layout *l, const uint8_t *h, uint32_t type, struct err *e);
 
+/* What a DUMP_HEADER64 (0x2000 bytes) says of the machine. */
+void crash64_hints(struct hints *k, const uint8_t *h);
+
 #endif

@@ -27,7 +27,7 @@ static uint32_t word(const uint8_t *h, uint32_t off)
 	return v == CRASH_FILL32 ? 0 : v;
 }
 
-static void take_hints(struct hints *k, const uint8_t *h)
+void crash64_hints(struct hints *k, const uint8_t *h)
 {
 	uint64_t t;
 
@@ -52,7 +52,7 @@ static int open_crash64(struct dump *d, struct err *e)
 
 	if (rc < 0)
 		return err_set(e, ERR_NOIMAGE, "a crash dump that ends inside its header");
-	take_hints(&d->hints, h);
+	crash64_hints(&d->hints, h);
 	return crash_open(d, &layout, h, le32(h + 0xf98), e);
 }
 

@@ -22,8 +22,8 @@ static const struct magic magics[] = {
 	{0,
 	 "\x7f"
 	 "ELF",
-	 4, LATER, "an ELF file: core dumps are not read yet, convert the memory to raw"},
-	{0, "EMiL", 4, LATER, "a LiME image: not read yet, convert it to raw"},
+	 4, NO, "an ELF file that is no little-endian core dump"},
+	{0, "EMiL", 4, NO, "a LiME image of a version that nobody has written"},
 	{0, "AVML", 4, LATER, "an AVML image: not read yet, convert it to raw (avml-convert)"},
 	{0, "KDUMP   ", 8, LATER, "a kdump-compressed dump: not read yet, convert it to raw"},
 	{0, "makedumpfile", 12, LATER, "a flattened kdump: not read yet, convert it to raw"},

@@ -8,8 +8,7 @@
 
 static const uint8_t zero_page[WM_PAGE];
 
-/* Physical runs of RAM: below the hole, and from 4 GiB on. */
-static unsigned runs_of(const struct winmem *m, uint64_t first[2], uint64_t count[2])
+unsigned container_runs(const struct winmem *m, uint64_t first[2], uint64_t count[2])
 {
 	first[0] = 0;
 	count[0] = m->hole_frames;
@@ -33,14 +32,14 @@ uint64_t container_end(const struct winimg *w)
 	return wm_pa(&w->m, w->m.frames - 1) / WM_PAGE + 1;
 }
 
-static bool put_page(FILE *f, const uint8_t *p)
+bool container_put_page(FILE *f, const uint8_t *p)
 {
 	if (p)
 		return fwrite(p, 1, WM_PAGE, f) == WM_PAGE;
 	return fwrite(zero_page, 1, WM_PAGE, f) == WM_PAGE;
 }
 
-static bool write_raw(struct winimg *w, FILE *f, const char *path)
+bool write_raw(struct winimg *w, FILE *f, const char *path)
 {
 	(void)path;
 	bool ok = true;
@@ -49,14 +48,15 @@ static bool write_raw(struct winimg *w, FILE *f, const char *path)
 		const uint8_t *p = wm_peek(&w->m, i);
 
 		if (p)
-			ok = fseeko(f, (off_t)wm_pa(&w->m, i), SEEK_SET) == 0 && put_page(f, p);
+			ok = fseeko(f, (off_t)wm_pa(&w->m, i), SEEK_SET) == 0 && container_put_page(f, p);
 	}
 	/* the last page makes the file as long as memory */
-	return ok && fseeko(f, (off_t)wm_pa(&w->m, w->m.frames - 1), SEEK_SET) == 0 && put_page(f, wm_peek(&w->m, w->m.frames - 1));
+	return ok && fseeko(f, (off_t)wm_pa(&w->m, w->m.frames - 1), SEEK_SET) == 0 &&
+	       container_put_page(f, wm_peek(&w->m, w->m.frames - 1));
 }
 
 /* The root that the header names: the kernel's, a process' (as live dumps have), one of user mode (of no use), or none. */
-static uint64_t header_root(const struct winimg *w)
+uint64_t container_root(const struct winimg *w)
 {
 	const struct wi_process *p = &w->proc[w->n_proc - 1];
 
@@ -76,14 +76,14 @@ static uint64_t header_root(const struct winimg *w)
 static void crash_header(struct winimg *w, uint8_t h[0x2000], uint32_t type)
 {
 	uint64_t first[2], count[2];
-	unsigned n = runs_of(&w->m, first, count);
+	unsigned n = container_runs(&w->m, first, count);
 
 	for (unsigned i = 0; i < 0x2000; i += 4)
 		memcpy(h + i, "PAGE", 4);
 	memcpy(h + 4, "DU64", 4);
 	put_le32(h + 8, 15);
 	put_le32(h + 0xc, w->p.build);
-	put_le64(h + 0x10, header_root(w));
+	put_le64(h + 0x10, container_root(w));
 	put_le64(h + 0x20, w->p.symbol[S_PsLoadedModuleList] ? w->base + w->p.symbol[S_PsLoadedModuleList] : 0);
 	put_le64(h + 0x28, w->head_process);
 	put_le32(h + 0x30, 0x8664);
@@ -100,7 +100,7 @@ static void crash_header(struct winimg *w, uint8_t h[0x2000], uint32_t type)
 	put_le64(h + 0x1030, (uint64_t)(w->o.system_time - w->o.boot_time));
 }
 
-static bool write_full(struct winimg *w, FILE *f, const char *path)
+bool write_full(struct winimg *w, FILE *f, const char *path)
 {
 	(void)path;
 	uint8_t h[0x2000];
@@ -109,7 +109,7 @@ static bool write_full(struct winimg *w, FILE *f, const char *path)
 	crash_header(w, h, 1);
 	ok = fwrite(h, 1, sizeof(h), f) == sizeof(h);
 	for (uint64_t i = 0; ok && i < w->m.frames; i++)
-		ok = put_page(f, wm_peek(&w->m, i));
+		ok = container_put_page(f, wm_peek(&w->m, i));
 	return ok;
 }
 
@@ -139,18 +139,18 @@ static bool write_bitmap(struct winimg *w, FILE *f, uint32_t type)
 	     fwrite(map, 1, first_page - 0x2038, f) == first_page - 0x2038;
 	for (uint64_t i = 0; ok && i < w->m.frames; i++)
 		if (type == 5 || wm_peek(&w->m, i))
-			ok = put_page(f, wm_peek(&w->m, i));
+			ok = container_put_page(f, wm_peek(&w->m, i));
 	free(map);
 	return ok;
 }
 
-static bool write_bitmap_full(struct winimg *w, FILE *f, const char *path)
+bool write_bitmap_full(struct winimg *w, FILE *f, const char *path)
 {
 	(void)path;
 	return write_bitmap(w, f, 5);
 }
 
-static bool write_bitmap_kernel(struct winimg *w, FILE *f, const char *path)
+bool write_bitmap_kernel(struct winimg *w, FILE *f, const char *path)
 {
 	(void)path;
 	return write_bitmap(w, f, 6);
@@ -158,16 +158,20 @@ static bool write_bitmap_kernel(struct winimg *w, FILE *f, const char *path)
 
 static const struct {
 	const char *name;
-	bool (*write)(struct winimg *w, FILE *f, const char *path);
-} containers[] = {{"raw", write_raw},
-		  {"crash64-full", write_full},
-		  {"crash64-bitmap", write_bitmap_full},
-		  {"crash64-kernel", write_bitmap_kernel},
-		  {"ewf", cont_ewf}};
+	container_fn *write;
+} containers[] = {
+#define CONTAINER(name, fn) {name, fn},
+#include "containers.def"
+#undef CONTAINER
+};
 
 const char *container_names(void)
 {
-	return "raw crash64-full crash64-bitmap crash64-kernel ewf";
+#define CONTAINER(name, fn) name " "
+	return
+#include "containers.def"
+		"";
+#undef CONTAINER
 }
 
 bool container_write(struct winimg *w, const char *name, const char *path)

@@ -1,0 +1,330 @@
+/* elfcore.c - ELF core files of whole machines: QEMU and libvirt (dump-guest-memory, virsh dump --memory-only), VirtualBox, VMware's vmss2core,
+ * WinPmem 1; Xen's dump-core (sections instead of segments). Both classes, little endian. Facts: docs/formats/elf.md. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "crash.h"
+#include "dumpfmt.h"
+#include "rd.h"
+
+#define PHDRS_MAX     (1u << 20)
+#define SHDRS_MAX     65536u
+#define NOTES_BYTES   (16u << 20) /* of all notes that are read */
+#define PT_LOAD       1u
+#define PT_NOTE       4u
+#define PT_PMEM       0x6d656d70u /* WinPmem 1: text about the machine */
+#define PMEM_BYTES    65536u
+#define CRASH_HEADER  0x2000u
+#define QEMU_CPU      0x1b8u
+#define XEN_PAGES_MAX (UINT64_C(1) << 32)
+#define PAGE          4096u
+
+struct elf {
+	struct dump *d;
+	bool wide; /* ELFCLASS64 */
+	uint16_t machine;
+	uint64_t phoff, shoff;
+	uint32_t phnum, phentsize, shnum, shentsize, shstrndx;
+	size_t loads, zero_loads, ignored;
+};
+
+struct segment {
+	uint32_t type;
+	uint64_t offset, vaddr, paddr, filesz, memsz;
+};
+
+struct section {
+	uint32_t name, type, info, entsize;
+	uint64_t offset, size;
+};
+
+static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+{
+	(void)file_size;
+	return n >= 20 &&
+	       memcmp(head,
+		      "\x7f"
+		      "ELF",
+		      4) == 0 &&
+	       head[5] == 1 && le16(head + 16) == 4;
+}
+
+/* ---- headers ------------------------------------------------------------------------------------------------------------------------------- */
+
+static bool read_segment(const struct elf *x, uint32_t i, struct segment *s)
+{
+	uint8_t p[56] = {0};
+	uint32_t need = x->wide ? 56 : 32;
+
+	if (x->phentsize < need || input_read_all(x->d->in, x->phoff + (uint64_t)i * x->phentsize, p, need, NULL) < 0)
+		return false;
+	if (x->wide)
+		*s = (struct segment){le32(p), le64(p + 8), le64(p + 16), le64(p + 24), le64(p + 32), le64(p + 40)};
+	else
+		*s = (struct segment){le32(p), le32(p + 4), le32(p + 8), le32(p + 12), le32(p + 16), le32(p + 20)};
+	return true;
+}
+
+static bool read_section(const struct elf *x, uint32_t i, struct section *s)
+{
+	uint8_t p[64] = {0};
+	uint32_t need = x->wide ? 64 : 40;
+
+	if (x->shentsize < need || input_read_all(x->d->in, x->shoff + (uint64_t)i * x->shentsize, p, need, NULL) < 0)
+		return false;
+	if (x->wide)
+		*s = (struct section){le32(p), le32(p + 4), le32(p + 44), (uint32_t)le64(p + 56), le64(p + 24), le64(p + 32)};
+	else
+		*s = (struct section){le32(p), le32(p + 4), le32(p + 28), le32(p + 36), le32(p + 16), le32(p + 20)};
+	return true;
+}
+
+static int read_header(struct elf *x, struct err *e)
+{
+	uint8_t h[64] = {0};
+	struct section first;
+
+	if (input_read_all(x->d->in, 0, h, 52, e) < 0)
+		return ERR_TRUNC;
+	x->wide = h[4] == 2;
+	if (x->wide && input_read_all(x->d->in, 0, h, 64, e) < 0)
+		return ERR_TRUNC;
+	x->machine = le16(h + 18);
+	x->phoff = x->wide ? le64(h + 32) : le32(h + 28);
+	x->shoff = x->wide ? le64(h + 40) : le32(h + 32);
+	x->phentsize = le16(h + (x->wide ? 54 : 42));
+	x->phnum = le16(h + (x->wide ? 56 : 44));
+	x->shentsize = le16(h + (x->wide ? 58 : 46));
+	x->shnum = le16(h + (x->wide ? 60 : 48));
+	x->shstrndx = le16(h + (x->wide ? 62 : 50));
+	if (x->phnum == 0xffff && x->shoff && read_section(x, 0, &first)) /* PN_XNUM */
+		x->phnum = first.info;
+	if (x->phnum > PHDRS_MAX) {
+		notes_add(x->d->notes, &NOTE(NOTE_LIMIT_REACHED), "elf: %u segments; only %u are read", x->phnum, PHDRS_MAX);
+		x->phnum = PHDRS_MAX;
+	}
+	return 0;
+}
+
+/* ---- notes: processors, a Windows dump header ---------------------------------------------------------------------------------------------- */
+
+/* QEMU's note of a processor: registers as docs/formats/elf.md lists them. */
+static void qemu_cpu(struct dump *d, const uint8_t *p, uint32_t n)
+{
+	struct hint_cpu *c;
+
+	if (n < QEMU_CPU || le32(p) != 1 || le32(p + 4) < QEMU_CPU)
+		return;
+	c = hints_add_cpu(&d->hints);
+	if (!c)
+		return;
+	c->idt_base = le64(p + 384);
+	c->has_idt = c->idt_base != 0;
+	c->cr3 = le64(p + 416);
+	c->has_cr3 = c->cr3 != 0;
+	c->cr4 = le64(p + 424);
+	c->has_cr4 = true;
+	c->kernel_gs_base = le64(p + 432);
+	c->has_kernel_gs = c->kernel_gs_base != 0;
+}
+
+/* VMCOREINFO from a Windows guest with its driver: a note header, then the DUMP_HEADER64. */
+static void vmcoreinfo(struct dump *d, const uint8_t *p, uint32_t n)
+{
+	for (uint32_t at = 0; at + CRASH_HEADER <= n && at <= 64; at += 4)
+		if (memcmp(p + at, "PAGEDU64", 8) == 0) {
+			crash64_hints(&d->hints, p + at);
+			return;
+		}
+}
+
+static void one_note(struct dump *d, const char *name, uint32_t name_n, uint32_t type, const uint8_t *desc, uint32_t n)
+{
+	if (name_n >= 4 && memcmp(name, "QEMU", 4) == 0 && type == 0)
+		qemu_cpu(d, desc, n);
+	else if (name_n >= 10 && memcmp(name, "VMCOREINFO", 10) == 0)
+		vmcoreinfo(d, desc, n);
+}
+
+static void walk_notes(struct dump *d, const uint8_t *p, uint32_t n)
+{
+	uint32_t at = 0;
+
+	while (n - at >= 12) {
+		uint32_t name_n = le32(p + at), desc_n = le32(p + at + 4), type = le32(p + at + 8);
+		uint64_t desc = (uint64_t)at + 12 + (((uint64_t)name_n + 3) & ~UINT64_C(3)),
+			 next = desc + (((uint64_t)desc_n + 3) & ~UINT64_C(3));
+
+		if (desc + desc_n > n)
+			break;
+		one_note(d, (const char *)p + at + 12, name_n, type, p + desc, desc_n);
+		if (next >= n)
+			break;
+		at = (uint32_t)next;
+	}
+}
+
+static void read_notes(struct elf *x, const struct segment *s)
+{
+	uint32_t n = s->filesz > NOTES_BYTES ? NOTES_BYTES : (uint32_t)s->filesz;
+	uint8_t *p = malloc(n ? n : 1);
+	int64_t got = p ? input_read(x->d->in, s->offset, p, n, NULL) : 0;
+
+	if (got > 0)
+		walk_notes(x->d, p, (uint32_t)got);
+	free(p);
+}
+
+/* "CR3: 0x1ab000" in WinPmem's text. */
+static void read_pmem(struct elf *x, const struct segment *s)
+{
+	char t[PMEM_BYTES + 1];
+	int64_t n = input_read(x->d->in, s->offset, t, s->filesz < PMEM_BYTES ? (size_t)s->filesz : PMEM_BYTES, NULL);
+	const char *at;
+
+	if (n <= 0)
+		return;
+	t[n] = 0;
+	at = strstr(t, "CR3:");
+	if (at) {
+		x->d->hints.dtb = strtoull(at + 4, NULL, 0) & ~UINT64_C(0xfff);
+		x->d->hints.has_dtb = x->d->hints.dtb != 0;
+	}
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------------------------------------- */
+
+static int add_load(struct elf *x, const struct segment *s, struct err *e)
+{
+	if (s->filesz == 0)
+		return 0;
+	if (s->filesz > s->memsz && s->memsz) {
+		x->ignored++;
+		return 0;
+	}
+	x->loads++;
+	x->zero_loads += s->paddr == 0 && s->vaddr != 0;
+	return phys_add_file(x->d->phys, s->paddr, s->filesz, x->d->in, s->offset, e);
+}
+
+static int segments(struct elf *x, struct err *e)
+{
+	for (uint32_t i = 0; i < x->phnum; i++) {
+		struct segment s;
+		int rc = 0;
+
+		if (!read_segment(x, i, &s)) {
+			notes_add(x->d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "elf: the table of segments ends at %u of %u", i, x->phnum);
+			break;
+		}
+		if (s.type == PT_LOAD)
+			rc = add_load(x, &s, e);
+		else if (s.type == PT_NOTE)
+			read_notes(x, &s);
+		else if (s.type == PT_PMEM)
+			read_pmem(x, &s);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static bool named(const struct elf *x, const struct section *names, const struct section *s, const char *want)
+{
+	char text[32] = "";
+	size_t n = strlen(want) + 1;
+
+	if (s->name >= names->size || input_read(x->d->in, names->offset + s->name, text, n, NULL) < (int64_t)n)
+		return false;
+	return memcmp(text, want, n) == 0;
+}
+
+/* Xen: page i of .xen_pages stands at frame table[i]; all ones: a hole. */
+static int xen_pages(struct elf *x, const struct section *pages, const struct section *table, uint32_t entry, struct err *e)
+{
+	uint64_t n = pages->size / PAGE, left = table->size / entry, size = input_size(x->d->in);
+	uint8_t p[4096];
+
+	if (n > left)
+		n = left;
+	if (n > XEN_PAGES_MAX)
+		n = XEN_PAGES_MAX;
+	for (uint64_t i = 0; i < n;) {
+		uint64_t at = table->offset + i * entry, k;
+		int64_t got = at < size ? input_read(x->d->in, at, p, sizeof(p), NULL) : 0;
+
+		for (k = 0; k < (uint64_t)(got > 0 ? got : 0) / entry && i < n; k++, i++) {
+			uint64_t pfn = le64(p + k * entry);
+			int rc = 0;
+
+			if (pfn != UINT64_MAX && pfn != UINT32_MAX && pfn < UINT64_C(1) << 52)
+				rc = phys_add_file(x->d->phys, pfn * PAGE, PAGE, x->d->in, pages->offset + i * PAGE, e);
+			if (rc < 0)
+				return rc;
+			x->loads++;
+		}
+		if (k == 0) {
+			notes_add(x->d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "elf: Xen's table of pages ends at page %llu of %llu",
+				  (unsigned long long)i, (unsigned long long)n);
+			break;
+		}
+	}
+	return 0;
+}
+
+static int xen(struct elf *x, struct err *e)
+{
+	struct section names, s, pages = {0}, table = {0};
+	uint32_t entry = 0;
+
+	if (!x->shoff || x->shnum > SHDRS_MAX || !read_section(x, x->shstrndx, &names))
+		return 0;
+	for (uint32_t i = 0; i < x->shnum && read_section(x, i, &s); i++) {
+		if (named(x, &names, &s, ".xen_pages")) {
+			pages = s;
+		} else if (named(x, &names, &s, ".xen_p2m")) {
+			table = s;
+			entry = 16;
+		} else if (named(x, &names, &s, ".xen_pfn")) {
+			table = s;
+			entry = 8;
+		}
+	}
+	return pages.size && entry ? xen_pages(x, &pages, &table, entry, e) : 0;
+}
+
+static void take_machine(struct elf *x)
+{
+	struct hints *h = &x->d->hints;
+
+	if (h->machine != MACHINE_UNKNOWN)
+		return;
+	if (x->machine == 62)
+		h->machine = MACHINE_X64;
+	else if (x->machine == 183)
+		h->machine = MACHINE_ARM64;
+	/* 3 (EM_386) says nothing: QEMU writes it for a processor that is not in long mode at the moment */
+}
+
+static int open_elfcore(struct dump *d, struct err *e)
+{
+	struct elf x = {.d = d};
+	int rc = read_header(&x, e);
+
+	if (rc == 0)
+		rc = segments(&x, e);
+	if (rc == 0 && !x.loads)
+		rc = xen(&x, e);
+	if (rc < 0)
+		return rc;
+	if (x.ignored)
+		notes_add(d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "elf: %zu segments hold more than they cover: left out", x.ignored);
+	if (!x.loads)
+		return err_set(e, ERR_TRUNC, "an ELF core without memory in it");
+	if (x.loads > 1 && x.zero_loads == x.loads)
+		return err_set(e, ERR_NOIMAGE, "an ELF core of a process, not of a machine");
+	take_machine(&x);
+	return 0;
+}
+
+const struct dumpfmt dumpfmt_elfcore = {"elf-core", probe, open_elfcore, NULL};

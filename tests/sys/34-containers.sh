@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# One memory (192 MiB at 0, 64 MiB at 4 GiB) through every container that mkdump can write: the same physical bytes and the same .etl bytes as raw.
+set -u
+cd "$SCRATCH" || exit 1
+fail=0 n=0
+bad() { echo "$*"; fail=1; }
+
+recipe=$TOP/testdata/recipes/demo.recipe
+names=$("$TOOLS/mkdump" 2>&1 | sed -n 's/.*containers: //p')
+"$TOOLS/mkdump" -m 256 -H 192 "$recipe" image.raw || exit 1
+"$ETLIFT" recover -q image.raw -o raw || bad "raw: status $?"
+[ "$(ls raw/sessions | wc -l)" -ge 5 ] || bad "raw: too few files"
+want=""
+for c in $names; do
+	[ "$c" = raw ] && continue
+	mkdir "$c.d"
+	"$TOOLS/mkdump" -m 256 -H 192 -f "$c" "$recipe" "$c.d/image.$c" || { bad "$c can't be written"; continue; }
+	"$ETLIFT" recover -q "$c.d/image.$c" -o "$c" || bad "$c: status $?"
+	diff -r raw/sessions "$c/sessions" >/dev/null || bad "$c: other .etl files"
+	format=$("$ETLIFT" info --json "$c.d/image.$c" | jq -r .image.format)
+	sum=$("$TOOLS/physdump" "$c.d/image.$c" | sed -n 's/^sha256 //p')
+	[ -n "$want" ] || want=$sum
+	[ "$sum" = "$want" ] && [ -n "$sum" ] || bad "$c: other physical memory"
+	[ "$format" != raw ] || bad "$c is taken for raw"
+	"$ETLIFT_SAN" sessions "$c.d/image.$c" >/dev/null || bad "$c: under sanitizers"
+	echo "$c ($format): the same"
+	rm -r "$c.d" "$c"
+	n=$((n + 1))
+done
+echo "$n containers"
+[ $n -ge 5 ] || bad "too few"
+exit $fail

@@ -1,0 +1,172 @@
+/* containers.c - seeds of the containers: three pages of memory in each, and one of each oddity. */
+#include "seeds.h"
+
+#include <string.h>
+
+#include "rd.h"
+
+#define PAGE 4096u
+
+static void page(struct buf *b, uint8_t v)
+{
+	uint8_t *p = buf_grow(b, PAGE);
+
+	memset(p, v, 16);
+	p[PAGE - 1] = v;
+}
+
+static void lime_range(struct buf *b, uint64_t first, uint64_t last)
+{
+	buf_u32(b, 0x4c694d45);
+	buf_u32(b, 1);
+	buf_u64(b, first);
+	buf_u64(b, last);
+	buf_u64(b, 0);
+}
+
+static void lime_seeds(const char *dir)
+{
+	struct buf b;
+
+	buf_init(&b);
+	lime_range(&b, 0x1000, 0x1fff);
+	page(&b, 1);
+	lime_range(&b, 0x100000000, 0x100001fff);
+	page(&b, 2);
+	page(&b, 3);
+	put(dir, "lime", "two-ranges", &b);
+	b.n -= 100;
+	put(dir, "lime", "cut", &b);
+	buf_clear(&b);
+	lime_range(&b, 0x3000, 0x3fff);
+	page(&b, 1);
+	buf_puts(&b, "something else in between");
+	lime_range(&b, 0x1000, 0x3fff); /* overlaps, and is longer than the file */
+	page(&b, 2);
+	buf_fill(&b, 0, 64);
+	put(dir, "lime", "resync", &b);
+	buf_free(&b);
+}
+
+static void elf_header(struct buf *b, bool wide, uint16_t n_segments, uint16_t n_sections)
+{
+	buf_put(b,
+		"\x7f"
+		"ELF",
+		4);
+	buf_u8(b, wide ? 2 : 1);
+	buf_u8(b, 1);
+	buf_u8(b, 1);
+	buf_fill(b, 0, 9);
+	buf_u16(b, 4);
+	buf_u16(b, wide ? 62 : 3);
+	buf_u32(b, 1);
+	for (int i = 0; i < 3; i++) { /* entry, phoff, shoff */
+		uint64_t v = i == 0 ? 0 : i == 1 ? (wide ? 64 : 52) : n_sections ? (wide ? 64u : 52u) + n_segments * (wide ? 56u : 32u) : 0;
+
+		if (wide)
+			buf_u64(b, v);
+		else
+			buf_u32(b, (uint32_t)v);
+	}
+	buf_u32(b, 0);
+	buf_u16(b, wide ? 64 : 52);
+	buf_u16(b, wide ? 56 : 32);
+	buf_u16(b, n_segments);
+	buf_u16(b, wide ? 64 : 40);
+	buf_u16(b, n_sections);
+	buf_u16(b, n_sections ? (uint16_t)(n_sections - 1) : 0);
+}
+
+static void elf_segment(struct buf *b, bool wide, uint32_t type, uint64_t off, uint64_t pa, uint64_t size)
+{
+	const uint64_t v[] = {off, 0, pa, size, type == 1 ? size : 0};
+
+	buf_u32(b, type);
+	if (wide)
+		buf_u32(b, 0);
+	for (int i = 0; i < 5; i++)
+		if (wide)
+			buf_u64(b, v[i]);
+		else
+			buf_u32(b, (uint32_t)v[i]);
+	if (wide)
+		buf_u64(b, 0);
+	else
+		buf_u64(b, 0);
+}
+
+static void elf_section(struct buf *b, uint32_t name, uint64_t off, uint64_t size)
+{
+	buf_u32(b, name);
+	buf_u32(b, 1);
+	buf_u64(b, 0);
+	buf_u64(b, 0);
+	buf_u64(b, off);
+	buf_u64(b, size);
+	buf_fill(b, 0, 24);
+}
+
+static void qemu_note(struct buf *b)
+{
+	uint8_t *d;
+
+	buf_u32(b, 5);
+	buf_u32(b, 0x1b8);
+	buf_u32(b, 0);
+	buf_put(b, "QEMU\0\0\0", 8);
+	d = buf_grow(b, 0x1b8);
+	put_le32(d, 1);
+	put_le32(d + 4, 0x1b8);
+	put_le64(d + 416, 0x1000);
+}
+
+static void elf_seeds(const char *dir)
+{
+	static const char names[] = "\0.xen_pages\0.xen_pfn\0.xen_p2m\0.shstrtab";
+	struct buf b;
+
+	buf_init(&b);
+	for (int wide = 0; wide < 2; wide++) {
+		uint64_t at = wide ? 64 + 3 * 56 : 52 + 3 * 32;
+
+		buf_clear(&b);
+		elf_header(&b, wide, 3, 0);
+		elf_segment(&b, wide, 4, at, 0, 20 + 0x1b8);
+		elf_segment(&b, wide, 1, at + 20 + 0x1b8, 0, 2 * PAGE);
+		elf_segment(&b, wide, 1, at + 20 + 0x1b8 + 2 * PAGE, 0x100000, PAGE);
+		qemu_note(&b);
+		page(&b, 1);
+		page(&b, 2);
+		page(&b, 3);
+		put(dir, "elf", wide ? "qemu64" : "qemu32", &b);
+	}
+	buf_clear(&b); /* Xen: no segment, sections */
+	elf_header(&b, true, 0, 4);
+	elf_section(&b, 0, 0, 0);
+	elf_section(&b, 1, 320 + 24 + sizeof(names), 3 * PAGE);
+	elf_section(&b, 12, 320, 24);
+	elf_section(&b, 30, 344, sizeof(names));
+	buf_u64(&b, 5);
+	buf_u64(&b, UINT64_MAX);
+	buf_u64(&b, 0x100);
+	buf_put(&b, names, sizeof(names));
+	page(&b, 1);
+	page(&b, 2);
+	page(&b, 3);
+	put(dir, "elf", "xen", &b);
+	buf_clear(&b); /* WinPmem 1 */
+	elf_header(&b, true, 2, 0);
+	elf_segment(&b, true, 0x6d656d70, 64 + 112, 0, 16);
+	elf_segment(&b, true, 1, 64 + 112 + 16, 0x2000, PAGE);
+	buf_put(&b, "CR3: 0x1ab000\n#\n", 16);
+	page(&b, 1);
+	put(dir, "elf", "winpmem", &b);
+	buf_free(&b);
+}
+
+void container_seeds(const char *dir)
+{
+	lime_seeds(dir);
+	elf_seeds(dir);
+}
