@@ -14,15 +14,20 @@ want=""
 for c in $names; do
 	[ "$c" = raw ] && continue
 	mkdir "$c.d"
-	"$TOOLS/mkdump" -m 256 -H 192 -f "$c" "$recipe" "$c.d/image.$c" || { bad "$c can't be written"; continue; }
-	"$ETLIFT" recover -q "$c.d/image.$c" -o "$c" || bad "$c: status $?"
+	case $c in # companions are found by name
+	ewf) image=image.E01 ;;
+	vmware*) image=image.vmem ;;
+	*) image=image.$c ;;
+	esac
+	"$TOOLS/mkdump" -m 256 -H 192 -f "$c" "$recipe" "$c.d/$image" || { bad "$c can't be written"; continue; }
+	"$ETLIFT" recover -q "$c.d/$image" -o "$c" || bad "$c: status $?"
 	diff -r raw/sessions "$c/sessions" >/dev/null || bad "$c: other .etl files"
-	format=$("$ETLIFT" info --json "$c.d/image.$c" | jq -r .image.format)
-	sum=$("$TOOLS/physdump" "$c.d/image.$c" | sed -n 's/^sha256 //p')
+	format=$("$ETLIFT" info --json "$c.d/$image" | jq -r .image.format)
+	sum=$("$TOOLS/physdump" "$c.d/$image" | sed -n 's/^sha256 //p')
 	[ -n "$want" ] || want=$sum
 	[ "$sum" = "$want" ] && [ -n "$sum" ] || bad "$c: other physical memory"
 	[ "$format" != raw ] || bad "$c is taken for raw"
-	"$ETLIFT_SAN" sessions "$c.d/image.$c" >/dev/null || bad "$c: under sanitizers"
+	"$ETLIFT_SAN" sessions "$c.d/$image" >/dev/null || bad "$c: under sanitizers"
 	echo "$c ($format): the same"
 	rm -r "$c.d" "$c"
 	n=$((n + 1))
