@@ -6,8 +6,8 @@ cd "$SCRATCH" || exit 1
 fail=0
 bad() { echo "$*"; fail=1; }
 etls() { (cd "$1" && find sessions -type f | sort | xargs -r sha256sum); }
-same() { # NAME WHAT: recover of this image gives the raw image's files
-	"$ETLIFT" recover -q "$1" -o oc 2>err.txt || bad "$2: recover ends with $?: $(cat err.txt)"
+same() { # NAME WHAT [OPTION...]: recover of this image gives the raw image's files
+	"$ETLIFT" recover -q "$1" "${@:3}" -o oc 2>err.txt || bad "$2: recover ends with $?: $(cat err.txt)"
 	diff <(etls oraw) <(etls oc) || bad "$2 gives other bytes"
 	rm -rf oc
 }
@@ -26,6 +26,25 @@ mv ewf/m.E01 ewf/first.E01
 for f in ewf/m.E*; do mv "$f" "ewf/first.${f##*.}"; done
 same ewf/first.E02 "EWF by its second segment"
 rm -r ewf
+
+# VMware: the memory or the state may be given, by name, by --sidecar, or as the only one that fits; and memory inside the state
+mkdir vm
+make -f vmware "$R" vm/w.vmem
+same vm/w.vmem "VMware memory beside its state"
+same vm/w.vmss "VMware state beside its memory"
+mv vm/w.vmss vm/other.vmss
+same vm/w.vmem "VMware memory with a state of another name"
+same vm/other.vmss "VMware state with a memory of another name"
+mkdir apart
+mv vm/other.vmss apart/s
+same vm/w.vmem "VMware memory with --sidecar" --sidecar apart/s
+same apart/s "VMware state with --sidecar" --sidecar vm/w.vmem
+"$ETLIFT" recover -q apart/s -o oc 2>err.txt
+[ $? = 3 ] && grep -q 'vmem.*--sidecar' err.txt || bad "a state without its memory: $(cat err.txt)"
+rm -rf vm apart oc
+make -f vmsn "$R" w.vmsn
+same w.vmsn "VMware snapshot with memory inside"
+rm w.vmsn
 
 # a real producer: every variant that it writes, several compressions, in segments
 if command -v ewfacquire >/dev/null && command -v ewfexport >/dev/null; then

@@ -1,5 +1,6 @@
 /* disk.c - seeds of the containers of disk and virtual-machine tools. */
 #include "mkewf.h"
+#include "mkvmss.h"
 #include "seeds.h"
 
 static const uint8_t *ewf_chunk(void *ctx, uint64_t n)
@@ -36,7 +37,32 @@ static void ewf_seeds(const char *dir)
 	buf_free(&seg[1]);
 }
 
+static void vmware_seeds(const char *dir)
+{
+	static const struct mkvmss_region region[] = {{0, 0, 2}, {2, 0x100000, 3}};
+	static const uint32_t magics[] = {0xbed2bed2u, 0xbad1bad1u, 0xbed2bed0u};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct mkvmss o = {.magic = magics[i],
+				   .region = region,
+				   .n_regions = i == 2 ? 0 : 2,
+				   .cr3 = 0x1ad000,
+				   .mem_mb = 4,
+				   .inside = 5 * 4096};
+		static const char *const names[] = {"two-regions", "old", "no-region"};
+		struct buf b;
+
+		buf_init(&b);
+		mkvmss_build(&b, &o);
+		for (unsigned k = 0; k < 5; k++)
+			buf_fill(&b, (uint8_t)(0x31 + k), 4096);
+		put(dir, "vmware", names[i], &b);
+		buf_free(&b);
+	}
+}
+
 void disk_seeds(const char *dir)
 {
+	vmware_seeds(dir);
 	ewf_seeds(dir);
 }

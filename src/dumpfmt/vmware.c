@@ -1,0 +1,525 @@
+/* vmware.c - VMware's suspended machines and snapshots: .vmem (memory without a header) with .vmss or .vmsn (the state: where its pieces stand), and
+ * states with the memory inside. Facts: docs/formats/vmware.md. */
+#include "vmware.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "dirlist.h"
+#include "rd.h"
+
+#define PAGE         4096u
+#define HEADER       12u
+#define GROUP        80u
+#define GROUPS_MAX   4096u
+#define TAGS_MAX     (1u << 20) /* of one group */
+#define REGIONS_MAX  1024u      /* the product makes three at most */
+#define CPUS_MAX     256u
+#define HOLE_AT      (UINT64_C(3) << 30)
+#define HOLE_END     (UINT64_C(4) << 30)
+#define HOLE_SAMPLES 256u
+#define ARM64_RAM    UINT64_C(0x80000000)
+#define PLATFORM_ARM 3u
+
+enum { HAS_PAGE = 1, HAS_PPN = 2, HAS_SIZE = 4 };
+
+struct region {
+	uint64_t page, ppn, pages; /* place in the memory file, in the guest, length */
+	unsigned has;
+};
+
+struct state { /* what a state file says */
+	struct input *in;
+	struct notes *notes;
+	bool wide; /* sizes of large data have 64 bits */
+	struct region region[REGIONS_MAX];
+	uint32_t n_regions, claimed;
+	bool has_claimed;
+	bool has_inside, packed; /* memory in the file itself */
+	uint64_t inside_off, inside_len;
+	uint64_t mem_mb;
+	uint32_t platform;
+	struct hint_cpu cpu[CPUS_MAX];
+	uint32_t n_cpus;
+};
+
+static bool is_state(const uint8_t *head, size_t n)
+{
+	uint32_t m = n >= HEADER ? le32(head) : 0;
+
+	return m == 0xbed2bed0 || m == 0xbad1bad1 || m == 0xbed2bed2 || m == 0xbed3bed3;
+}
+
+/* ---- tags -------------------------------------------------------------------------------------------------------------------------------------- */
+
+struct tag {
+	char name[256];
+	uint32_t index[3];
+	unsigned n_index;
+	uint64_t data, len; /* where its bytes stand */
+	uint64_t mem_len;   /* unpacked */
+	uint64_t end;
+};
+
+/* The tag at off. 1: there is one; 0: the end mark, or the group's end; ERR_FORMAT: what stands there is no tag. */
+static int read_tag(const struct state *s, uint64_t off, uint64_t end, struct tag *t)
+{
+	uint8_t b[2 + 255 + 12 + 18];
+	int64_t got = off < end ? input_read(s->in, off, b, sizeof(b), NULL) : 0;
+	struct rd r = rd_init(b, got > 0 ? (size_t)got : 0);
+	uint32_t flags = rd_u8(&r, 0), len = rd_u8(&r, 1), at = 2;
+
+	if (r.bad || (!flags && !len))
+		return 0;
+	memset(t, 0, sizeof(*t));
+	rd_copy(&r, at, t->name, len);
+	at += len;
+	t->n_index = flags >> 6;
+	for (unsigned i = 0; i < t->n_index; i++, at += 4)
+		t->index[i] = rd_u32(&r, at);
+	t->len = t->mem_len = flags & 0x3f;
+	if (t->len >= 62) {
+		t->len = s->wide ? rd_u64(&r, at) : rd_u32(&r, at);
+		t->mem_len = s->wide ? rd_u64(&r, at + 8) : rd_u32(&r, at + 4);
+		at += s->wide ? 16 : 8;
+		at += 2u + rd_u16(&r, at);
+	}
+	t->data = off + at;
+	/* only large data may go past the end of a file that was cut */
+	if (r.bad || !len || t->len > UINT64_MAX / 4 || (t->len < 62 && t->data + t->len > input_size(s->in)))
+		return ERR_FORMAT;
+	t->end = t->data + t->len;
+	return 1;
+}
+
+/* The number that a tag holds: up to 8 bytes. */
+static uint64_t value(const struct state *s, const struct tag *t)
+{
+	uint8_t b[8] = {0};
+
+	input_read(s->in, t->data, b, t->len < 8 ? (size_t)t->len : 8, NULL);
+	return le64(b);
+}
+
+static void memory_tag(struct state *s, const struct tag *t)
+{
+	static const struct {
+		const char *name;
+		unsigned has;
+	} parts[] = {{"regionPageNum", HAS_PAGE}, {"regionPPN", HAS_PPN}, {"regionSize", HAS_SIZE}};
+
+	if (strcmp(t->name, "regionsCount") == 0) {
+		s->claimed = (uint32_t)value(s, t);
+		s->has_claimed = true;
+	} else if (strcmp(t->name, "Memory") == 0 && t->len >= PAGE && !s->has_inside) {
+		s->has_inside = true;
+		s->inside_off = t->data;
+		s->inside_len = t->len;
+		s->packed = t->mem_len != t->len;
+	}
+	for (unsigned k = 0; k < 3; k++) {
+		uint32_t i = t->index[0];
+
+		if (strcmp(t->name, parts[k].name) != 0 || t->n_index != 1 || !t->len)
+			continue;
+		if (i >= REGIONS_MAX) {
+			notes_add(s->notes, &NOTE(NOTE_LIMIT_REACHED), "the state names region %u of memory: more than %u are not read", i,
+				  REGIONS_MAX);
+			continue;
+		}
+		*(k == 0 ? &s->region[i].page : k == 1 ? &s->region[i].ppn : &s->region[i].pages) = value(s, t);
+		s->region[i].has |= parts[k].has;
+		if (i >= s->n_regions)
+			s->n_regions = i + 1;
+	}
+}
+
+static void cpu_tag(struct state *s, const struct tag *t)
+{
+	uint32_t cpu = t->index[0], reg = t->index[1];
+	bool wide = strcmp(t->name, "CR64") == 0;
+
+	if ((!wide && strcmp(t->name, "CR") != 0) || t->n_index != 2 || cpu >= CPUS_MAX || (reg != 3 && reg != 4))
+		return;
+	if (cpu >= s->n_cpus)
+		s->n_cpus = cpu + 1;
+	if (reg == 3 && (wide || !s->cpu[cpu].has_cr3)) {
+		s->cpu[cpu].cr3 = value(s, t);
+		s->cpu[cpu].has_cr3 = true;
+	} else if (reg == 4 && (wide || !s->cpu[cpu].has_cr4)) {
+		s->cpu[cpu].cr4 = value(s, t);
+		s->cpu[cpu].has_cr4 = true;
+	}
+}
+
+static void checkpoint_tag(struct state *s, const struct tag *t)
+{
+	if (strcmp(t->name, "memSize") == 0)
+		s->mem_mb = value(s, t);
+	else if (strcmp(t->name, "Platform") == 0)
+		s->platform = (uint32_t)value(s, t);
+}
+
+static void read_group(struct state *s, const char *name, uint64_t off, uint64_t len)
+{
+	uint64_t size = input_size(s->in), end = off > size ? size : len && len < size - off ? off + len : size;
+	void (*take)(struct state * st, const struct tag *t);
+	struct tag t;
+	int rc = 1;
+
+	take = strcmp(name, "memory") == 0       ? memory_tag
+	       : strcmp(name, "cpu") == 0        ? cpu_tag
+	       : strcmp(name, "Checkpoint") == 0 ? checkpoint_tag
+						 : NULL;
+	if (!take)
+		return;
+	if (off >= size || len > size - off)
+		notes_add(s->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, off, 0), "the state file ends before its part \"%s\"", name);
+	for (uint32_t i = 0; i < TAGS_MAX; i++, off = t.end) {
+		rc = read_tag(s, off, end, &t);
+		if (rc <= 0)
+			break;
+		take(s, &t);
+	}
+	if (rc < 0)
+		notes_add(s->notes, &NOTE_AT(NOTE_LIST_BROKEN, off, 0), "the state's part \"%s\" is damaged at file offset %llu", name,
+			  (unsigned long long)off);
+}
+
+/* Reads a state file. ERR_NOTMINE: it is none. */
+static int read_state(struct state **out, struct input *in, struct notes *notes, struct err *e)
+{
+	struct state *s;
+	uint8_t h[GROUP];
+	uint32_t n;
+
+	if (input_read_all(in, 0, h, HEADER, NULL) < 0 || !is_state(h, HEADER))
+		return err_set(e, ERR_NOTMINE, "no VMware state file");
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	s->in = in;
+	s->notes = notes;
+	s->wide = (le32(h) & 0xf) != 0;
+	n = le32(h + 8);
+	if (n > GROUPS_MAX) {
+		notes_add(notes, &NOTE(NOTE_CONTEXT_BAD), "the state says that it has %u parts", n);
+		n = GROUPS_MAX;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		if (input_read_all(in, HEADER + (uint64_t)i * GROUP, h, GROUP, NULL) < 0)
+			break;
+		h[63] = 0;
+		read_group(s, (const char *)h, le64(h + 64), le64(h + 72));
+	}
+	*out = s;
+	return 0;
+}
+
+/* ---- regions -> runs ------------------------------------------------------------------------------------------------------------------------- */
+
+static void take_hints(struct dump *d, const struct state *s)
+{
+	struct hints *h = &d->hints;
+
+	if (s->platform == PLATFORM_ARM)
+		h->machine = MACHINE_ARM64;
+	h->n_cpus_claimed = s->n_cpus;
+	for (uint32_t i = 0; i < s->n_cpus; i++) {
+		struct hint_cpu *c = hints_add_cpu(h);
+
+		if (c)
+			*c = s->cpu[i];
+	}
+	if (s->n_cpus && s->cpu[0].has_cr3 && s->cpu[0].cr3) {
+		h->has_dtb = true;
+		h->dtb = s->cpu[0].cr3;
+	}
+}
+
+/* Bytes that the regions speak of. */
+static uint64_t region_bytes(const struct state *s)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < s->n_regions; i++)
+		if (s->region[i].has == (HAS_PAGE | HAS_PPN | HAS_SIZE) && s->region[i].pages < UINT64_C(1) << 40)
+			sum += s->region[i].pages * PAGE;
+	return sum;
+}
+
+/* The regions of `mem`, whose first byte stands at `base`. */
+static int add_regions(struct dump *d, const struct state *s, struct input *mem, uint64_t base, uint64_t len, struct err *e)
+{
+	uint64_t told;
+	int rc = 0;
+
+	if (s->has_claimed && s->claimed != s->n_regions)
+		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the state says that memory has %u regions, and describes %u", s->claimed,
+			  s->n_regions);
+	for (uint32_t i = 0; rc == 0 && i < s->n_regions; i++) {
+		const struct region *r = &s->region[i];
+
+		if (r->has != (HAS_PAGE | HAS_PPN | HAS_SIZE) || (r->page | r->ppn | r->pages) >> 40) {
+			notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "region %u of memory is not described in full, or not as it could be",
+				  i);
+			continue;
+		}
+		rc = phys_add_file(d->phys, r->ppn * PAGE, r->pages * PAGE, mem, base + r->page * PAGE, e);
+	}
+	if (rc < 0 || !s->n_regions)
+		return rc;
+	told = region_bytes(s);
+	if (told < len)
+		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "%llu bytes of the memory file are in no region of the state",
+			  (unsigned long long)(len - told));
+	return 0;
+}
+
+/* Memory that stands in one piece: up to the hole below 4 GiB as it is, the rest above the hole. */
+static int add_guessed(struct dump *d, struct input *mem, uint64_t base, uint64_t len, struct err *e)
+{
+	int rc = phys_add_file(d->phys, 0, len < HOLE_AT ? len : HOLE_AT, mem, base, e);
+
+	if (rc < 0 || len <= HOLE_AT)
+		return rc;
+	d->hints.needs_sidecar = true;
+	snprintf(d->advice, sizeof(d->advice),
+		 "memory above 3 GiB without its .vmss or .vmsn: the hole is taken to be at 3 to 4 GiB; --sidecar FILE gives the real "
+		 "layout");
+	notes_add(d->notes, &NOTE_AT(NOTE_CONTEXT_BAD, HOLE_END, len - HOLE_AT),
+		  "where memory above 3 GiB stands is a guess: the machine's .vmss or .vmsn is missing");
+	return phys_add_file(d->phys, HOLE_END, len - HOLE_AT, mem, base + HOLE_AT, e);
+}
+
+static int add_memory(struct dump *d, const struct state *s, struct input *mem, uint64_t base, uint64_t len, struct err *e)
+{
+	int rc;
+
+	take_hints(d, s);
+	snprintf(d->format, sizeof(d->format), "vmware");
+	rc = add_regions(d, s, mem, base, len, e);
+	if (rc < 0 || phys_n_runs(d->phys))
+		return rc;
+	/* no region: all of it in one piece, as machines with little memory have it */
+	if (s->platform == PLATFORM_ARM)
+		return phys_add_file(d->phys, ARM64_RAM, len, mem, base, e);
+	return add_guessed(d, mem, base, len, e);
+}
+
+/* ---- companions -------------------------------------------------------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), k = strlen(end);
+
+	return n > k && strcasecmp(s + n - k, end) == 0;
+}
+
+/* NAME.xxxx with another ending, in lower and upper case. */
+static int open_beside(struct input **out, const char *name, const char *ending)
+{
+	const char *dot = strrchr(name, '.');
+	size_t base = dot && !strchr(dot, '/') ? (size_t)(dot - name) : strlen(name);
+	char *path = malloc(base + strlen(ending) + 1);
+	int rc = ERR_NOTFOUND;
+
+	for (unsigned upper = 0; path && rc < 0 && upper < 2; upper++) {
+		memcpy(path, name, base);
+		strcpy(path + base, ending);
+		for (char *c = path + base; upper && *c; c++)
+			if (*c >= 'a' && *c <= 'z')
+				*c = (char)(*c - 32);
+		rc = input_open(out, path, NULL);
+	}
+	free(path);
+	return rc;
+}
+
+typedef bool fits_fn(const void *ctx, struct input *in);
+
+/* The only file of the folder of `name` with one of these endings that fits. */
+static int open_fitting(struct input **out, const char *name, const char *const ending[2], fits_fn *fits, const void *ctx)
+{
+	const char *slash = strrchr(name, '/');
+	size_t n = slash ? (size_t)(slash - name) + 1 : 2, found = 0;
+	char *dir = malloc(n + 1);
+	struct dirlist l = {0};
+
+	if (!dir)
+		return ERR_NOMEM;
+	memcpy(dir, slash ? name : "./", n);
+	dir[n] = 0;
+	if (dirlist_read(&l, dir, NULL) < 0)
+		l.n = 0;
+	for (size_t i = 0; i < l.n && found < 2; i++) {
+		char *path = ends_with(l.name[i], ending[0]) || ends_with(l.name[i], ending[1]) ? malloc(n + strlen(l.name[i]) + 1) : NULL;
+		struct input *in;
+
+		if (!path)
+			continue;
+		sprintf(path, "%s%s", dir, l.name[i]);
+		if (input_open(&in, path, NULL) == 0) {
+			if (fits(ctx, in) && !found++)
+				*out = in;
+			else
+				input_close(in);
+		}
+		free(path);
+	}
+	dirlist_free(&l);
+	free(dir);
+	if (found == 2)
+		input_close(*out);
+	return found == 1 ? 0 : ERR_NOTFOUND;
+}
+
+static bool memory_fits(const void *ctx, struct input *in)
+{
+	const struct state *s = ctx;
+
+	return input_size(in) == (s->n_regions ? region_bytes(s) : s->mem_mb << 20);
+}
+
+static bool state_fits(const void *ctx, struct input *in)
+{
+	struct state *s;
+	bool fits;
+
+	if (read_state(&s, in, NULL, NULL) < 0)
+		return false;
+	fits = memory_fits(s, (struct input *)(uintptr_t)ctx);
+	free(s);
+	return fits;
+}
+
+/* Reads the state and registers d->in as its memory; takes `in` over. */
+static int open_with_state(struct dump *d, struct input *in, struct err *e)
+{
+	struct state *s;
+	int rc = dump_keep(d, in, e);
+
+	if (rc == 0)
+		rc = read_state(&s, in, d->notes, e);
+	if (rc < 0)
+		return rc;
+	d->n_segments++;
+	rc = add_memory(d, s, d->in, 0, input_size(d->in), e);
+	free(s);
+	return rc < 0 ? rc : 1;
+}
+
+/* A raw image with its hole has zeros where the hole is; the memory of a machine of that size has not. */
+static bool has_hole(struct input *in)
+{
+	static const uint8_t zeros[PAGE];
+	uint64_t size = input_size(in), end = size < HOLE_END ? size : HOLE_END,
+		 step = (end - HOLE_AT) / HOLE_SAMPLES & ~(uint64_t)(PAGE - 1);
+	uint8_t p[PAGE];
+
+	for (uint64_t at = HOLE_AT; step && at + PAGE <= end; at += step)
+		if (input_read_all(in, at, p, PAGE, NULL) < 0 || memcmp(p, zeros, PAGE) != 0)
+			return false;
+	return true;
+}
+
+int vmware_open_memory(struct dump *d, struct err *e)
+{
+	static const char *const states[] = {".vmss", ".vmsn"};
+	const char *name = input_name(d->in);
+	struct input *in;
+	int rc;
+
+	if (d->opts.sidecar) {
+		uint8_t h[HEADER];
+
+		rc = input_open(&in, d->opts.sidecar, e);
+		if (rc < 0)
+			return rc;
+		if (input_read_all(in, 0, h, HEADER, NULL) == 0 && is_state(h, HEADER))
+			return open_with_state(d, in, e);
+		input_close(in);
+		return err_set(e, ERR_USAGE, "--sidecar %s: no VMware state file (.vmss, .vmsn)", d->opts.sidecar);
+	}
+	if (!ends_with(name, ".vmem"))
+		return 0;
+	for (unsigned i = 0; i < 2; i++)
+		if (open_beside(&in, name, states[i]) == 0) {
+			uint8_t h[HEADER];
+
+			if (input_read_all(in, 0, h, HEADER, NULL) == 0 && is_state(h, HEADER))
+				return open_with_state(d, in, e);
+			input_close(in);
+		}
+	if (open_fitting(&in, name, states, state_fits, d->in) == 0)
+		return open_with_state(d, in, e);
+	if (input_size(d->in) <= HOLE_AT || has_hole(d->in))
+		return 0;
+	snprintf(d->format, sizeof(d->format), "vmware");
+	rc = add_guessed(d, d->in, 0, input_size(d->in), e);
+	return rc < 0 ? rc : 1;
+}
+
+/* ---- a state file is the image ---------------------------------------------------------------------------------------------------------------- */
+
+static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+{
+	(void)file_size;
+	return is_state(head, n);
+}
+
+static int find_memory(struct input **out, const struct dump *d, const struct state *s, struct err *e)
+{
+	static const char *const memories[] = {".vmem", ".vmem"};
+
+	if (d->opts.sidecar)
+		return input_open(out, d->opts.sidecar, e);
+	if (open_beside(out, input_name(d->in), ".vmem") == 0)
+		return 0;
+	if (open_fitting(out, input_name(d->in), memories, memory_fits, s) == 0)
+		return 0;
+	return err_set(e, ERR_NOIMAGE, "a VMware state file without memory in it: its .vmem is wanted, beside it or with --sidecar");
+}
+
+static int open_parts(struct dump *d, const struct state *s, struct err *e)
+{
+	struct input *mem, *state = d->in;
+	int rc;
+
+	if (s->has_inside && s->packed)
+		return err_set(e, ERR_UNSUPPORTED, "a VMware state file with packed memory in it");
+	if (s->has_inside) {
+		uint64_t size = input_size(d->in), len = s->inside_off < size ? size - s->inside_off : 0;
+
+		if (len < s->inside_len)
+			notes_add(d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "the state file ends inside its memory: %llu bytes are missing",
+				  (unsigned long long)(s->inside_len - len));
+		return add_memory(d, s, d->in, s->inside_off, len < s->inside_len ? len : s->inside_len, e);
+	}
+	rc = find_memory(&mem, d, s, e);
+	if (rc < 0)
+		return rc;
+	/* the memory is the evidence */
+	d->in = mem;
+	rc = dump_keep(d, state, e);
+	if (rc < 0)
+		return rc;
+	d->n_segments++;
+	return add_memory(d, s, mem, 0, input_size(mem), e);
+}
+
+static int open_state(struct dump *d, struct err *e)
+{
+	struct state *s;
+	int rc = read_state(&s, d->in, d->notes, e);
+
+	if (rc < 0)
+		return rc;
+	rc = open_parts(d, s, e);
+	free(s);
+	return rc;
+}
+
+const struct dumpfmt dumpfmt_vmware = {"vmware", probe, open_state, NULL};

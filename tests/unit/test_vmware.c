@@ -1,0 +1,261 @@
+/* VMware's memory files: what a state says is believed as far as it can be, and what is a guess is told. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dumpfmt.h"
+#include "mkvmss.h"
+#include "rd.h"
+
+TestSuite(vmware, .timeout = 60);
+
+#define PAGES 32u
+
+static const struct mkvmss_region two[] = {{0, 0, 20}, {20, 0x100000, 12}};
+
+struct world {
+	char dir[64], vmem[96], vmss[96];
+	struct notes notes;
+	struct dump *d;
+	struct err e;
+	int rc;
+};
+
+static void begin(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	snprintf(w->dir, sizeof(w->dir), "/tmp/etlift-vm-XXXXXX");
+	cr_assert_not_null(mkdtemp(w->dir));
+	snprintf(w->vmem, sizeof(w->vmem), "%s/m.vmem", w->dir);
+	snprintf(w->vmss, sizeof(w->vmss), "%s/m.vmss", w->dir);
+	notes_init(&w->notes);
+}
+
+static void done(struct world *w)
+{
+	dump_close(w->d);
+	notes_free(&w->notes);
+	unlink(w->vmem);
+	unlink(w->vmss);
+	rmdir(w->dir);
+}
+
+/* Pages are filled with their number in the file. */
+static void put_pages(struct buf *b, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		buf_fill(b, (uint8_t)(i + 1), 4096);
+}
+
+static void put_file(const char *path, const struct buf *b)
+{
+	FILE *f = fopen(path, "wb");
+
+	cr_assert(f && fwrite(b->p, 1, b->n, f) == b->n && fclose(f) == 0);
+}
+
+static void open_pair(struct world *w, const struct mkvmss *o, const char *first)
+{
+	struct buf b;
+
+	begin(w);
+	buf_init(&b);
+	put_pages(&b, PAGES);
+	put_file(w->vmem, &b);
+	buf_clear(&b);
+	mkvmss_build(&b, o);
+	put_file(w->vmss, &b);
+	buf_free(&b);
+	w->rc = dump_open(&w->d, first ? first : w->vmem, NULL, &w->notes, &w->e);
+}
+
+/* The number of the file page that stands at pa; 0: none. */
+static unsigned page_at(const struct world *w, uint64_t pa)
+{
+	uint8_t p[4096];
+
+	return phys_read(w->d->phys, pa, p, sizeof(p)) == 0 && p[0] == p[4095] ? p[0] : 0;
+}
+
+static unsigned told(const struct world *w, const char *what)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < w->notes.n; i++)
+		n += strstr(w->notes.v[i].detail, what) != NULL;
+	return n;
+}
+
+Test(vmware, two_regions)
+{
+	struct world w;
+
+	open_pair(&w, &(struct mkvmss){.region = two, .n_regions = 2, .cr3 = 0x1ad000, .cpus = 3}, NULL);
+	cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+	cr_assert_str_eq(w.d->format, "vmware");
+	cr_assert_eq(w.d->n_segments, 2);
+	cr_assert_eq(w.notes.n, 0);
+	cr_assert_eq(page_at(&w, 0), 1);
+	cr_assert_eq(page_at(&w, 19 * 4096), 20);
+	cr_assert_eq(page_at(&w, 20 * 4096), 0);
+	cr_assert_eq(page_at(&w, UINT64_C(0x100000000)), 21);
+	cr_assert_eq(page_at(&w, UINT64_C(0x10000b000)), 32);
+	cr_assert(w.d->hints.has_dtb && w.d->hints.dtb == 0x1ad000);
+	cr_assert_eq(w.d->hints.n_cpus, 3);
+	cr_assert_eq(w.d->hints.cpus[2].cr3, 0x1af000);
+	cr_assert_eq(w.d->hints.cpus[1].cr4, 0x370678);
+	done(&w);
+}
+
+/* Every magic, memory inside, with and without regions; the data stands behind padding of any length. */
+Test(vmware, memory_inside)
+{
+	static const uint32_t magics[] = {0xbed2bed0u, 0xbad1bad1u, 0xbed2bed2u, 0xbed3bed3u};
+
+	for (unsigned i = 0; i < 8; i++) {
+		struct mkvmss o = {.magic = magics[i % 4], .region = two, .n_regions = i < 4 ? 2 : 0, .inside = PAGES * 4096};
+		struct world w;
+		struct buf b;
+
+		begin(&w);
+		buf_init(&b);
+		mkvmss_build(&b, &o);
+		put_pages(&b, PAGES);
+		put_file(w.vmss, &b);
+		w.rc = dump_open(&w.d, w.vmss, NULL, &w.notes, &w.e);
+		cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+		cr_assert_eq(w.notes.n, 0);
+		cr_assert_eq(page_at(&w, 4096), 2);
+		cr_assert_eq(page_at(&w, i < 4 ? UINT64_C(0x100002000) : 22 * 4096), 23);
+		done(&w);
+		/* cut inside the memory */
+		begin(&w);
+		b.n -= 5 * 4096;
+		put_file(w.vmss, &b);
+		w.rc = dump_open(&w.d, w.vmss, NULL, &w.notes, &w.e);
+		cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+		cr_assert_geq(told(&w, "ends"), 1);
+		cr_assert_eq(page_at(&w, 4096), 2);
+		buf_free(&b);
+		done(&w);
+	}
+}
+
+Test(vmware, lying_regions)
+{
+	/* overlapping, out of order, past the file's end, absurd; all that is there stands where it is said to be first */
+	static const struct mkvmss_region lies[] = {{20, 0x100000, 12},        {0, 0, 20}, {5, 0x100004, 4}, {30, 0x200000, 0xffffffff},
+						    {0xffffffff, 0x300000, 1}, {0, 0, 0}};
+	struct world w;
+
+	open_pair(&w, &(struct mkvmss){.region = lies, .n_regions = 6, .claims = 77}, NULL);
+	cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+	cr_assert_eq(page_at(&w, 0), 1);
+	cr_assert_eq(page_at(&w, UINT64_C(0x100004000)), 25);
+	cr_assert_eq(page_at(&w, UINT64_C(0x200001000)), 32);
+	cr_assert_eq(page_at(&w, UINT64_C(0x200002000)), 0);
+	cr_assert_eq(page_at(&w, UINT64_C(0x300000000)), 0);
+	cr_assert_eq(told(&w, "has 83 regions, and describes 6"), 1);
+	cr_assert_geq(told(&w, "the file ends before it"), 1);
+	done(&w);
+	/* a part of the memory file in no region */
+	open_pair(&w, &(struct mkvmss){.region = two, .n_regions = 1}, NULL);
+	cr_assert_eq(told(&w, "49152 bytes of the memory file are in no region"), 1);
+	done(&w);
+}
+
+/* Any one byte of the state is wrong: no crash, and memory is always there. */
+Test(vmware, each_byte)
+{
+	struct mkvmss o = {.region = two, .n_regions = 2, .cr3 = 0x1ad000, .inside = PAGES * 4096};
+	struct buf b;
+	size_t n;
+
+	buf_init(&b);
+	mkvmss_build(&b, &o);
+	n = b.n;
+	put_pages(&b, PAGES);
+	for (size_t i = 12; i<n; i += i> 900 ? 97 : 1)
+		for (unsigned k = 0; k < 2; k++) {
+			uint8_t old = b.p[i];
+			struct input *in;
+			struct dump *d;
+			struct err e;
+
+			b.p[i] = k ? 0xff : old ^ 0x11;
+			cr_assert_eq(input_open_memory(&in, b.p, b.n, "state", &e), 0);
+			if (dump_open_input(&d, in, NULL, NULL, &e) == 0) {
+				uint8_t p[4096];
+
+				phys_read(d->phys, 0, p, sizeof(p));
+				dump_close(d);
+			} else {
+				cr_assert(e.code == ERR_NOIMAGE || e.code == ERR_UNSUPPORTED, "byte %zu: %s", i, e.msg);
+			}
+			b.p[i] = old;
+		}
+	buf_free(&b);
+}
+
+Test(vmware, arm)
+{
+	struct world w;
+
+	open_pair(&w, &(struct mkvmss){.platform = 3}, NULL);
+	cr_assert_eq(w.rc, 0);
+	cr_assert_eq(w.d->hints.machine, MACHINE_ARM64);
+	cr_assert_eq(page_at(&w, UINT64_C(0x80001000)), 2);
+	done(&w);
+}
+
+/* A .vmem by itself: as it is up to 3 GiB; above, a guess that is told; unless zeros stand where the hole is. */
+Test(vmware, alone)
+{
+	for (unsigned k = 0; k < 3; k++) {
+		struct world w;
+		uint8_t byte = 0x77;
+		FILE *f;
+
+		begin(&w);
+		f = fopen(w.vmem, "wb");
+		cr_assert_not_null(f);
+		for (uint64_t at = k == 1 ? UINT64_C(3) << 30 : 0; k && at < UINT64_C(0x100000000); at += UINT64_C(1) << 22)
+			cr_assert(fseeko(f, (off_t)at, SEEK_SET) == 0 && fputc(byte, f) == byte);
+		cr_assert(fseeko(f, k ? (off_t)(UINT64_C(5) << 30) - 1 : (off_t)(UINT64_C(3) << 30) - 1, SEEK_SET) == 0 &&
+			  fputc(0x55, f) == 0x55);
+		if (k == 2) /* the hole's place is blank */
+			cr_assert(fflush(f) == 0 && ftruncate(fileno(f), (off_t)3 << 30) == 0 && ftruncate(fileno(f), (off_t)5 << 30) == 0);
+		cr_assert_eq(fclose(f), 0);
+		w.rc = dump_open(&w.d, w.vmem, NULL, &w.notes, &w.e);
+		cr_assert_eq(w.rc, 0);
+		cr_assert_str_eq(w.d->format, k == 1 ? "vmware" : "raw");
+		cr_assert_eq(w.d->hints.needs_sidecar, k == 1);
+		cr_assert_eq(strstr(w.d->advice, "--sidecar") != NULL, k == 1);
+		cr_assert_eq(w.notes.n, k == 1);
+		cr_assert_eq(phys_end(w.d->phys), k == 0 ? UINT64_C(3) << 30 : k == 1 ? UINT64_C(6) << 30 : UINT64_C(5) << 30);
+		if (k == 1) {
+			cr_assert_eq(phys_read(w.d->phys, UINT64_C(0x100000000), &byte, 1), 0);
+			cr_assert_eq(byte, 0x77);
+			cr_assert_eq(phys_read(w.d->phys, UINT64_C(0xc0000000), &byte, 1), ERR_FAULT);
+		}
+		done(&w);
+	}
+}
+
+Test(vmware, no_memory)
+{
+	struct world w;
+	struct buf b;
+
+	begin(&w);
+	buf_init(&b);
+	mkvmss_build(&b, &(struct mkvmss){.region = two, .n_regions = 2});
+	put_file(w.vmss, &b);
+	buf_free(&b);
+	w.rc = dump_open(&w.d, w.vmss, NULL, &w.notes, &w.e);
+	cr_assert_eq(w.rc, ERR_NOIMAGE);
+	cr_assert(strstr(w.e.msg, "--sidecar"), "%s", w.e.msg);
+	done(&w);
+}
