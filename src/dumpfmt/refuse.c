@@ -24,7 +24,7 @@ static const struct magic magics[] = {
 	 "ELF",
 	 4, NO, "an ELF file that is no little-endian core dump"},
 	{0, "EMiL", 4, NO, "a LiME image of a version that nobody has written"},
-	{0, "AVML", 4, LATER, "an AVML image: not read yet, convert it to raw (avml-convert)"},
+	{0, "AVML", 4, NO, "an AVML image of a version that is not known: convert it to raw (avml-convert)"},
 	{0, "KDUMP   ", 8, LATER, "a kdump-compressed dump: not read yet, convert it to raw"},
 	{0, "makedumpfile", 12, LATER, "a flattened kdump: not read yet, convert it to raw"},
 	{0, "QEVM", 4, LATER, "a QEMU saved state: not read yet, take a dump with dump-guest-memory --format=win-dmp"},

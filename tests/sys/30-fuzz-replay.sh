@@ -6,8 +6,7 @@ export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 
 echo "the seeds are those of the recipe"
 "$TOOLS/mkseeds" "$SCRATCH/seeds"
-for d in etl settle xpress codecs crashdump etwblock events wevt tracelogging lime elf; do diff -r "$SCRATCH/seeds/$d" "$TOP/testdata/fuzz/$d"; done
-for d in ewf vmware; do diff -r "$SCRATCH/seeds/$d" "$TOP/testdata/fuzz/$d"; done
+for d in "$SCRATCH"/seeds/*; do diff -r "$d" "$TOP/testdata/fuzz/$(basename "$d")"; done
 
 ran=0
 for f in "$TOP"/fuzz/fuzz_*.c; do

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "crc32c.h"
 #include "rd.h"
 
 #define PAGE 4096u
@@ -45,6 +46,64 @@ static void lime_seeds(const char *dir)
 	page(&b, 2);
 	buf_fill(&b, 0, 64);
 	put(dir, "lime", "resync", &b);
+	buf_free(&b);
+}
+
+/* One block of snappy frames: a stored chunk, or literals. */
+static void avml_block(struct buf *b, uint64_t first, const struct buf *plain, bool packed)
+{
+	size_t from;
+
+	buf_u32(b, 0x4c4d5641);
+	buf_u32(b, 2);
+	buf_u64(b, first);
+	buf_u64(b, first + plain->n - 1);
+	buf_u64(b, 0);
+	from = b->n;
+	buf_put(b, "\xff\x06\x00\x00sNaPpY", 10);
+	if (packed) { /* length, one literal of everything but 100 bytes, a copy */
+		struct buf z;
+		size_t n = plain->n - 60;
+
+		buf_init(&z);
+		buf_u8(&z, (uint8_t)(plain->n | 0x80));
+		buf_u8(&z, (uint8_t)(plain->n >> 7));
+		buf_u8(&z, 61 << 2);
+		buf_u16(&z, (uint16_t)(n - 1));
+		buf_put(&z, plain->p, n);
+		buf_u8(&z, 59 << 2 | 2);
+		buf_u16(&z, 1);
+		buf_u32(b, (uint32_t)(z.n + 4) << 8);
+		buf_u32(b, crc32c_masked(plain->p, plain->n));
+		buf_put(b, z.p, z.n);
+		buf_free(&z);
+	} else {
+		buf_u32(b, (uint32_t)(plain->n + 4) << 8 | 1);
+		buf_u32(b, crc32c_masked(plain->p, plain->n));
+		buf_put(b, plain->p, plain->n);
+	}
+	buf_u64(b, b->n - from);
+}
+
+static void avml_seeds(const char *dir)
+{
+	struct buf b, plain;
+
+	buf_init(&b);
+	buf_init(&plain);
+	page(&plain, 7);
+	plain.p[PAGE - 1] = 0;
+	avml_block(&b, 0x1000, &plain, true);
+	avml_block(&b, 0x100000000, &plain, false);
+	put(dir, "avml", "two-blocks", &b);
+	b.n -= 200;
+	put(dir, "avml", "cut", &b);
+	buf_clear(&b);
+	avml_block(&b, 0x2000, &plain, false);
+	buf_puts(&b, "in between");
+	avml_block(&b, 0x2800, &plain, true);
+	put(dir, "avml", "resync", &b);
+	buf_free(&plain);
 	buf_free(&b);
 }
 
@@ -169,4 +228,5 @@ void container_seeds(const char *dir)
 {
 	lime_seeds(dir);
 	elf_seeds(dir);
+	avml_seeds(dir);
 }
