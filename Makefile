@@ -4,7 +4,7 @@
 #   make CONFIG=san      the same with ASan + UBSan in build/san; CONFIG=fuzz for libFuzzer (clang)
 #   make unit            unit tests of the current CONFIG
 #   make check           everything: both compilers, all tests (installs what is missing)
-#   make bench fuzz demo install uninstall clean
+#   make bench fuzz sweep demo install uninstall clean
 #
 # Layering is enforced here: each module is compiled with -I for the modules it may use and no others (the MAY_ lines).
 
@@ -172,7 +172,7 @@ endef
 fuzzers:
 $(foreach f,$(FUZZ_NAMES),$(eval $(call fuzz_rule,$f)))
 
-.PHONY: deps check check-build demo bench fuzz lint
+.PHONY: deps check check-build demo bench fuzz lint sweep
 deps:
 	@tools/deps.sh build
 check:
@@ -187,6 +187,9 @@ bench:
 fuzz:
 	@tools/deps.sh build fuzz
 	@fuzz/run.sh
+sweep:
+	@tools/deps.sh build
+	@tests/sweep.sh
 lint:
 	@tests/lint.sh
 

@@ -7,10 +7,10 @@
 #include "buf.h"
 #include "carvework.h"
 
-#define HOLES_MAX    64u
-#define LIVE_MAX     65536u
-#define PROC_WIN7    0x800u /* Windows 7: the high byte of the processor's word is 8 */
-#define SETTLE_SPARE 8u
+#define HOLES_MAX 64u
+#define LIVE_MAX  65536u
+#define PROC_WIN7 0x800u /* Windows 7: the high byte of the processor's word is 8 */
+#define PATIENCE  64u
 
 static int by_value(const void *a, const void *b)
 {
@@ -252,7 +252,8 @@ static void take_over(struct etw_buffer *b, struct etw_buffer *whole)
 static int complete(struct carve *c, struct carve_buf *cb, struct etw_buffer *b)
 {
 	struct etw_buffer whole;
-	int rc = carve_join(c, cb, b->page_pa, b->n_page_pa);
+	struct carve_how how = {.known = b->page_pa, .n_known = b->n_page_pa, .patience = PATIENCE};
+	int rc = carve_join(c, cb, &how);
 
 	if (rc == 0)
 		rc = carve_settle(c, cb, &whole, NULL);
@@ -295,15 +296,34 @@ int carve_session(void *carve, struct etw_session *s)
 	return rc;
 }
 
+/* Buffers whose pages are found by their records compete for them. So those that leave no doubt come first: mapped ones, then whole ones
+ * whose records follow each other closely, then ever less close; what can't be had whole keeps the pages that fit best. */
+static int join_all(struct carve *c)
+{
+	static const struct {
+		bool mapped;
+		struct carve_how how;
+	} round[] = {{true, {.patience = PATIENCE, .whole = true}},
+		     {true, {.patience = PATIENCE}},
+		     {false, {.patience = 4, .whole = true}},
+		     {false, {.patience = PATIENCE, .whole = true}},
+		     {false, {.patience = 64 * PATIENCE, .whole = true}},
+		     {false, {.patience = 4}}};
+	int rc = 0;
+
+	for (size_t k = 0; k < sizeof(round) / sizeof(round[0]) && rc == 0; k++)
+		for (size_t i = 0; i < c->n && rc == 0; i++)
+			if (!c->buf[i].live && (c->buf[i].has_va || !round[k].mapped))
+				rc = carve_join(c, &c->buf[i], &round[k].how);
+	return rc;
+}
+
 int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx, struct err *e)
 {
 	int rc = carve_map(c);
 
-	/* what needs no search first: it must not lose a page to a buffer that is put together by records */
-	for (unsigned pass = 0; pass < 2 && rc == 0; pass++)
-		for (size_t i = 0; i < c->n && rc == 0; i++)
-			if (!c->buf[i].live && c->buf[i].has_va == !pass)
-				rc = carve_join(c, &c->buf[i], NULL, 0);
+	if (rc == 0)
+		rc = join_all(c);
 	if (rc < 0)
 		return err_set(e, rc, "out of memory");
 	return carve_groups(c, fn, ctx, e);

@@ -1,7 +1,7 @@
 /* carvejoin.c - the pages of a buffer that is bigger than one.
  *
- * For each page in turn there are places to look at: where the buffer is mapped, behind the page before, then pages whose first record
- * begins where the next one of this buffer must, nearest in time first. A place is taken when the walk over the records goes on over it;
+ * For each page in turn there are places to look at: where the buffer is mapped, then pages whose first record begins where the next one of
+ * this buffer must, nearest in time first, then behind the page before. A place is taken when the walk over the records goes on over it;
  * when a later page can't be found, earlier choices are tried again (bounded). What can't be found is a missing page, never a guess:
  * only a mapped page is taken unproved, since its address proves it. */
 #include <stdlib.h>
@@ -9,12 +9,14 @@
 
 #include "carvework.h"
 
-#define TRIES_MAX  4096u /* pages read for one buffer beyond its own number */
-#define NEAR_MAX   24u   /* pages with records tried for one place */
-#define UNTIMED    4u    /* and of those whose first record has no time */
-#define LEVELS_MAX (ETW_BUFFER_SIZE_MAX / CARVE_PAGE + 2)
+#define TRIES_MAX   4096u /* pages read for one buffer beyond its own number */
+#define NEAR_MAX    24u   /* pages with records tried for one place */
+#define UNTIMED     4u    /* and of those whose first record has no time */
+#define STATE_FREE  0u
+#define STATE_FLUSH 3u
+#define LEVELS_MAX  (ETW_BUFFER_SIZE_MAX / CARVE_PAGE + 2)
 
-enum how { HOW_MAPPED, HOW_BEHIND, HOW_UNTIMED, HOW_TIMED, HOW_END };
+enum how { HOW_MAPPED, HOW_TIMED, HOW_UNTIMED, HOW_BEHIND, HOW_END };
 
 struct level { /* one page that is looked for */
 	struct carve_walk before;
@@ -28,9 +30,9 @@ struct level { /* one page that is looked for */
 struct join {
 	struct carve *c;
 	struct carve_buf *b;
-	struct vm *vm;         /* of the space it is mapped in, or NULL */
-	const uint64_t *known; /* by page, or NULL */
-	uint32_t n_known;
+	struct vm *vm; /* of the space it is mapped in, or NULL */
+	const struct carve_how *o;
+	uint64_t latest;     /* no record is later: the buffer's own time of flushing; UINT64_MAX unknown */
 	uint32_t first;      /* bytes of the buffer in its first page */
 	uint32_t end;        /* of data */
 	struct level *level; /* [0]: the buffer's second page */
@@ -60,8 +62,8 @@ static uint32_t page_start(const struct join *j, uint32_t i)
 /* Where page i + 1 of the buffer is mapped. */
 static bool mapped(const struct join *j, uint32_t i, uint64_t *pa)
 {
-	if (i + 1 < j->n_known && j->known[i + 1] != ETW_NO_PA) {
-		*pa = j->known[i + 1];
+	if (i + 1 < j->o->n_known && j->o->known[i + 1] != ETW_NO_PA) {
+		*pa = j->o->known[i + 1];
 		return true;
 	}
 	return j->vm && vm_pa(j->vm, j->b->va + page_start(j, i), pa);
@@ -113,8 +115,8 @@ static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 	for (; l->how < HOW_END; l->how++, l->tried = 0) {
 		switch (l->how) {
 		case HOW_MAPPED:
-			if (!l->tried++ && mapped(j, i, pa))
-				return true;
+			if (mapped(j, i, pa)) /* its address proves it, whatever it holds now */
+				return !l->tried++;
 			break;
 		case HOW_BEHIND:
 			*pa = (i ? j->level[i - 1].pa : j->b->f->pa & ~(uint64_t)(CARVE_PAGE - 1)) + CARVE_PAGE;
@@ -148,18 +150,42 @@ static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 	return false;
 }
 
-/* Takes the page at pa for level i if the records go on over it; what is mapped may also hold a torn record. */
+/* Do the times of the records behind `before` go with those before it? Other buffers have records that would fit just as well otherwise. */
+static bool times_fit(const struct join *j, const struct carve_walk *before, const struct carve_walk *w)
+{
+	uint64_t usual, n = w->n - before->n + 1;
+
+	if (!w->has_ts || !before->has_ts)
+		return true;
+	if (w->last_ts > j->latest)
+		return false;
+	usual = before->n > 1 ? (before->last_ts - before->first_ts) / (before->n - 1) + 1 : UINT64_MAX >> 40;
+	return (w->last_ts - before->last_ts) / n / usual <= j->o->patience;
+}
+
+/* Behind the end of data stands what an earlier use left, or fill. Later records there are another buffer's. */
+static bool goes_on(const struct join *j, const struct carve_walk *w, uint32_t have)
+{
+	struct carve_walk behind = *w;
+
+	if (w->off < j->end || w->off >= have)
+		return false;
+	carve_go_on(&behind, j->c->raw, have, have);
+	return behind.n > w->n;
+}
+
+/* Takes the page at pa for level i if it is mapped, or if the records go on over it. */
 static bool take(struct join *j, uint32_t i, uint64_t pa)
 {
 	struct level *l = &j->level[i];
-	uint32_t start = page_start(j, i), n = j->end - start < CARVE_PAGE ? j->end - start : CARVE_PAGE;
+	uint32_t start = page_start(j, i), size = j->b->f->shape.h.buffer_size;
+	uint32_t have = size - start < CARVE_PAGE ? size : start + CARVE_PAGE, to = have < j->end ? have : j->end;
 	struct carve_walk w = l->before;
 
-	if (phys_read(j->c->im->dump->phys, pa, j->c->raw + start, n) != 0)
+	if (phys_read(j->c->im->dump->phys, pa, j->c->raw + start, have - start) != 0)
 		return false;
-	memset(j->c->raw + start + n, 0, ETW_BUFFER_HEADER_SIZE); /* room of carve_join() */
-	carve_go_on(&w, j->c->raw, start + n, j->end);
-	if (w.bad && !(l->how == HOW_MAPPED && w.n > l->before.n))
+	carve_go_on(&w, j->c->raw, to, j->end);
+	if (l->how != HOW_MAPPED && (w.bad || !times_fit(j, &l->before, &w) || goes_on(j, &w, have)))
 		return false;
 	l->pa = pa;
 	l->proved = w.n > l->before.n;
@@ -191,7 +217,7 @@ static int search(struct join *j, uint32_t want)
 				memcpy(best, j->level, i * sizeof(*best));
 			}
 			if (i == want || j->walk.bad)
-				break; /* whole; or a torn record, behind which only mapped pages can go on */
+				break; /* whole; or a record that is none, behind which only mapped pages can go on */
 			j->level[i] = (struct level){.before = j->walk};
 			continue;
 		}
@@ -242,9 +268,17 @@ static uint32_t pages_behind(const struct join *j, uint32_t to)
 	return to > j->first ? (to - j->first + CARVE_PAGE - 1) / CARVE_PAGE : 0;
 }
 
-int carve_join(struct carve *c, struct carve_buf *b, const uint64_t *known, uint32_t n)
+/* The time at which a flushed buffer was switched out: none of its records is later. */
+static uint64_t latest(const struct carve_shape *s)
 {
-	struct join j = {.c = c, .b = b, .known = known, .n_known = n, .end = b->f->shape.end, .walk = b->f->shape.walk};
+	bool flushed = s->h.state == STATE_FREE || s->h.state == STATE_FLUSH;
+
+	return flushed && s->h.timestamp >= s->walk.last_ts ? s->h.timestamp : UINT64_MAX;
+}
+
+int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how)
+{
+	struct join j = {.c = c, .b = b, .o = how, .latest = latest(&b->f->shape), .end = b->f->shape.end, .walk = b->f->shape.walk};
 	uint32_t size = b->f->shape.h.buffer_size, want, all;
 	int rc = 0;
 
@@ -264,11 +298,14 @@ int carve_join(struct carve *c, struct carve_buf *b, const uint64_t *known, uint
 		rc = j.level ? carve_room(c, (size_t)j.end + CARVE_PAGE) : ERR_NOMEM;
 		if (rc == 0 && phys_read(c->im->dump->phys, b->f->pa, c->raw, j.first < j.end ? j.first : j.end) == 0 && !j.walk.bad)
 			rc = search(&j, want);
+		if (rc == 0 && how->whole && j.n < want)
+			goto out;
 		if (rc == 0)
 			use_parts(&j);
 	}
 	if (rc == 0)
 		rc = set_pages(&j, all);
+out:
 	if (b->user)
 		vm_close(j.vm);
 	free(j.level);

@@ -100,6 +100,13 @@ static bool time_ok(const struct carve_walk *w, uint64_t ts)
 	return ts != 0 && ts < TS_MAX && (!w->has_ts || (ts >= w->last_ts && ts - w->first_ts < SPAN_MAX));
 }
 
+uint32_t carve_record_step(const uint8_t p[8])
+{
+	bool later = p[3] == 0xc0 && ((p[2] >= 1 && p[2] <= 4) || p[2] == 0x10 || p[2] == 0x11);
+
+	return ((uint32_t)le16(p + (later ? 4 : 0)) + 7) & ~7u;
+}
+
 enum step { STEP_ON, STEP_WAIT, STEP_BAD };
 
 /* One record. WAIT: its header lies across the edge of what is at hand, so it is judged when the rest is there. */
@@ -108,8 +115,12 @@ static enum step step(struct carve_walk *w, const uint8_t *raw, uint32_t have, u
 	uint32_t left = end - w->off;
 	struct etw_record r;
 
-	if (have < end && have - w->off < (left < PEEK_BYTES ? left : PEEK_BYTES))
-		return raw[w->off + 3] == 0xc0 || raw[w->off + 3] == 0x90 ? STEP_WAIT : STEP_BAD;
+	if (have < end && have - w->off < (left < PEEK_BYTES ? left : PEEK_BYTES)) {
+		if (raw[w->off + 3] != 0xc0 && raw[w->off + 3] != 0x90)
+			return STEP_BAD;
+		if (carve_record_step(raw + w->off) > have - w->off)
+			return STEP_WAIT;
+	}
 	if (etw_record_peek(raw, end, w->off, &r) != ETW_PEEK_RECORD || !record_ok(raw + w->off, &r) || (r.has_ts && !time_ok(w, r.ts)))
 		return STEP_BAD;
 	if (r.has_ts) {
@@ -121,13 +132,6 @@ static enum step step(struct carve_walk *w, const uint8_t *raw, uint32_t have, u
 	w->n++;
 	w->off += r.step;
 	return STEP_ON;
-}
-
-uint32_t carve_record_step(const uint8_t p[8])
-{
-	bool later = p[3] == 0xc0 && ((p[2] >= 1 && p[2] <= 4) || p[2] == 0x10 || p[2] == 0x11);
-
-	return ((uint32_t)le16(p + (later ? 4 : 0)) + 7) & ~7u;
 }
 
 void carve_go_on(struct carve_walk *w, const uint8_t *raw, uint32_t have, uint32_t end)

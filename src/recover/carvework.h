@@ -60,8 +60,15 @@ int carve_map(struct carve *c);
 int carve_room(struct carve *c, size_t n);
 
 /* Finds b->page, unless it is known. known[0, n) are the pages that are (ETW_NO_PA: not), counted from the buffer's first; may be NULL.
- * 0 or ERR_NOMEM. */
-int carve_join(struct carve *c, struct carve_buf *b, const uint64_t *known, uint32_t n);
+ * `patience`: how much longer than between the records so far the time to the next page's records may be. `whole`: only if all pages are
+ * found (b->page stays NULL when not). 0 or ERR_NOMEM. */
+struct carve_how {
+	const uint64_t *known;
+	uint32_t n_known;
+	uint64_t patience;
+	bool whole;
+};
+int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how);
 
 /* Settles b: *eb (address members too) and, where wanted, *rest (may be NULL). body_len 0: nothing was in it. 0 or ERR_NOMEM. */
 int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *eb, struct etw_buffer *rest);

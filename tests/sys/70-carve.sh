@@ -7,7 +7,7 @@ fail=0
 bad() { echo "$*"; fail=1; }
 cmp() { /usr/bin/python3 "$TOP/tests/carvecmp.py" "$@" || bad "$* differs"; }
 
-for r in full rare damage demo; do
+for r in carve full rare damage demo; do
 	"$TOOLS/mkdump" "$R/$r.recipe" $r.img $r.json || exit 1
 	# sessions known: carving adds no record twice
 	"$ETLIFT" recover -q --carve $r.img -o both-$r || bad "$r: recover --carve ends with $?"
@@ -24,6 +24,12 @@ for r in full rare damage demo; do
 	/usr/bin/python3 "$TOP/tests/validate.py" "$TOP/docs" both-$r/report.json alone-$r/report.json || bad "$r: a report against its schema"
 	rm -rf both-$r alone-$r san-$r
 done
+
+# a page lost, any page: whatever does not touch it is recovered whole (all of them in turn: make sweep)
+for r in carve full; do
+	"$TOOLS/sweep" $r.img $r.json -n 40 -s "${SEED:-70}" || bad "$r: a page lost elsewhere costs a buffer"
+done
+rm -f ./*.img
 
 # nothing is invented: noise, and the programs of this machine in pages as memory holds them
 none() { # IMAGE WHAT

@@ -413,6 +413,25 @@ static void damage(struct recipe *r, const char *line)
 	}
 }
 
+static void carved(struct recipe *r, const char *word, const char *line)
+{
+	static const char *const uses[] = {"zeros", "text", "code"};
+	int use;
+
+	tie(r);
+	if (strcmp(word, "stopped") == 0)
+		wi_stop(&r->w, r->s, number(line, "mapped", 0), number(line, "context", 0));
+	else if (strcmp(word, "private") == 0)
+		wi_private(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)));
+	else if (strcmp(word, "cached") == 0)
+		wi_cached(&r->w, r->s, number(line, "header", 1), (unsigned)number(line, "flag", 0));
+	else {
+		use = word_of(line, "with", uses, 3);
+		wi_overwrite(&r->w, buffer_of(r, line, "buffer"), (unsigned)number(line, "page", 1),
+			     use < 0 ? USE_ZEROS : (enum page_use)use);
+	}
+}
+
 static void expect(struct recipe *r, const char *line)
 {
 	static const char *const words[] = {"page_missing",   "list_broken",     "buffer_header_bad", "record_bad",   "context_bad",
@@ -466,6 +485,9 @@ void recipe_line(struct recipe *r, const char *line)
 		damage(r, line);
 	} else if (strcmp(word, "expect") == 0) {
 		expect(r, line);
+	} else if (strcmp(word, "stopped") == 0 || strcmp(word, "private") == 0 || strcmp(word, "cached") == 0 ||
+		   strcmp(word, "overwrite") == 0) {
+		carved(r, word, line);
 	} else if (strcmp(word, "provider") == 0) {
 		provider(r, line);
 	} else {
@@ -479,4 +501,5 @@ void recipe_end(struct recipe *r)
 		machine(r, "");
 	tie(r);
 	wi_finish(&r->w);
+	wi_pages(&r->w);
 }

@@ -128,6 +128,9 @@ static void put_buffer(FILE *f, struct winimg *w, const struct wi_session *s, co
 			fprintf(f, "%s\"%s\"", first ? "" : ",", way_names[i]);
 			first = false;
 		}
+	fprintf(f, "],\"pages\":[");
+	for (unsigned i = 0; i < b->n_pages; i++)
+		fprintf(f, "%s\"0x%llx\"", i ? "," : "", (unsigned long long)b->page[i]);
 	fprintf(f, "],\"records\":[");
 	put_records(f, w, s, b, b->rec, b->n_rec);
 	fprintf(f, "],\"old\":[");
@@ -206,6 +209,15 @@ bool truth_write(struct winimg *w, const char *path)
 		if (n++)
 			fprintf(f, ",\n");
 		put_session(f, w, &w->ses[i]);
+	}
+	fprintf(f, "],\n\"orphans\":[");
+	for (unsigned i = 0, n = 0; i < w->n_ses; i++) {
+		if (!w->ses[i].origin)
+			continue;
+		fprintf(f, "%s{\"origin\":\"%s\",\"certain\":%s,\"context\":%s,\"session\":", n++ ? ",\n" : "", w->ses[i].origin,
+			w->ses[i].certain ? "true" : "false", w->ses[i].context_kept ? "true" : "false");
+		put_session(f, w, &w->ses[i]);
+		fprintf(f, "}");
 	}
 	fprintf(f, "],\n\"providers\":[");
 	for (unsigned i = 0; i < w->n_prov; i++) {

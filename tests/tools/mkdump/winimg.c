@@ -442,6 +442,7 @@ void wi_free(struct winimg *w)
 			free(w->ses[i].buf[k].rec);
 			free(w->ses[i].buf[k].old);
 			free(w->ses[i].buf[k].under);
+			free(w->ses[i].buf[k].page);
 		}
 	for (unsigned i = 0; i < w->n_ses; i++)
 		payload_free(w->ses[i].payload);

@@ -123,6 +123,8 @@ struct wi_buffer {
 	uint64_t pa;       /* of a page in transition; else 0 */
 	uint32_t tail_gap; /* bytes behind the records that a torn header counts as data */
 	int packed_in;     /* number of the row that holds it, or -1 */
+	uint64_t *page;    /* physical address of each page, by wi_pages() */
+	unsigned n_pages;
 };
 
 struct wi_provider {
@@ -151,8 +153,11 @@ struct wi_session {
 	uint64_t start_ts;
 	uint32_t events_lost, buffers_lost;
 	bool in_table, separate_nodes, tail_lost;
-	bool tag;         /* the allocation bears its pool tag */
-	bool unreachable; /* nothing leads to it any more: no part of the truth */
+	bool tag;           /* the allocation bears its pool tag */
+	bool unreachable;   /* nothing leads to it any more: no part of the truth */
+	const char *origin; /* of buffers that only their shape leads to, as the report says; or NULL */
+	bool certain;       /* the image holds what their times rest on */
+	bool context_kept;  /* the freed context still holds its bytes */
 	struct wi_buffer buf[256];
 	unsigned n_buf;
 	struct {
@@ -220,6 +225,16 @@ void wi_provider(struct winimg *w, const struct wi_provider *f, struct wi_proces
 unsigned wi_container(struct winimg *w); /* a further silo; its number, 0: this kernel knows no containers */
 enum page_fate { PAGE_GONE, PAGE_TRANSITION };
 void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned page, enum page_fate fate);
+/* The session is stopped, when its buffers are all there: its pages keep their bytes, unmapped or not; its context too, or it is overwritten. */
+void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context);
+/* The same, and its buffers are those of a logger inside this process. */
+void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p);
+/* The same, and its buffers are pages of the .etl file that it wrote (flag: of their headers), its header buffer among them or not. */
+void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag);
+/* The page of a buffer has been given to something else: its bytes too. */
+void wi_pages(struct winimg *w); /* when nothing moves any more: fills `page` of every buffer */
+enum page_use { USE_ZEROS, USE_TEXT, USE_CODE };
+void wi_overwrite(struct winimg *w, struct wi_buffer *b, unsigned page, enum page_use use);
 void wi_loss(struct winimg *w, const char *what, const struct wi_session *s, uint64_t va);
 bool wi_fill_forms(enum wi_form form); /* does a buffer in this form hold records? */
 

@@ -1,0 +1,176 @@
+/* wincarve.c - buffers that no list leads to: of stopped sessions, of loggers inside processes, in pages of cached files. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "rd.h"
+#include "winses.h"
+
+#define PRIVATE     0x8000u
+#define PTE_USER    0x7u /* present, writable, user */
+#define HEADER_SIZE 0x118u
+
+static void write_back(struct winimg *w, struct wi_buffer *b, uint32_t size)
+{
+	/* links stand in memory only: they stay */
+	memcpy(b->raw + LINK, "\0\0\0\0\0\0\0\0", 8);
+	wm_read(&w->k, b->va + LINK, b->raw + LINK, 8);
+	wm_read(&w->k, b->va + ENTRY, b->raw + ENTRY, 16);
+	wm_write(&w->k, b->va, b->raw, size);
+}
+
+static void note_pages(struct winimg *w, const struct wi_session *s, struct wi_buffer *b)
+{
+	unsigned n = (s->buffer_size + WM_PAGE - 1) / WM_PAGE;
+
+	b->page = calloc(n, sizeof(*b->page));
+	for (unsigned i = 0; i < n; i++)
+		wm_translate(b->pid ? &wi_process_at(w, b->pid)->space : &w->k, b->va + i * WM_PAGE, &b->page[i]);
+	b->n_pages = n;
+}
+
+void wi_pages(struct winimg *w)
+{
+	for (unsigned i = 0; i < w->n_ses; i++)
+		for (unsigned k = 0; k < w->ses[i].n_buf; k++)
+			if (!w->ses[i].buf[k].page)
+				note_pages(w, &w->ses[i], &w->ses[i].buf[k]);
+}
+
+static void unmap(struct winimg *w, const struct wi_session *s, const struct wi_buffer *b)
+{
+	for (uint32_t off = 0; off < s->buffer_size; off += WM_PAGE)
+		wm_unmap(&w->k, b->va + off);
+}
+
+void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context)
+{
+	uint8_t *waste = calloc(1, prof_size(&w->p, T_CTX));
+
+	s->origin = "freed";
+	s->unreachable = true;
+	s->context_kept = context;
+	s->certain = context || s->clock == 2;
+	for (unsigned i = 0; i < s->n_buf; i++) {
+		note_pages(w, s, &s->buf[i]);
+		s->buf[i].pa = s->buf[i].page[0];
+		if (!mapped)
+			unmap(w, s, &s->buf[i]);
+	}
+	for (unsigned i = 0; i < prof_size(&w->p, T_CTX); i++)
+		waste[i] = (uint8_t)('a' + i % 23);
+	if (!context)
+		wm_write(&w->k, s->ctx, waste, prof_size(&w->p, T_CTX));
+	if (s->in_table)
+		wm_put(&w->k, w->silo[s->silo].table + 8 * s->id, w->p.traits.empty_slot, 8);
+	free(waste);
+}
+
+void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p)
+{
+	wi_stop(w, s, true, false);
+	s->origin = "private";
+	for (unsigned i = 0; i < s->n_buf; i++) {
+		struct wi_buffer *b = &s->buf[i];
+		uint64_t flink = i + 1 < s->n_buf ? p->heap + s->buffer_size + ENTRY : UINT64_C(0x2a0000140f0);
+		uint64_t blink = i ? p->heap - s->buffer_size + ENTRY : UINT64_C(0x2a0000140f0);
+
+		put_le16(b->raw + 0x2a, (uint16_t)(s->id | PRIVATE));
+		wm_write(&w->k, b->va, b->raw, s->buffer_size);
+		wm_put(&w->k, b->va + ENTRY, flink, 8);
+		wm_put(&w->k, b->va + ENTRY + 8, blink, 8);
+		for (unsigned k = 0; k < b->n_pages; k++)
+			wm_map(&p->space, p->heap + k * WM_PAGE, b->page[k], PTE_USER);
+		unmap(w, s, b);
+		b->va = p->heap;
+		b->pid = (unsigned)p->pid;
+		b->ways = 0;
+		p->heap += (uint64_t)b->n_pages * WM_PAGE;
+	}
+}
+
+static void file_header(struct winimg *w, struct wi_session *s)
+{
+	uint64_t va = wi_alloc(w, s->buffer_size, WM_PAGE);
+	uint8_t *raw = malloc(s->buffer_size), *r = raw + HDR, *h = r + 0x20;
+	uint32_t names = 2 * s->n_name16 + 4, size = 0x20 + HEADER_SIZE + names, end = HDR + ((size + 7) & ~7u);
+
+	memset(raw, 0xff, s->buffer_size);
+	memset(raw, 0, end);
+	put_le32(raw, s->buffer_size);
+	put_le32(raw + 4, end);
+	put_le32(raw + 8, end);
+	put_le16(raw + 0x2a, (uint16_t)s->id);
+	put_le32(raw + 0x2c, 3);
+	put_le32(raw + 0x30, end);
+	put_le16(raw + 0x34, 0x21);
+	put_le16(raw + 0x36, 4);
+	put_le16(r, 2);
+	r[2] = 2;
+	r[3] = 0xc0;
+	put_le16(r + 4, (uint16_t)size);
+	put_le64(r + 0x10, s->start_ts);
+	put_le32(h, s->buffer_size);
+	h[4] = 10;
+	put_le32(h + 8, w->p.build);
+	put_le32(h + 0xc, w->o.cpus);
+	put_le32(h + 0x20, 1);
+	put_le32(h + 0x2c, 8);
+	put_le32(h + 0x34, 2900);
+	put_le64(h + 0xf8, (uint64_t)w->o.boot_time);
+	put_le64(h + 0x100, w->o.perf_freq);
+	put_le64(h + 0x108, (uint64_t)s->start_time);
+	put_le32(h + 0x110, s->clock);
+	for (unsigned i = 0; i < s->n_name16; i++)
+		put_le16(h + HEADER_SIZE + 2 * i, s->name16[i]);
+	wm_write(&w->k, va, raw, s->buffer_size);
+	for (uint32_t off = 0; off < s->buffer_size; off += WM_PAGE)
+		wm_unmap(&w->k, va + off);
+	free(raw);
+}
+
+void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag)
+{
+	wi_stop(w, s, true, false);
+	s->origin = flag & 0x10 ? "rtbackup" : "file_cache";
+	s->certain = header || s->clock == 2;
+	for (unsigned i = 0; i < s->n_buf; i++) {
+		struct wi_buffer *b = &s->buf[i];
+
+		put_le32(b->raw + 4, b->used);
+		put_le32(b->raw + 0xc, 0);
+		put_le64(b->raw + 0x10, b->n_rec ? b->rec[b->n_rec - 1].ts : 0);
+		put_le32(b->raw + 0x2c, 3);
+		put_le32(b->raw + 0x30, b->used);
+		put_le16(b->raw + 0x34, (uint16_t)(0x20 | flag));
+		memset(b->raw + b->used, 0xff, s->buffer_size - b->used);
+		b->n_old = 0;
+		write_back(w, b, s->buffer_size);
+		unmap(w, s, b);
+	}
+	if (header)
+		file_header(w, s);
+}
+
+void wi_overwrite(struct winimg *w, struct wi_buffer *b, unsigned page, enum page_use use)
+{
+	uint32_t from = page * WM_PAGE;
+
+	if (page >= b->n_pages)
+		return;
+	for (unsigned i = 0; i < WM_PAGE; i++) {
+		static const uint8_t code[] = {0x48, 0x89, 0x5c, 0x24, 0x08, 0x57, 0x48, 0x83, 0xec,
+					       0x20, 0x33, 0xc0, 0xc3, 0x90, 0x90, 0x90, 0xcc};
+
+		*wm_at(&w->m, b->page[page] + i) = use == USE_ZEROS  ? 0
+						   : use == USE_TEXT ? (uint8_t)("The page holds text now. \r\n"[i % 27])
+								     : code[i % sizeof(code)];
+	}
+	b->header_lost |= page == 0;
+	/* nothing proves what stands behind a page that is gone */
+	for (unsigned i = 0; i < b->n_rec; i++)
+		if (b->rec[i].off + b->rec[i].size > from)
+			b->rec[i].lost = LOST_PAGE;
+	for (unsigned i = 0; i < b->n_old; i++)
+		if (b->old[i].off + b->old[i].size > from)
+			b->old[i].lost = LOST_PAGE;
+}
