@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "decoder.h"
+#include "evsink.h"
 #include "jsonl.h"
 
 #define EVENTS_MAX 4096 /* of one input */
@@ -14,11 +15,22 @@ static void decode_all(struct evsource *s)
 	struct decoder *d;
 	struct event ev;
 	struct buf out;
+	static const char *const names[] = {"csv", "xml", "timesketch", "pcapng"};
+	enum { SINKS = sizeof(names) / sizeof(names[0]) };
+	const struct evsink *sink[SINKS];
+	void *state[SINKS] = {0};
 	int64_t before = INT64_MIN, at;
 
 	if (decoder_new(&d, NULL) < 0)
 		return;
 	buf_init(&out);
+	for (size_t k = 0; k < SINKS; k++) {
+		sink[k] = evsink_find(names[k]);
+		if (sink[k]->open && sink[k]->open(&state[k], NULL) < 0)
+			abort();
+		if (sink[k]->begin)
+			sink[k]->begin(state[k], &out);
+	}
 	if (decoder_learn(d, s, NULL) == 0)
 		for (int i = 0; i < EVENTS_MAX && evsource_peek_time(s, &at, NULL) == 0 && evsource_next(s, &ev, NULL) > 0; i++) {
 			if (ev.origin->session->clock == ETW_CLOCK_SYSTEM_TIME && at < before)
@@ -29,7 +41,18 @@ static void decode_all(struct evsource *s)
 			jsonl_event(&out, &ev, i & 1);
 			if (!out.failed && (out.n < 2 || out.p[out.n - 1] != '\n' || memchr(out.p, '\n', out.n - 1)))
 				abort();
+			for (size_t k = 0; k < SINKS; k++)
+				if (sink[k]->event(state[k], &out, &ev, i & 1) < 0)
+					abort();
 		}
+	for (size_t k = 0; k < SINKS; k++) {
+		if (sink[k]->end)
+			sink[k]->end(state[k], &out);
+		if (sink[k]->head)
+			sink[k]->head(state[k], &out);
+		if (state[k])
+			sink[k]->close(state[k]);
+	}
 	buf_free(&out);
 	decoder_free(d);
 }

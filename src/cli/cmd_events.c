@@ -2,10 +2,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common.h"
 #include "decoder.h"
 #include "deffile.h"
+#include "evsink.h"
 #include "jsonl.h"
 #include "outfile.h"
 #include "sources.h"
@@ -93,8 +95,10 @@ static bool want_data(const struct cli *c, const struct event *ev)
 
 struct out {
 	struct outfile *f; /* NULL: standard output */
+	const struct evsink *sink;
+	void *state;
 	struct buf b;
-	uint64_t events;
+	uint64_t events, unfit;
 };
 
 static int flush_out(struct out *o, struct err *e)
@@ -127,6 +131,8 @@ static int run(struct cli *c, struct sources *s, struct decoder *d, struct out *
 	struct source *n;
 	int rc = 0;
 
+	if (o->sink->begin)
+		o->sink->begin(o->state, &o->b);
 	for (size_t i = 0; rc == 0 && i < s->n; i++)
 		rc = evsource_peek_time(s->v[i]->ev, &s->v[i]->next, e);
 	while (rc == 0 && !cli_stopped(NULL) && (n = earliest(s))) {
@@ -139,8 +145,10 @@ static int run(struct cli *c, struct sources *s, struct decoder *d, struct out *
 		if (want_header(c, &ev)) {
 			decoder_event(d, &ev);
 			if (want_provider(c, &ev) && want_data(c, &ev)) {
-				jsonl_event(&o->b, &ev, raw);
-				o->events++;
+				if (o->sink->event(o->state, &o->b, &ev, raw))
+					o->events++;
+				else
+					o->unfit++;
 			}
 		}
 		if (o->b.n >= CHUNK)
@@ -148,14 +156,31 @@ static int run(struct cli *c, struct sources *s, struct decoder *d, struct out *
 		if (rc == 0)
 			rc = evsource_peek_time(n->ev, &n->next, e);
 	}
+	if (rc == 0 && o->sink->end)
+		o->sink->end(o->state, &o->b);
 	return rc < 0 ? rc : flush_out(o, e);
 }
 
-static void summary(struct cli *c, const struct sources *s, const struct decoder *d, uint64_t written)
+/* What a format writes at the beginning when it knows everything. */
+static int put_head(struct out *o, struct err *e)
+{
+	int rc;
+
+	if (!o->sink->head)
+		return 0;
+	buf_clear(&o->b);
+	o->sink->head(o->state, &o->b);
+	rc = o->b.failed ? err_set(e, ERR_NOMEM, "out of memory") : outfile_pwrite(o->f, 0, o->b.p, o->b.n, e);
+	return rc < 0 ? rc : 0;
+}
+
+static void summary(struct cli *c, const struct sources *s, const struct decoder *d, const struct out *o)
 {
 	const struct decoder_counts *k = decoder_counts(d);
 
-	cli_info(c, "%llu events read, %llu written", (unsigned long long)k->events, (unsigned long long)written);
+	cli_info(c, "%llu events read, %llu written", (unsigned long long)k->events, (unsigned long long)o->events);
+	if (o->unfit && o->sink->unfit)
+		cli_warn(c, "%s: %llu events %s are left out", o->sink->name, (unsigned long long)o->unfit, o->sink->unfit);
 	for (int i = 0; i < EVENT_KINDS; i++)
 		if (k->decoded[i] + k->undecoded[i])
 			cli_info(c, "%s: %llu decoded, %llu not", event_kind_name((enum event_kind)i), (unsigned long long)k->decoded[i],
@@ -202,17 +227,21 @@ static int add_definitions(struct cli *c, struct decoder *d)
 	return EXIT_OK;
 }
 
-static int write_events(struct cli *c, struct sources *s, struct decoder *d)
+static int write_events(struct cli *c, struct sources *s, struct decoder *d, const struct evsink *sink)
 {
-	struct out o = {0};
+	struct out o = {.sink = sink};
 	struct err e;
 	int rc = cli_str(c, OPT_OUTPUT) ? outfile_create_path(&o.f, cli_str(c, OPT_OUTPUT), &e) : 0;
 
 	buf_init(&o.b);
+	if (rc == 0 && sink->open)
+		rc = sink->open(&o.state, &e);
 	for (size_t i = 0; rc == 0 && i < s->n; i++)
 		rc = decoder_learn(d, s->v[i]->ev, &e);
 	if (rc == 0)
 		rc = run(c, s, d, &o, &e);
+	if (rc == 0)
+		rc = put_head(&o, &e);
 	if (o.f) {
 		if (rc == 0 && !cli_stopped(NULL))
 			rc = outfile_commit(o.f, &e);
@@ -220,7 +249,9 @@ static int write_events(struct cli *c, struct sources *s, struct decoder *d)
 			outfile_abort(o.f);
 	}
 	if (rc == 0)
-		summary(c, s, d, o.events);
+		summary(c, s, d, &o);
+	if (o.state && sink->close)
+		sink->close(o.state);
 	buf_free(&o.b);
 	if (rc < 0)
 		return cli_fail(c, &e, false);
@@ -229,14 +260,18 @@ static int write_events(struct cli *c, struct sources *s, struct decoder *d)
 
 int cmd_events(struct cli *c)
 {
-	const char *format = cli_str(c, OPT_FORMAT);
+	const struct evsink *sink = evsink_find(cli_str(c, OPT_FORMAT));
 	struct sources s = {0};
 	struct decoder *d = NULL;
 	struct err e;
 	int status = EXIT_OK, worst = EXIT_OK;
 
-	if (format && strcmp(format, "jsonl") != 0) {
-		cli_error(c, "events: format '%s': this version writes jsonl", format);
+	if (!sink) {
+		cli_error(c, "events: no such format: '%s'; there are: %s", cli_str(c, OPT_FORMAT), evsink_names());
+		return EXIT_USAGE;
+	}
+	if (!cli_str(c, OPT_OUTPUT) && (sink->head || (sink->binary && isatty(STDOUT_FILENO)))) {
+		cli_error(c, "events: %s is written to a file: add -o FILE", sink->name);
 		return EXIT_USAGE;
 	}
 	if (!cli_str(c, OPT_OUTPUT))
@@ -252,7 +287,7 @@ int cmd_events(struct cli *c)
 	else if (s.n)
 		status = add_definitions(c, d);
 	if (s.n && d && status == EXIT_OK)
-		status = write_events(c, &s, d);
+		status = write_events(c, &s, d, sink);
 	if (status > worst)
 		worst = status;
 	if (worst == EXIT_OK && cli_flag(c, OPT_STRICT) && s.losses + s.notes.n)
