@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""What carving made of an image against what its maker knows: carvecmp.py TRUTH.json OUTDIR
+"""What carving made of an image against what its maker knows: carvecmp.py TRUTH.json OUTDIR [alone|moved]
+
+alone: from carve, which does not write the sessions that recover has. moved: the pages stand at other places than the truth says.
 
 Each record that is whole in the image must be in one of the .etl files, byte for byte, once; nothing else may be in them. Each buffer that only
 its shape leads to must stand in the report under its origin; where the image holds what its times rest on, they must be exact, else within a minute,
@@ -51,6 +53,8 @@ def records(path):
             if n < 8 or off + n > end:
                 sys.exit("%s: a record of %d bytes at %d" % (path, n, off))
             t, = struct.unpack_from("<Q", b, off + ts)
+            if clock == 3 and not mhz:
+                start, mhz, freq = 0, 1, 1  # nothing tells what a tick is
             t = t if clock == 2 else start + (t - t0) * (10 if clock == 3 else 10**7) // (mhz if clock == 3 else freq)
             yield fnv(b[off:off + n]), t
             off += n + 7 & ~7
@@ -67,7 +71,7 @@ def main():
     want, maybe = {}, set()
     both = [(s, None) for s in truth["sessions"]] + [(o["session"], o) for o in truth["orphans"]]
     for s, orphan in both:
-        if orphan is None and len(sys.argv) > 3:  # carve alone does not write the sessions
+        if orphan is None and "alone" in sys.argv[3:]:
             maybe.update(r["fnv"] for b in s["buffers"] for r in b["records"] + b["old"])
             continue
         for b in s["buffers"]:
@@ -87,6 +91,8 @@ def main():
         for b in o["session"]["buffers"]:
             if b["header_lost"] or not [r for r in b["records"] if not r["lost"]]:
                 continue
+            if "moved" in sys.argv[3:]:
+                continue
             got = rows.get(b["pages"][0])
             if got is None:
                 say("orphan of id %d at %s is not in the report" % (o["session"]["id"], b["pages"][0]))
@@ -98,7 +104,7 @@ def main():
         for f, t in files[o["etl"]["path"]]:
             if f not in want or want[f][3] is None:
                 continue
-            if want[f][3]["certain"] and o["time_anchor"]["sure"] != "certain" and rep["kernel"] and rep["kernel"]["profile"]:
+            if want[f][3]["certain"] and o["time_anchor"]["sure"] != "certain" and ((rep["kernel"] or {}).get("profile") or {"match": "inferred"})["match"] != "inferred":
                 say(o["etl"]["path"], "is not certain of its times:", o["time_anchor"])
                 break
             off = abs(t - want[f][2])

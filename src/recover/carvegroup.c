@@ -526,6 +526,7 @@ static int one_group(struct groups *g, const struct item *v, size_t n, struct ca
 	uint64_t first = UINT64_MAX, last = 0;
 	struct etw_session bufs;
 	char name[40];
+	int64_t t;
 	int rc = 0;
 
 	memset(o, 0, sizeof(*o));
@@ -546,6 +547,8 @@ static int one_group(struct groups *g, const struct item *v, size_t n, struct ca
 	o->s.buffer_size = v->size;
 	if (rc == 0 && bufs.n_buffers)
 		rc = find_anchor(g, o, v, first, last);
+	if (rc == 0 && !etw_session_time(&o->s, &o->sys, last, &t)) /* a clock without its frequency, say */
+		o->sure = CARVE_UNKNOWN;
 	if (rc == 0 && !o->s.name) {
 		snprintf(name, sizeof(name), "carved-%u", v->id);
 		rc = set_name(&o->s, name);

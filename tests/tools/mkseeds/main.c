@@ -52,6 +52,34 @@ static void etl_seeds(const char *dir)
 	}
 }
 
+/* Pages of cached .etl files as a memory; see fuzz/fuzz_carve.c. */
+static void carve_seeds(const char *dir)
+{
+	static const struct {
+		char name[16];
+		uint8_t flags;
+		struct mketl o;
+	} all[] = {
+		{"small", 1, {.buffer_size = 0x400, .n_data = 3, .n_records = 4}},
+		{"pages", 4, {.buffer_size = 0x2000, .n_data = 2, .n_records = 60}},
+		{"reversed", 2, {.buffer_size = 0x3000, .n_data = 2, .n_records = 90}},
+		{"narrow", 0, {.buffer_size = 0x1000, .n_data = 1, .n_records = 9, .narrow = true}},
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct buf file, b;
+
+		buf_init(&file);
+		buf_init(&b);
+		mketl_build(&file, &all[i].o);
+		buf_u8(&b, all[i].flags);
+		buf_put(&b, file.p, file.n);
+		put(dir, "carve", all[i].name, &b);
+		buf_free(&file);
+		buf_free(&b);
+	}
+}
+
 /* Records of every kind, then the tail of an older life. `end`: 0 filled to the end. */
 static void settle_seed(const char *dir, const char *name, uint8_t met, uint8_t options, unsigned n, uint32_t hole)
 {
@@ -254,6 +282,7 @@ int main(int argc, char **argv)
 	}
 	mkdir(argv[1], 0777);
 	etl_seeds(argv[1]);
+	carve_seeds(argv[1]);
 	settle_seed(argv[1], "memory", 0, 0, 12, 0);
 	settle_seed(argv[1], "holes", 0, 0x12, 12, 400);
 	settle_seed(argv[1], "secondary", 1, 4, 9, 0);
