@@ -13,7 +13,7 @@
 static void begin(void *state, struct buf *out)
 {
 	(void)state;
-	buf_puts(out, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Events>\n");
+	buf_puts(out, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Events xmlns=\"" NAMESPACE "\">\n");
 }
 
 static void end(void *state, struct buf *out)
