@@ -174,6 +174,16 @@ static int put_head(struct out *o, struct err *e)
 	return rc < 0 ? rc : 0;
 }
 
+/* -v: what was lost, and where. */
+static void name_loss(struct cli *c, const struct note *n)
+{
+	if (n->has_va && n->has_bytes)
+		cli_info(c, "loss: %s: %s: %llu bytes at 0x%llx", note_word(n->what), n->detail, (unsigned long long)n->bytes,
+			 (unsigned long long)n->va);
+	else
+		cli_info(c, "loss: %s: %s", note_word(n->what), n->detail);
+}
+
 static void summary(struct cli *c, const struct sources *s, const struct decoder *d, const struct out *o)
 {
 	const struct decoder_counts *k = decoder_counts(d);
@@ -188,6 +198,8 @@ static void summary(struct cli *c, const struct sources *s, const struct decoder
 	if (k->no_definition + k->not_fitting)
 		cli_info(c, "manifest events without a definition: %llu; whose definition does not fit: %llu",
 			 (unsigned long long)k->no_definition, (unsigned long long)k->not_fitting);
+	for (size_t i = 0; i < s->notes.n; i++)
+		name_loss(c, &s->notes.v[i]);
 	if (s->losses + s->notes.n)
 		cli_warn(c, "%llu losses", (unsigned long long)(s->losses + s->notes.n));
 }
