@@ -6,6 +6,8 @@
 #include "buf.h"
 #include "rd.h"
 
+#define CHUNK (128u << 10) /* what one thread reads at once stays in the second-level cache */
+
 struct share { /* what one thread found */
 	struct carve_scan s;
 	bool deep;
@@ -150,7 +152,7 @@ static int join(struct carve_scan *to, struct carve_scan *from)
 
 int carve_scan_run(const struct phys *p, const struct carve_scan_opts *o, struct carve_scan *out, struct err *e)
 {
-	struct physscan_opts po = {.threads = o->threads, .progress = o->progress, .progress_ctx = o->ctx};
+	struct physscan_opts po = {.threads = o->threads, .chunk = CHUNK, .progress = o->progress, .progress_ctx = o->ctx};
 	unsigned n = physscan_threads(&po);
 	struct share *t = calloc(n, sizeof(*t));
 	uint64_t unreadable = 0;
