@@ -1,4 +1,5 @@
-/* carvework.h - what the parts of the carver share. Inside src/recover only: carve.c (groups), carvemap.c (addresses), carvejoin.c (pages). */
+/* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
+ * (pages), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
 #define ETLIFT_CARVEWORK_H
 
@@ -6,6 +7,7 @@
 #include "carve.h"
 #include "carvescan.h"
 #include "hash.h"
+#include "kview.h"
 
 struct carve_buf { /* one place where a buffer begins */
 	const struct carve_found *f;
@@ -50,6 +52,51 @@ struct carve {
 	struct carve_counts counts;
 };
 
+/* ---- groups (carvegroup.c, carveanchor.c) ---------------------------------------------------------------------------------------------- */
+
+struct carve_item { /* one orphaned buffer */
+	struct carve_buf *b;
+	enum carve_origin origin;
+	uint32_t id, size;
+	bool dates;    /* its records carry FILETIMEs */
+	uint64_t head; /* 0 unknown */
+	size_t ring;   /* item that stands for all of one ring */
+};
+
+struct carve_file { /* what the first buffer of an .etl file says */
+	uint32_t id, size;
+	enum etw_clock clock;
+	int64_t start, boot;
+	uint64_t t0, freq;
+	uint32_t mode, build, cpus, mhz;
+	uint8_t major, minor, pointer_size;
+	char *name, *file; /* owned */
+};
+
+struct carve_groups {
+	struct carve *c;
+	struct carve_item *v;
+	size_t n;
+	struct carve_file *h;
+	size_t n_h, cap_h;
+	struct kview *view; /* NULL: no kernel, or it was not needed yet */
+};
+
+/* FILETIME of a year from 2000 to 2099? */
+static inline bool carve_is_date(uint64_t t)
+{
+	return t > UINT64_C(125911584000000000) && t < UINT64_C(157469184000000000);
+}
+
+/* Remembers what the first buffer of a file says; one that says nothing sensible is left out. 0 or ERR_NOMEM. */
+int carve_take_header(struct carve_groups *g, const struct carve_buf *b);
+/* Clock, anchor, how sure, name and other facts of the group that `it` is the first of. o->s has id and buffer size. 0 or ERR_NOMEM. */
+int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const struct carve_item *it, uint64_t first_ts, uint64_t last_ts);
+int carve_set_name(struct etw_session *s, const char *name);
+void carve_anchors_free(struct carve_groups *g);
+
+/* ---- one buffer -------------------------------------------------------------------------------------------------------------------------- */
+
 /* The buffer that begins at this physical address, or NULL. */
 struct carve_buf *carve_at(const struct carve *c, uint64_t pa);
 
@@ -75,6 +122,10 @@ int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 
 /* Has a buffer with these records been seen? Then *at is its address, 1; else it is remembered under `at`, 0. ERR_NOMEM. */
 int carve_seen(struct carve *c, const struct etw_buffer *b, uint64_t *at);
+
+/* The context of a private logger, in the process that b is mapped in; head: of its ring. Fills the facts of *s, whose id and buffer_size it
+ * must have. 1, 0 (none stands there), ERR_NOMEM. */
+int carve_private_context(struct carve *c, const struct carve_buf *b, uint64_t head, struct etw_session *s);
 
 /* carvegroup.c: the buffers that are not live, sorted by origin and put together. */
 int carve_groups(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx, struct err *e);

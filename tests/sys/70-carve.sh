@@ -44,8 +44,9 @@ diff groups.txt - <<'END' || bad "carve.recipe: other groups"
 12	freed	context	certain	Cycles
 13	freed	boot_time	likely	carved-13
 14	freed	boot_time	likely	carved-14
-20	private	boot_time	likely	carved-20
+20	private	context	certain	Private
 21	private	filetime	certain	carved-21
+22	private	boot_time	likely	carved-22
 30	file_cache	file_header	certain	FileOfAService
 31	file_cache	boot_time	guess	carved-31
 32	rtbackup	filetime	certain	carved-32

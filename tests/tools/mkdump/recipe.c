@@ -422,7 +422,7 @@ static void carved(struct recipe *r, const char *word, const char *line)
 	if (strcmp(word, "stopped") == 0)
 		wi_stop(&r->w, r->s, number(line, "mapped", 0), number(line, "context", 0));
 	else if (strcmp(word, "private") == 0)
-		wi_private(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)));
+		wi_private(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)), number(line, "context", 1));
 	else if (strcmp(word, "cached") == 0)
 		wi_cached(&r->w, r->s, number(line, "header", 1), (unsigned)number(line, "flag", 0));
 	else {

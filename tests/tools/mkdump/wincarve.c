@@ -65,14 +65,37 @@ void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context)
 	free(waste);
 }
 
-void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p)
+/* ETW_UM_LOGGER_CONTEXT, 64-bit, as docs/live-buffers.md tells of it. */
+static void private_context(struct winimg *w, struct wi_session *s, struct wi_process *p, uint64_t ctx)
 {
+	uint64_t name = ctx + 0x400;
+
+	wm_put(&p->space, ctx, (uint64_t)s->start_time, 8);
+	wm_put(&p->space, ctx + 8, s->start_ts, 8);
+	wm_put(&p->space, ctx + 0x10, s->clock, 4);
+	wm_put(&p->space, ctx + 0x14, s->id, 4);
+	wm_put(&p->space, ctx + 0x98, 2 * s->n_name16, 2);
+	wm_put(&p->space, ctx + 0x9a, 2 * s->n_name16 + 2, 2);
+	wm_put(&p->space, ctx + 0xa0, name, 8);
+	for (unsigned i = 0; i < s->n_name16; i++)
+		wm_put(&p->space, name + 2 * i, s->name16[i], 2);
+	wm_put(&p->space, ctx + 0xd0, s->buffer_size, 4);
+	wm_put(&p->space, ctx + 0x14c, 0x20800, 4);
+	(void)w;
+}
+
+void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, bool context)
+{
+	uint64_t ctx = p->heap + 0x10, head = ctx + 0xf0, first;
+
+	p->heap = (p->heap + 2 * WM_PAGE) & ~(uint64_t)(WM_PAGE - 1);
+	first = p->heap;
 	wi_stop(w, s, true, false);
 	s->origin = "private";
 	for (unsigned i = 0; i < s->n_buf; i++) {
 		struct wi_buffer *b = &s->buf[i];
-		uint64_t flink = i + 1 < s->n_buf ? p->heap + s->buffer_size + ENTRY : UINT64_C(0x2a0000140f0);
-		uint64_t blink = i ? p->heap - s->buffer_size + ENTRY : UINT64_C(0x2a0000140f0);
+		uint64_t flink = i + 1 < s->n_buf ? p->heap + b->n_pages * WM_PAGE + ENTRY : head;
+		uint64_t blink = i ? p->heap - b->n_pages * WM_PAGE + ENTRY : head;
 
 		put_le16(b->raw + 0x2a, (uint16_t)(s->id | PRIVATE));
 		wm_write(&w->k, b->va, b->raw, s->buffer_size);
@@ -86,6 +109,12 @@ void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p)
 		b->ways = 0;
 		p->heap += (uint64_t)b->n_pages * WM_PAGE;
 	}
+	if (!context)
+		return;
+	private_context(w, s, p, ctx);
+	wm_put(&p->space, head, first + ENTRY, 8);
+	wm_put(&p->space, head + 8, p->heap - s->buf[0].n_pages * WM_PAGE + ENTRY, 8);
+	s->certain = true;
 }
 
 static void file_header(struct winimg *w, struct wi_session *s)

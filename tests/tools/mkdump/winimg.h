@@ -227,8 +227,8 @@ enum page_fate { PAGE_GONE, PAGE_TRANSITION };
 void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned page, enum page_fate fate);
 /* The session is stopped, when its buffers are all there: its pages keep their bytes, unmapped or not; its context too, or it is overwritten. */
 void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context);
-/* The same, and its buffers are those of a logger inside this process. */
-void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p);
+/* The same, and its buffers are those of a logger inside this process, whose context is there or not. */
+void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, bool context);
 /* The same, and its buffers are pages of the .etl file that it wrote (flag: of their headers), its header buffer among them or not. */
 void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag);
 /* The page of a buffer has been given to something else: its bytes too. */
