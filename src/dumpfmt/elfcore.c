@@ -1,5 +1,7 @@
 /* elfcore.c - ELF core files of whole machines: QEMU and libvirt (dump-guest-memory, virsh dump --memory-only), VirtualBox, VMware's vmss2core,
  * WinPmem 1; Xen's dump-core (sections instead of segments). Both classes, little endian. Facts: docs/formats/elf.md. */
+#include "elfcore.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,7 +131,7 @@ static void qemu_cpu(struct dump *d, const uint8_t *p, uint32_t n)
 }
 
 /* VMCOREINFO from a Windows guest with its driver: a note header, then the DUMP_HEADER64. */
-static void vmcoreinfo(struct dump *d, const uint8_t *p, uint32_t n)
+void elfcore_vmcoreinfo(struct dump *d, const uint8_t *p, uint32_t n)
 {
 	for (uint32_t at = 0; at + CRASH_HEADER <= n && at <= 64; at += 4)
 		if (memcmp(p + at, "PAGEDU64", 8) == 0) {
@@ -143,10 +145,10 @@ static void one_note(struct dump *d, const char *name, uint32_t name_n, uint32_t
 	if (name_n >= 4 && memcmp(name, "QEMU", 4) == 0 && type == 0)
 		qemu_cpu(d, desc, n);
 	else if (name_n >= 10 && memcmp(name, "VMCOREINFO", 10) == 0)
-		vmcoreinfo(d, desc, n);
+		elfcore_vmcoreinfo(d, desc, n);
 }
 
-static void walk_notes(struct dump *d, const uint8_t *p, uint32_t n)
+void elfcore_notes(struct dump *d, const uint8_t *p, uint32_t n)
 {
 	uint32_t at = 0;
 
@@ -171,7 +173,7 @@ static void read_notes(struct elf *x, const struct segment *s)
 	int64_t got = p ? input_read(x->d->in, s->offset, p, n, NULL) : 0;
 
 	if (got > 0)
-		walk_notes(x->d, p, (uint32_t)got);
+		elfcore_notes(x->d, p, (uint32_t)got);
 	free(p);
 }
 

@@ -2,6 +2,7 @@
 #include "seeds.h"
 
 #include <string.h>
+#include <zlib.h>
 
 #include "crc32c.h"
 #include "rd.h"
@@ -224,9 +225,128 @@ static void elf_seeds(const char *dir)
 	buf_free(&b);
 }
 
+/* Three pages: zlib, stored, and one that shares the first one's bytes; two bitmaps. */
+static void kdump_file(struct buf *b)
+{
+	struct buf plain;
+	uint8_t *h, z[8192];
+	uLongf n = sizeof(z);
+
+	buf_init(&plain);
+	page(&plain, 9);
+	compress2(z, &n, plain.p, PAGE, 9);
+	h = buf_grow(b, 4 * PAGE);
+	memcpy(h, "KDUMP   ", 8);
+	put_le32(h + 8, 6);
+	put_le32(h + 0x1ac, PAGE);
+	put_le32(h + 0x1b0, 1);
+	put_le32(h + 0x1b4, 2);
+	put_le32(h + 0x1b8, 64);
+	put_le64(h + PAGE + 96, 64);
+	h[2 * PAGE] = h[3 * PAGE] = 0x16; /* pages 1, 2, 4 */
+	for (int i = 0; i < 3; i++) {
+		buf_u64(b, 4 * PAGE + 72 + (i == 1 ? n : 0));
+		buf_u32(b, i == 1 ? PAGE : (uint32_t)n);
+		buf_u32(b, i != 1);
+		buf_u64(b, 0);
+	}
+	buf_put(b, z, n);
+	buf_put(b, plain.p, PAGE);
+	buf_free(&plain);
+}
+
+static void be64b(struct buf *b, uint64_t v)
+{
+	for (int i = 7; i >= 0; i--)
+		buf_u8(b, (uint8_t)(v >> (8 * i)));
+}
+
+static void kdump_seeds(const char *dir)
+{
+	struct buf b, flat;
+
+	buf_init(&b);
+	buf_init(&flat);
+	kdump_file(&b);
+	put(dir, "kdump", "in-order", &b);
+	buf_puts(&flat, "makedumpfile");
+	buf_fill(&flat, 0, 4);
+	be64b(&flat, 1);
+	be64b(&flat, 1);
+	buf_fill(&flat, 0, PAGE - 32);
+	be64b(&flat, 5000); /* the end first, then the beginning over it */
+	be64b(&flat, b.n - 5000);
+	buf_put(&flat, b.p + 5000, b.n - 5000);
+	be64b(&flat, 0);
+	be64b(&flat, 6000);
+	buf_put(&flat, b.p, 6000);
+	be64b(&flat, UINT64_MAX);
+	be64b(&flat, UINT64_MAX);
+	put(dir, "kdump", "flattened", &flat);
+	b.n -= 5000;
+	put(dir, "kdump", "cut", &b);
+	buf_free(&b);
+	buf_free(&flat);
+}
+
+static void qevm_section(struct buf *b, uint8_t type, uint8_t id, const char *name)
+{
+	buf_u8(b, type);
+	buf_put(b, "\0\0\0", 3);
+	buf_u8(b, id);
+	if (name) {
+		buf_u8(b, (uint8_t)strlen(name));
+		buf_puts(b, name);
+		buf_put(b, "\0\0\0\0\0\0\0\4", 8);
+	}
+}
+
+static void qevm_seeds(const char *dir)
+{
+	struct buf b, l;
+
+	buf_init(&b);
+	buf_init(&l);
+	buf_put(&b, "QEVM\0\0\0\3\7\0\0\0\2pc", 15);
+	qevm_section(&b, 1, 2, "ram");
+	be64b(&b, 0x5000 | 4);
+	buf_puts(&b, "\6pc.ram");
+	be64b(&b, 0x4000);
+	buf_puts(&b, "\7pc.bios");
+	be64b(&b, 0x1000);
+	be64b(&b, 0x10);
+	qevm_section(&b, 0x7e, 2, NULL);
+	qevm_section(&b, 1, 3, "other");
+	buf_puts(&b, "what it likes");
+	qevm_section(&b, 0x7e, 3, NULL);
+	qevm_section(&b, 3, 2, NULL);
+	be64b(&b, 0x1000 | 8);
+	buf_puts(&b, "\6pc.ram");
+	page(&b, 5);
+	be64b(&b, 0x2000 | 0x22);
+	buf_u8(&b, 0xaa);
+	be64b(&b, 0x1000 | 0x28); /* the same page again */
+	page(&b, 6);
+	be64b(&b, 0x10);
+	qevm_section(&b, 0x7e, 2, NULL);
+	buf_u8(&b, 0);
+	put(dir, "qevm", "stream", &b);
+	buf_puts(&l, "LibvirtQemudSave");
+	buf_u32(&l, 2);
+	buf_u32(&l, 4);
+	buf_fill(&l, 0, 92 - 24);
+	buf_puts(&l, "<d/>");
+	buf_put(&l, b.p, b.n);
+	put(dir, "qevm", "libvirt", &l);
+	buf_free(&b);
+	buf_free(&l);
+}
+
 void container_seeds(const char *dir)
 {
 	lime_seeds(dir);
 	elf_seeds(dir);
 	avml_seeds(dir);
+	kdump_seeds(dir);
+	qevm_seeds(dir);
 }

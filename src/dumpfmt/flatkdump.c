@@ -1,0 +1,164 @@
+/* flatkdump.c - makedumpfile's flattened form, which QEMU writes by default: pieces with their offsets in the file that they make up. Rearranged by
+ * an index; the container in it (kdump) is opened inside. Facts: docs/formats/kdump.md. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "dumpfmt.h"
+#include "rd.h"
+
+#define HEADER     4096u
+#define PIECES_MAX (1u << 26)
+#define LOOK_BACK  16 /* pieces that begin before a place and may cover it */
+
+struct piece {
+	uint64_t to, from, len; /* in the file that is made up; in the flattened one */
+	size_t order;
+};
+
+struct flat {
+	struct input *in;
+	struct piece *v; /* by `to`; of pieces that cover each other the later one counts */
+	size_t n, cap;
+	uint64_t size;
+};
+
+static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+{
+	(void)file_size;
+	return n >= 32 && memcmp(head, "makedumpfile\0\0\0\0", 16) == 0 && be64(head + 16) == 1 && be64(head + 24) == 1;
+}
+
+static int by_place(const void *x, const void *y)
+{
+	const struct piece *a = x, *b = y;
+
+	if (a->to != b->to)
+		return a->to < b->to ? -1 : 1;
+	return a->order < b->order ? -1 : a->order > b->order;
+}
+
+static int index_pieces(struct dump *d, struct flat *f, struct err *e)
+{
+	uint64_t at = HEADER, size = input_size(f->in);
+
+	for (;;) {
+		uint8_t h[16];
+		void *arr = f->v;
+		uint64_t to, len;
+
+		if (input_read_all(f->in, at, h, 16, NULL) < 0) {
+			notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, at, 0), "flattened kdump: ends without its end mark");
+			break;
+		}
+		to = be64(h);
+		len = be64(h + 8);
+		if (to == UINT64_MAX)
+			break;
+		if (to >> 52 || len == 0 || len >> 52) {
+			notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, at, size - at), "flattened kdump: no piece at file offset %llu",
+				  (unsigned long long)at);
+			break;
+		}
+		if (f->n >= PIECES_MAX)
+			return err_set(e, ERR_LIMIT, "flattened kdump: more than %u pieces", PIECES_MAX);
+		if (arr_reserve(&arr, &f->cap, f->n, sizeof(*f->v)) < 0)
+			return err_set(e, ERR_NOMEM, "out of memory");
+		f->v = arr;
+		at += 16;
+		f->v[f->n] = (struct piece){to, at, len < size - at ? len : size - at, f->n};
+		if (to + f->v[f->n].len > f->size)
+			f->size = to + f->v[f->n].len;
+		f->n++;
+		if (len > size - at) {
+			notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, at, 0), "flattened kdump: the last piece is cut");
+			break;
+		}
+		at += len;
+	}
+	return 0;
+}
+
+/* The piece that says what stands at `off`, and how far; NULL: none does until *until. */
+static const struct piece *piece_at(const struct flat *f, uint64_t off, uint64_t *until)
+{
+	const struct piece *best = NULL;
+	size_t lo = 0, hi = f->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (f->v[mid].to <= off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*until = lo < f->n ? f->v[lo].to : f->size;
+	for (size_t i = lo, k = 0; i > 0 && k < LOOK_BACK; i--, k++) {
+		const struct piece *p = &f->v[i - 1];
+
+		if (off - p->to < p->len && (!best || p->order > best->order))
+			best = p;
+	}
+	if (best && best->to + best->len < *until)
+		*until = best->to + best->len;
+	return best;
+}
+
+static int64_t flat_read(void *ctx, uint64_t off, void *buf, size_t len, struct err *e)
+{
+	struct flat *f = ctx;
+	size_t done = 0;
+
+	while (done < len && off + done < f->size) {
+		uint64_t until;
+		const struct piece *p = piece_at(f, off + done, &until);
+		size_t n = until - (off + done) < len - done ? (size_t)(until - (off + done)) : len - done;
+
+		if (p) {
+			int rc = input_read_all(f->in, p->from + (off + done - p->to), (uint8_t *)buf + done, n, e);
+
+			if (rc < 0)
+				return rc;
+		} else {
+			memset((uint8_t *)buf + done, 0, n); /* as makedumpfile -R leaves it */
+		}
+		done += n;
+	}
+	return (int64_t)done;
+}
+
+static void flat_close(void *ctx)
+{
+	struct flat *f = ctx;
+
+	free(f->v);
+	free(f);
+}
+
+static const struct input_ops flat_ops = {flat_read, flat_close};
+
+static int open_flat(struct dump *d, struct err *e)
+{
+	struct flat *f = calloc(1, sizeof(*f));
+	struct input *whole;
+	int rc;
+
+	if (!f)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	f->in = d->in;
+	rc = index_pieces(d, f, e);
+	if (rc == 0 && !f->n)
+		rc = err_set(e, ERR_TRUNC, "flattened kdump: nothing in it");
+	if (f->n)
+		qsort(f->v, f->n, sizeof(*f->v), by_place);
+	if (rc == 0)
+		rc = input_new(&whole, &flat_ops, f, f->size, input_name(d->in), e);
+	if (rc < 0) {
+		flat_close(f);
+		return rc;
+	}
+	return dump_open_inside(d, whole, e);
+}
+
+const struct dumpfmt dumpfmt_flatkdump = {"kdump-flat", probe, open_flat, NULL};

@@ -1,0 +1,289 @@
+/* kdump.c - kdump-compressed dumps (diskdump's successor: QEMU's kdump-zlib and others, makedumpfile, virsh dump --format): a bitmap of pages, a
+ * descriptor for each, the pages packed one by one. Facts: docs/formats/kdump.md. The flattened form is flatkdump.c's. */
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "chunkcache.h"
+#include "dumpfmt.h"
+#include "elfcore.h"
+#include "libraries.h"
+#include "rd.h"
+#include "snappyblock.h"
+#if LIB_ZSTD
+#include <zstd.h>
+#endif
+#if LIB_LZO
+#include <lzo/lzo1x.h>
+#endif
+
+#define PAGE_MAX     65536u
+#define PACKED_MAX   (2 * PAGE_MAX)
+#define BITMAP_MAX   ((uint64_t)1 << 29) /* bytes: 16 TiB of 4 KiB pages */
+#define DESCRIPTOR   24u
+#define NOTES_MAX_KD (1u << 20)
+#define RANK_BITS    512u /* a rank is kept for each so many bits */
+
+enum { PACKED_ZLIB = 1, PACKED_LZO = 2, PACKED_SNAPPY = 4, PACKED_ZSTD = 0x20 };
+
+struct kdump {
+	struct input *in;
+	bool wide;
+	uint32_t page, sub_blocks, bitmap_blocks;
+	uint64_t max_pfn, descriptors;
+	uint8_t *bitmap; /* of pages that are in the file */
+	uint64_t bytes;
+	uint64_t *rank; /* pages before bit i * RANK_BITS */
+	struct chunkcache *cache;
+};
+
+static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+{
+	(void)file_size;
+	return n >= 0x1d0 && (memcmp(head, "KDUMP   ", 8) == 0 || memcmp(head, "DISKDUMP", 8) == 0);
+}
+
+static bool is_page_size(uint32_t v)
+{
+	return v >= 4096 && v <= PAGE_MAX && (v & (v - 1)) == 0;
+}
+
+/* The header's members stand behind a struct timeval, which differs between the widths. */
+static int read_header(struct kdump *k, struct err *e)
+{
+	uint8_t h[0x1d0];
+	uint32_t at;
+
+	if (input_read_all(k->in, 0, h, sizeof(h), e) < 0)
+		return ERR_TRUNC;
+	k->wide = is_page_size(le32(h + 0x1ac));
+	if (!k->wide && !is_page_size(le32(h + 0x1a0)))
+		return err_set(e, ERR_FORMAT, "kdump: no page size stands in its header");
+	at = k->wide ? 0x1a8 : 0x19c;
+	k->page = le32(h + at + 4);
+	k->sub_blocks = le32(h + at + 8);
+	k->bitmap_blocks = le32(h + at + 12);
+	k->max_pfn = le32(h + at + 16);
+	if (k->sub_blocks > 1024)
+		return err_set(e, ERR_FORMAT, "kdump: a sub-header of %u blocks", k->sub_blocks);
+	return 0;
+}
+
+static void read_notes(struct kdump *k, struct dump *d, uint64_t off, uint64_t n, bool vmcoreinfo)
+{
+	uint8_t *p;
+	int64_t got;
+
+	if (!off || !n || n > NOTES_MAX_KD || !(p = malloc(n)))
+		return;
+	got = input_read(k->in, off, p, n, NULL);
+	if (got > 0 && vmcoreinfo)
+		elfcore_vmcoreinfo(d, p, (uint32_t)got);
+	else if (got > 0)
+		elfcore_notes(d, p, (uint32_t)got);
+	free(p);
+}
+
+static void read_sub_header(struct kdump *k, struct dump *d)
+{
+	uint8_t h[104];
+	uint64_t most;
+
+	if (!k->sub_blocks || input_read_all(k->in, k->page, h, sizeof(h), NULL) < 0)
+		return;
+	most = le64(h + (k->wide ? 96 : 72)); /* max_mapnr_64, version 6 */
+	if (most > k->max_pfn && most <= BITMAP_MAX * 8)
+		k->max_pfn = most;
+	if (k->wide) {
+		read_notes(k, d, le64(h + 32), le64(h + 40), true);
+		read_notes(k, d, le64(h + 48), le64(h + 56), false);
+	} else {
+		read_notes(k, d, le64(h + 32), le32(h + 40), false);
+	}
+}
+
+/* One bitmap, or two: which pages there are, and which are in the file. The second one counts. */
+static int read_bitmap(struct kdump *k, struct dump *d, struct err *e)
+{
+	uint64_t off = (uint64_t)k->page * (1 + (uint64_t)k->sub_blocks), all = (uint64_t)k->page * k->bitmap_blocks;
+	uint64_t size = input_size(k->in);
+	int64_t got;
+
+	k->bytes = (k->max_pfn + 7) / 8;
+	if (k->max_pfn <= all * 4) {
+		off += all / 2;
+		all -= all / 2;
+	}
+	if (off >= size)
+		return err_set(e, ERR_TRUNC, "kdump: ends before its bitmap");
+	if (k->bytes > all)
+		k->bytes = all;
+	if (k->bytes > size - off)
+		k->bytes = size - off;
+	if (k->bytes > BITMAP_MAX) {
+		notes_add(d->notes, &NOTE(NOTE_LIMIT_REACHED), "kdump: a bitmap of %llu bytes; %llu are read", (unsigned long long)k->bytes,
+			  (unsigned long long)BITMAP_MAX);
+		k->bytes = BITMAP_MAX;
+	}
+	k->bitmap = malloc(k->bytes ? k->bytes : 1);
+	k->rank = malloc((k->bytes * 8 / RANK_BITS + 2) * sizeof(*k->rank));
+	if (!k->bitmap || !k->rank)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	got = input_read(k->in, off, k->bitmap, k->bytes, e);
+	if (got < 0)
+		return (int)got;
+	k->bytes = (uint64_t)got;
+	k->descriptors = (uint64_t)k->page * (1 + (uint64_t)k->sub_blocks + k->bitmap_blocks);
+	return 0;
+}
+
+static bool bit(const struct kdump *k, uint64_t pfn)
+{
+	return k->bitmap[pfn / 8] >> pfn % 8 & 1;
+}
+
+static uint64_t rank_of(const struct kdump *k, uint64_t pfn)
+{
+	uint64_t n = k->rank[pfn / RANK_BITS];
+
+	for (uint64_t i = pfn / RANK_BITS * RANK_BITS / 8; i < pfn / 8; i++)
+		n += (uint64_t)__builtin_popcount(k->bitmap[i]);
+	return n + (uint64_t)__builtin_popcount(k->bitmap[pfn / 8] & ((1u << pfn % 8) - 1));
+}
+
+static int64_t unpack(const uint8_t *p, uint32_t n, uint32_t flags, uint8_t *out, uint32_t page)
+{
+	switch (flags & (PACKED_ZLIB | PACKED_LZO | PACKED_SNAPPY | PACKED_ZSTD)) {
+	case 0:
+		memcpy(out, p, n < page ? n : page);
+		return n < page ? n : page;
+	case PACKED_ZLIB: {
+		uLongf len = page;
+
+		return uncompress(out, &len, p, n) == Z_OK ? (int64_t)len : ERR_FORMAT;
+	}
+	case PACKED_SNAPPY:
+		return snappyblock_unpack(p, n, out, page);
+#if LIB_LZO
+	case PACKED_LZO: {
+		lzo_uint len = page;
+
+		return lzo1x_decompress_safe(p, n, out, &len, NULL) == LZO_E_OK ? (int64_t)len : ERR_FORMAT;
+	}
+#endif
+#if LIB_ZSTD
+	case PACKED_ZSTD: {
+		size_t len = ZSTD_decompress(out, page, p, n);
+
+		return ZSTD_isError(len) ? ERR_FORMAT : (int64_t)len;
+	}
+#endif
+	default:
+		return ERR_UNSUPPORTED;
+	}
+}
+
+/* The page of descriptor n. */
+static int64_t load(void *ctx, uint64_t n, uint8_t *buf, struct err *e)
+{
+	struct kdump *k = ctx;
+	uint8_t desc[DESCRIPTOR], *p;
+	uint32_t size;
+	int64_t got;
+	int rc = input_read_all(k->in, k->descriptors + n * DESCRIPTOR, desc, DESCRIPTOR, e);
+
+	if (rc < 0)
+		return rc;
+	size = le32(desc + 8);
+	if (size > PACKED_MAX)
+		return err_set(e, ERR_FORMAT, "kdump: a page of %u packed bytes", size);
+	p = malloc(size ? size : 1);
+	if (!p)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	rc = input_read_all(k->in, le64(desc), p, size, e);
+	got = rc < 0 ? rc : unpack(p, size, le32(desc + 12), buf, k->page);
+	free(p);
+	if (got >= 0 && got != k->page)
+		got = ERR_FORMAT;
+	return got < 0 ? err_set(e, (int)got, "kdump: page %llu can't be unpacked", (unsigned long long)n) : got;
+}
+
+static int read_pages(void *ctx, uint64_t pa, void *buf, size_t len)
+{
+	struct kdump *k = ctx;
+	uint8_t *out = buf;
+
+	while (len) {
+		uint64_t pfn = pa / k->page;
+		size_t in = (size_t)(pa % k->page), n = k->page - in < len ? k->page - in : len;
+
+		if (pfn / 8 >= k->bytes || !bit(k, pfn) || chunkcache_read(k->cache, rank_of(k, pfn), in, out, n, NULL) != (int64_t)n)
+			return ERR_FAULT;
+		out += n;
+		pa += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* Registers the pages, and counts them. A page whose descriptor is behind the end of the file is not there. */
+static int add_pages(struct kdump *k, struct dump *d, struct err *e)
+{
+	uint64_t size = input_size(k->in), room = k->descriptors < size ? (size - k->descriptors) / DESCRIPTOR : 0, n = 0, lost = 0,
+		 first_lost = 0;
+	int rc = 0;
+
+	for (uint64_t pfn = 0; rc == 0 && pfn < k->bytes * 8; pfn++) {
+		if (pfn % RANK_BITS == 0)
+			k->rank[pfn / RANK_BITS] = n;
+		if (pfn % 8 == 0 && !k->bitmap[pfn / 8]) {
+			pfn += 7;
+			continue;
+		}
+		if (!bit(k, pfn) || pfn >= k->max_pfn)
+			continue;
+		if (n++ < room)
+			rc = phys_add(d->phys, pfn * k->page, k->page, read_pages, k, e);
+		else if (lost++ == 0)
+			first_lost = pfn * k->page;
+	}
+	if (lost)
+		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, first_lost, lost * k->page),
+			  "kdump: the file ends before the descriptors of %llu pages", (unsigned long long)lost);
+	if (rc == 0 && n == 0)
+		rc = err_set(e, ERR_TRUNC, "kdump: no page in it");
+	return rc;
+}
+
+static void close_kdump(struct dump *d)
+{
+	struct kdump *k = d->state;
+
+	if (!k)
+		return;
+	chunkcache_free(k->cache);
+	free(k->bitmap);
+	free(k->rank);
+	free(k);
+}
+
+static int open_kdump(struct dump *d, struct err *e)
+{
+	struct kdump *k = calloc(1, sizeof(*k));
+	int rc;
+
+	if (!k)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	d->state = k;
+	k->in = d->in;
+	rc = read_header(k, e);
+	if (rc == 0) {
+		read_sub_header(k, d);
+		rc = read_bitmap(k, d, e);
+	}
+	if (rc == 0)
+		rc = chunkcache_new(&k->cache, k->page, load, k, e);
+	return rc < 0 ? rc : add_pages(k, d, e);
+}
+
+const struct dumpfmt dumpfmt_kdump = {"kdump", probe, open_kdump, close_kdump};

@@ -1,0 +1,414 @@
+/* qevm.c - QEMU's migration and suspend stream (QEVM), and libvirt's save file around it: RAM pages one behind the other, each with its offset in a
+ * RAM block; later copies win. Only the section "ram" is read. Facts: docs/formats/qevm.md. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dumpfmt.h"
+#include "rd.h"
+
+#define PAGE        4096u
+#define BLOCKS_MAX  4096u
+#define NAME_MAX_Q  256u
+#define PART_PAGES  65536u     /* pages of a part of the index */
+#define PARTS_MAX   (1u << 16) /* 16 TiB */
+#define FILL        (UINT64_C(1) << 63)
+#define FOOTER_LOOK ((uint64_t)64 << 20) /* a foreign section's end is looked for so far */
+
+enum { SEC_EOF = 0, SEC_START, SEC_PART, SEC_END, SEC_FULL, SEC_SUBSECTION, SEC_VMDESC, SEC_CONFIG, SEC_COMMAND, SEC_FOOTER = 0x7e };
+enum { RAM_ZERO = 2, RAM_SIZES = 4, RAM_PAGE = 8, RAM_EOS = 0x10, RAM_CONTINUE = 0x20, RAM_XBZRLE = 0x40, RAM_HOOK = 0x80 };
+
+struct block {
+	char name[NAME_MAX_Q];
+	uint64_t size, base; /* base: where it begins among the blocks that make up memory */
+	bool memory;
+};
+
+struct qevm {
+	struct input *in;
+	struct dump *d;
+	uint64_t at;
+	char machine[NAME_MAX_Q];
+	bool has_ram_id;
+	uint32_t ram_id;
+	struct block *block;
+	size_t n_blocks;
+	struct block *now;
+	uint64_t ram;    /* bytes of memory, by the list of sizes */
+	uint64_t **part; /* page of memory -> file offset, or FILL | byte; 0: none came */
+	uint64_t hole;   /* where memory goes on at 4 GiB */
+	uint64_t start;  /* physical address of its first byte */
+	bool xbzrle;
+};
+
+static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+{
+	(void)file_size;
+	return n >= 8 && memcmp(head, "QEVM", 4) == 0 && be32(head + 4) == 3;
+}
+
+/* ---- the stream ---------------------------------------------------------------------------------------------------------------------------- */
+
+static bool take(struct qevm *q, void *p, size_t n)
+{
+	if (input_read_all(q->in, q->at, p, n, NULL) < 0)
+		return false;
+	q->at += n;
+	return true;
+}
+
+static bool take_name(struct qevm *q, char out[NAME_MAX_Q])
+{
+	uint8_t n;
+
+	if (!take(q, &n, 1) || !take(q, out, n))
+		return false;
+	out[n] = 0;
+	return true;
+}
+
+static bool take_u32(struct qevm *q, uint32_t *v)
+{
+	uint8_t p[4];
+
+	if (!take(q, p, 4))
+		return false;
+	*v = be32(p);
+	return true;
+}
+
+static struct block *block_named(struct qevm *q, const char *name)
+{
+	for (size_t i = 0; i < q->n_blocks; i++)
+		if (strcmp(q->block[i].name, name) == 0)
+			return &q->block[i];
+	return NULL;
+}
+
+/* Which blocks are the machine's memory: pc.ram, mach-virt.ram; else NUMA nodes one behind the other; else the largest one. */
+static void choose_memory(struct qevm *q)
+{
+	struct block *most = NULL;
+
+	q->ram = 0;
+	for (size_t i = 0; i < q->n_blocks; i++) {
+		struct block *b = &q->block[i];
+
+		if (strcmp(b->name, "pc.ram") == 0 || strcmp(b->name, "mach-virt.ram") == 0) {
+			b->memory = true;
+			q->ram = b->size;
+			return;
+		}
+		if (!most || b->size > most->size)
+			most = b;
+	}
+	for (size_t i = 0; i < q->n_blocks; i++) {
+		struct block *b = &q->block[i];
+		const char *name = strncmp(b->name, "/objects/", 9) == 0 ? b->name + 9 : b->name;
+
+		if (strncmp(name, "ram-node", 8) != 0)
+			continue;
+		b->memory = true;
+		b->base = q->ram;
+		q->ram += b->size;
+	}
+	if (!q->ram && most) {
+		most->memory = true;
+		q->ram = most->size;
+	}
+}
+
+/* {u8 length, name, u64 size} until `total` bytes are told. */
+static bool take_sizes(struct qevm *q, uint64_t total)
+{
+	uint64_t told = 0;
+
+	q->n_blocks = 0;
+	while (told < total && q->n_blocks < BLOCKS_MAX) {
+		struct block *b = &q->block[q->n_blocks];
+		uint8_t p[8];
+
+		memset(b, 0, sizeof(*b));
+		if (!take_name(q, b->name) || !take(q, p, 8))
+			return false;
+		b->size = be64(p);
+		told += b->size;
+		q->n_blocks++;
+	}
+	choose_memory(q);
+	return told == total;
+}
+
+static int keep_page(struct qevm *q, uint64_t off, uint64_t what, struct err *e)
+{
+	uint64_t page = (q->now->base + off) / PAGE;
+
+	if (!q->now->memory || off >= q->now->size || page / PART_PAGES >= PARTS_MAX)
+		return 0;
+	if (!q->part[page / PART_PAGES]) {
+		q->part[page / PART_PAGES] = calloc(PART_PAGES, sizeof(uint64_t));
+		if (!q->part[page / PART_PAGES])
+			return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	q->part[page / PART_PAGES][page % PART_PAGES] = what;
+	return 0;
+}
+
+/* One record of the section "ram". 1: go on, 0: its end, ERR_TRUNC: the stream ends or makes no sense. */
+static int ram_record(struct qevm *q, struct err *e)
+{
+	uint8_t p[8], fill;
+	char name[NAME_MAX_Q];
+	uint64_t off;
+	unsigned flags;
+	int rc = 1;
+
+	if (!take(q, p, 8))
+		return ERR_TRUNC;
+	flags = be64(p) & (PAGE - 1);
+	off = be64(p) & ~(uint64_t)(PAGE - 1);
+	if (flags & RAM_EOS)
+		return 0;
+	if (flags & RAM_SIZES)
+		return take_sizes(q, off) ? 1 : ERR_TRUNC;
+	if (flags & RAM_HOOK || !(flags & (RAM_ZERO | RAM_PAGE | RAM_XBZRLE)))
+		return ERR_TRUNC;
+	if (!(flags & RAM_CONTINUE)) {
+		if (!take_name(q, name))
+			return ERR_TRUNC;
+		q->now = block_named(q, name);
+	}
+	if (!q->now)
+		return ERR_TRUNC;
+	if (flags & RAM_ZERO) {
+		if (!take(q, &fill, 1))
+			return ERR_TRUNC;
+		rc = keep_page(q, off, FILL | fill, e);
+	} else if (flags & RAM_PAGE) {
+		if (q->at + PAGE > input_size(q->in))
+			return ERR_TRUNC;
+		rc = keep_page(q, off, q->at, e);
+		q->at += PAGE;
+	} else { /* a difference to what was sent before: the length is behind a byte of flags */
+		if (!take(q, p, 3))
+			return ERR_TRUNC;
+		q->at += be16(p + 1);
+		q->xbzrle = true;
+	}
+	return rc < 0 ? rc : 1;
+}
+
+/* A section that isn't read ends with a footer {7e, u32 id}, behind which a section type stands. */
+static bool skip_section(struct qevm *q, uint32_t id)
+{
+	uint8_t want[5] = {SEC_FOOTER, (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id}, p[65536 + 6];
+	uint64_t from = q->at;
+
+	while (q->at - from < FOOTER_LOOK) {
+		int64_t n = input_read(q->in, q->at, p, sizeof(p), NULL);
+
+		for (int64_t i = 0; i + 6 <= n && i < 65536; i++)
+			if (memcmp(p + i, want, 5) == 0 && p[i + 5] <= SEC_COMMAND) {
+				q->at += (uint64_t)i + 5;
+				return true;
+			}
+		if (n < 65536)
+			return false;
+		q->at += 65536;
+	}
+	return false;
+}
+
+/* Start and full sections: u32 id, name, u32 instance, u32 version; parts and ends: u32 id. 1: go on, 0: RAM is over, negative: the end. */
+static int section(struct qevm *q, uint8_t type, struct err *e)
+{
+	char name[NAME_MAX_Q] = "";
+	uint32_t id, skip;
+	int rc;
+
+	if (!take_u32(q, &id))
+		return ERR_TRUNC;
+	if ((type == SEC_START || type == SEC_FULL) && (!take_name(q, name) || !take_u32(q, &skip) || !take_u32(q, &skip)))
+		return ERR_TRUNC;
+	if (type == SEC_START && strcmp(name, "ram") == 0) {
+		q->ram_id = id;
+		q->has_ram_id = true;
+	}
+	if (!q->has_ram_id || id != q->ram_id)
+		return skip_section(q, id) ? 1 : ERR_TRUNC;
+	while ((rc = ram_record(q, e)) > 0)
+		;
+	if (rc < 0)
+		return rc;
+	return type != SEC_END;
+}
+
+static int walk(struct qevm *q, struct err *e)
+{
+	int rc = 1;
+
+	q->at = 8;
+	while (rc > 0) {
+		uint8_t type;
+		uint32_t n;
+
+		if (!take(q, &type, 1)) {
+			rc = ERR_TRUNC;
+		} else if (type == SEC_CONFIG) {
+			if (!take_u32(q, &n) || n >= NAME_MAX_Q || !take(q, q->machine, n))
+				rc = ERR_TRUNC;
+			if (rc > 0 && input_read_all(q->in, q->at, &type, 1, NULL) == 0 && type == SEC_SUBSECTION)
+				rc = ERR_TRUNC; /* capabilities: of no stream that a file holds */
+		} else if (type == SEC_START || type == SEC_PART || type == SEC_END || type == SEC_FULL) {
+			rc = section(q, type, e);
+		} else if (type == SEC_FOOTER) {
+			rc = take_u32(q, &n) ? 1 : ERR_TRUNC;
+		} else {
+			rc = type == SEC_EOF && q->has_ram_id ? 0 : ERR_TRUNC;
+		}
+	}
+	if (rc == ERR_TRUNC) {
+		notes_add(q->d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, q->at, 0), "qevm: the stream of RAM pages ends at file offset %llu",
+			  (unsigned long long)q->at);
+		rc = 0;
+	}
+	return rc;
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Where memory stands: how much of it below 4 GiB goes by machine and size (QEMU hw/i386/pc_piix.c and pc_q35.c); on ARM's virt it begins at
+ * 1 GiB and has no hole. */
+static void place_memory(struct qevm *q)
+{
+	bool q35 = strstr(q->machine, "q35") != NULL;
+
+	q->hole = UINT64_MAX;
+	if (strncmp(q->machine, "virt", 4) == 0)
+		q->start = UINT64_C(1) << 30;
+	else if (q->ram >= (q35 ? 0xb0000000u : 0xe0000000u))
+		q->hole = q35 ? 0x80000000u : 0xc0000000u;
+}
+
+static uint64_t pa_of(const struct qevm *q, uint64_t off)
+{
+	return off >= q->hole ? off - q->hole + (UINT64_C(1) << 32) : off + q->start;
+}
+
+static int read_page(const struct qevm *q, uint64_t page, size_t in, void *buf, size_t n)
+{
+	uint64_t *part = page / PART_PAGES < PARTS_MAX ? q->part[page / PART_PAGES] : NULL, what = part ? part[page % PART_PAGES] : 0;
+
+	if (!what)
+		return ERR_FAULT;
+	if (what & FILL) {
+		memset(buf, (int)(what & 0xff), n);
+		return 0;
+	}
+	return input_read_all(q->in, what + in, buf, n, NULL);
+}
+
+static int read_memory(void *ctx, uint64_t pa, void *buf, size_t len)
+{
+	const struct qevm *q = ctx;
+	uint8_t *out = buf;
+
+	while (len) {
+		uint64_t off = pa >= q->hole ? pa - (UINT64_C(1) << 32) + q->hole : pa - q->start;
+		size_t in = (size_t)(off % PAGE), n = PAGE - in < len ? PAGE - in : len;
+		int rc = read_page(q, off / PAGE, in, out, n);
+
+		if (rc < 0)
+			return rc;
+		out += n;
+		pa += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static int add_memory(struct qevm *q, struct err *e)
+{
+	size_t pages = 0;
+	int rc = 0;
+
+	place_memory(q);
+	for (uint64_t p = 0; rc == 0 && p < PARTS_MAX; p++)
+		for (uint64_t i = 0; rc == 0 && q->part[p] && i < PART_PAGES; i++) {
+			uint64_t off = (p * PART_PAGES + i) * PAGE;
+
+			if (!q->part[p][i])
+				continue;
+			pages++;
+			rc = phys_add(q->d->phys, pa_of(q, off), PAGE, read_memory, q, e);
+		}
+	if (rc == 0 && !pages)
+		rc = err_set(e, ERR_TRUNC, "qevm: no page of memory in it");
+	if (q->xbzrle)
+		notes_add(q->d->notes, &NOTE(NOTE_PAGE_MISSING), "qevm: pages that were sent as differences are as they were before");
+	return rc;
+}
+
+static void close_qevm(struct dump *d)
+{
+	struct qevm *q = d->state;
+
+	if (!q)
+		return;
+	for (uint64_t i = 0; q->part && i < PARTS_MAX; i++)
+		free(q->part[i]);
+	free(q->part);
+	free(q->block);
+	free(q);
+}
+
+static int open_qevm(struct dump *d, struct err *e)
+{
+	struct qevm *q = calloc(1, sizeof(*q));
+	int rc;
+
+	if (!q)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	d->state = q;
+	q->d = d;
+	q->in = d->in;
+	q->part = calloc(PARTS_MAX, sizeof(*q->part));
+	q->block = calloc(BLOCKS_MAX, sizeof(*q->block));
+	if (!q->part || !q->block)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	rc = walk(q, e);
+	return rc < 0 ? rc : add_memory(q, e);
+}
+
+const struct dumpfmt dumpfmt_qevm = {"qevm", probe, open_qevm, close_qevm};
+
+/* ---- libvirt ------------------------------------------------------------------------------------------------------------------------------- */
+
+#define LIBVIRT_HEADER 92u
+
+static bool libvirt_probe(const uint8_t *head, size_t n, uint64_t file_size)
+{
+	(void)file_size;
+	return n >= LIBVIRT_HEADER && memcmp(head, "LibvirtQemudSave", 16) == 0;
+}
+
+/* Magic, u32 version, u32 length of the XML, ...; then the XML, then the stream, packed or not. */
+static int open_libvirt(struct dump *d, struct err *e)
+{
+	uint8_t h[LIBVIRT_HEADER];
+	struct input *stream;
+	int rc = input_read_all(d->in, 0, h, sizeof(h), e);
+	uint32_t version, xml;
+
+	if (rc < 0)
+		return rc;
+	version = le32(h + 16);
+	xml = le32(h + 20);
+	if (version == 0 || version > 2)
+		return err_set(e, ERR_UNSUPPORTED, "a libvirt saved state of version %u", version);
+	if (LIBVIRT_HEADER + (uint64_t)xml >= input_size(d->in))
+		return err_set(e, ERR_TRUNC, "a libvirt saved state that ends before its stream");
+	rc = input_open_window(&stream, d->in, LIBVIRT_HEADER + (uint64_t)xml, UINT64_MAX, e);
+	return rc < 0 ? rc : dump_open_inside(d, stream, e);
+}
+
+const struct dumpfmt dumpfmt_libvirt = {"libvirt-save", libvirt_probe, open_libvirt, NULL};

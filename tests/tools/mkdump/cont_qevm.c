@@ -1,0 +1,144 @@
+/* cont_qevm.c - a QEMU migration stream, alone and behind libvirt's header. The machine is a q35 when the hole begins at 2 GiB, else a pc, whose hole
+ * begins at 3 GiB: other holes can't be told in it. Layout: docs/formats/qevm.md. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "container.h"
+
+#define FRAMES_2G (UINT64_C(2) << 18)
+
+static void be32b(struct buf *b, uint32_t v)
+{
+	for (int i = 3; i >= 0; i--)
+		buf_u8(b, (uint8_t)(v >> (8 * i)));
+}
+
+static void be64b(struct buf *b, uint64_t v)
+{
+	be32b(b, (uint32_t)(v >> 32));
+	be32b(b, (uint32_t)v);
+}
+
+static void name(struct buf *b, const char *s)
+{
+	buf_u8(b, (uint8_t)strlen(s));
+	buf_puts(b, s);
+}
+
+static void start(struct buf *b, uint8_t type, uint32_t id, const char *what)
+{
+	buf_u8(b, type);
+	be32b(b, id);
+	name(b, what);
+	be32b(b, 0);
+	be32b(b, 4);
+}
+
+static void footer(struct buf *b, uint32_t id)
+{
+	buf_u8(b, 0x7e);
+	be32b(b, id);
+}
+
+static bool flush(struct buf *b, FILE *f)
+{
+	bool ok = !b->failed && fwrite(b->p, 1, b->n, f) == b->n;
+
+	buf_clear(b);
+	return ok;
+}
+
+/* Offsets of pc.ram: all of it below 4 GiB's hole first. */
+static bool pages(struct winimg *w, FILE *f, struct buf *b)
+{
+	bool ok = true;
+	bool named = false;
+
+	for (uint64_t i = 0; ok && i < w->m.frames; i++) {
+		const uint8_t *p = wm_peek(&w->m, i);
+
+		if (i == w->m.frames / 2) { /* a new part; another device's in between */
+			be64b(b, 0x10);
+			footer(b, 3);
+			start(b, 1, 4, "dirty-bitmap");
+			buf_puts(b, "something of its own");
+			footer(b, 4);
+			buf_u8(b, 2);
+			be32b(b, 3);
+			named = false;
+		}
+		be64b(b, i * WM_PAGE | (p ? 8 : 2) | (named ? 0x20 : 0));
+		if (!named)
+			name(b, "pc.ram");
+		named = true;
+		if (p)
+			buf_put(b, p, WM_PAGE);
+		else
+			buf_u8(b, 0);
+		ok = flush(b, f);
+	}
+	return ok;
+}
+
+static bool stream(struct winimg *w, FILE *f)
+{
+	const char *machine = w->m.hole_frames == FRAMES_2G ? "pc-q35-7.2" : "pc-i440fx-7.2";
+	struct buf b;
+	bool ok;
+
+	buf_init(&b);
+	buf_puts(&b, "QEVM");
+	be32b(&b, 3);
+	buf_u8(&b, 7);
+	be32b(&b, (uint32_t)strlen(machine));
+	buf_puts(&b, machine);
+	start(&b, 1, 3, "ram");
+	be64b(&b, (w->m.frames * WM_PAGE + 0x40000) | 4);
+	name(&b, "pc.ram");
+	be64b(&b, w->m.frames * WM_PAGE);
+	name(&b, "pc.bios");
+	be64b(&b, 0x40000);
+	be64b(&b, 0x10);
+	footer(&b, 3);
+	buf_u8(&b, 2);
+	be32b(&b, 3);
+	ok = flush(&b, f) && pages(w, f, &b);
+	be64b(&b, 0x10);
+	footer(&b, 3);
+	buf_u8(&b, 3);
+	be32b(&b, 3);
+	be64b(&b, 0x10);
+	footer(&b, 3);
+	start(&b, 4, 5, "cpu");
+	buf_puts(&b, "registers");
+	footer(&b, 5);
+	buf_u8(&b, 0);
+	ok = ok && flush(&b, f);
+	buf_free(&b);
+	return ok;
+}
+
+bool cont_qevm(struct winimg *w, FILE *f, const char *path)
+{
+	(void)path;
+	return stream(w, f);
+}
+
+bool cont_libvirt(struct winimg *w, FILE *f, const char *path)
+{
+	static const char xml[] = "<domain type='kvm'><name>made</name></domain>\n";
+	struct buf b;
+	bool ok;
+
+	(void)path;
+	buf_init(&b);
+	buf_puts(&b, "LibvirtQemudSave");
+	buf_u32(&b, 2);
+	buf_u32(&b, sizeof(xml));
+	buf_fill(&b, 0, 92 - 24);
+	buf_put(&b, xml, sizeof(xml));
+	ok = flush(&b, f);
+	buf_free(&b);
+	return ok && stream(w, f);
+}
