@@ -308,6 +308,7 @@ static int join_all(struct carve *c)
 		     {false, {.patience = 4, .whole = true}},
 		     {false, {.patience = PATIENCE, .whole = true}},
 		     {false, {.patience = 64 * PATIENCE, .whole = true}},
+		     {false, {.patience = UINT64_MAX, .whole = true}},
 		     {false, {.patience = 4}}};
 	int rc = 0;
 

@@ -16,7 +16,7 @@
 #define STATE_FLUSH 3u
 #define LEVELS_MAX  (ETW_BUFFER_SIZE_MAX / CARVE_PAGE + 2)
 
-enum how { HOW_MAPPED, HOW_TIMED, HOW_UNTIMED, HOW_BEHIND, HOW_END };
+enum how { HOW_MAPPED, HOW_TIMED, HOW_UNTIMED, HOW_BEHIND, HOW_NONE, HOW_END };
 
 struct level { /* one page that is looked for */
 	struct carve_walk before;
@@ -96,6 +96,12 @@ static size_t parts_from(const struct carve_scan *s, uint16_t off, uint64_t ts)
 	return lo;
 }
 
+/* Where the page before the one of level i stands. */
+static uint64_t before_page(const struct join *j, uint32_t i)
+{
+	return i ? j->level[i - 1].pa : j->b->f->pa & ~(uint64_t)(CARVE_PAGE - 1);
+}
+
 /* Where the first record that begins behind what is at hand must begin. A header that lies across the edge has its size before it. */
 static uint32_t next_record(const struct join *j, const struct level *l)
 {
@@ -119,9 +125,9 @@ static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 				return !l->tried++;
 			break;
 		case HOW_BEHIND:
-			*pa = (i ? j->level[i - 1].pa : j->b->f->pa & ~(uint64_t)(CARVE_PAGE - 1)) + CARVE_PAGE;
-			if (!l->tried++ && phys_present(j->c->im->dump->phys, *pa, CARVE_PAGE) == CARVE_PAGE && !carve_at(j->c, *pa) &&
-			    !addrset_has(&j->c->claimed, *pa | 1))
+			*pa = before_page(j, i) == ETW_NO_PA ? ETW_NO_PA : before_page(j, i) + CARVE_PAGE;
+			if (!l->tried++ && *pa != ETW_NO_PA && phys_present(j->c->im->dump->phys, *pa, CARVE_PAGE) == CARVE_PAGE &&
+			    !carve_at(j->c, *pa) && !addrset_has(&j->c->claimed, *pa | 1))
 				return true;
 			break;
 		case HOW_UNTIMED:
@@ -143,6 +149,11 @@ static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 				return true;
 			}
 			break;
+		case HOW_NONE: /* the inside of one record: what comes behind it can still be found */
+			*pa = ETW_NO_PA;
+			if (!l->tried++ && at >= start + CARVE_PAGE && at < j->end)
+				return true;
+			break;
 		case HOW_END:
 			break;
 		}
@@ -151,7 +162,7 @@ static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 }
 
 /* Do the times of the records behind `before` go with those before it? Other buffers have records that would fit just as well otherwise. */
-static bool times_fit(const struct join *j, const struct carve_walk *before, const struct carve_walk *w)
+static bool times_fit(const struct join *j, enum how how, const struct carve_walk *before, const struct carve_walk *w)
 {
 	uint64_t usual, n = w->n - before->n + 1;
 
@@ -160,7 +171,7 @@ static bool times_fit(const struct join *j, const struct carve_walk *before, con
 	if (w->last_ts > j->latest)
 		return false;
 	usual = before->n > 1 ? (before->last_ts - before->first_ts) / (before->n - 1) + 1 : UINT64_MAX >> 40;
-	return (w->last_ts - before->last_ts) / n / usual <= j->o->patience;
+	return how == HOW_BEHIND || (w->last_ts - before->last_ts) / n / usual <= j->o->patience;
 }
 
 /* Behind the end of data stands what an earlier use left, or fill. Later records there are another buffer's. */
@@ -182,15 +193,42 @@ static bool take(struct join *j, uint32_t i, uint64_t pa)
 	uint32_t have = size - start < CARVE_PAGE ? size : start + CARVE_PAGE, to = have < j->end ? have : j->end;
 	struct carve_walk w = l->before;
 
-	if (phys_read(j->c->im->dump->phys, pa, j->c->raw + start, have - start) != 0)
+	if (l->how == HOW_NONE)
+		memset(j->c->raw + start, 0, have - start);
+	else if (phys_read(j->c->im->dump->phys, pa, j->c->raw + start, have - start) != 0)
 		return false;
 	carve_go_on(&w, j->c->raw, to, j->end);
-	if (l->how != HOW_MAPPED && (w.bad || !times_fit(j, &l->before, &w) || goes_on(j, &w, have)))
+	if (l->how != HOW_MAPPED && (w.bad || !times_fit(j, l->how, &l->before, &w) || goes_on(j, &w, have)))
 		return false;
 	l->pa = pa;
 	l->proved = w.n > l->before.n;
 	j->walk = w;
 	return true;
+}
+
+/* Pages that only stand behind the one before and hold no record that proves them: they are this buffer's when they lie between two pages
+ * that are, without a break, or when the whole buffer does. */
+static void drop_unproved(struct join *j)
+{
+	bool row = true; /* all pages so far follow each other, some of them proved */
+	uint32_t proved = 0;
+
+	for (uint32_t i = 0; i < j->n; i++) {
+		struct level *l = &j->level[i];
+		uint32_t k = i;
+		bool between = false;
+
+		row = row && before_page(j, i) != ETW_NO_PA && l->pa == before_page(j, i) + CARVE_PAGE;
+		proved += l->proved;
+		if (l->proved || l->how != HOW_BEHIND)
+			continue;
+		while (k + 1 < j->n && j->level[k + 1].pa == j->level[k].pa + CARVE_PAGE && !between)
+			between = j->level[++k].proved;
+		if (!between && !(row && proved))
+			l->pa = ETW_NO_PA;
+	}
+	while (j->n && j->level[j->n - 1].pa == ETW_NO_PA)
+		j->n--;
 }
 
 /* As many pages as can be found, from the second on; the longest row of them is left in level[0, n). */
@@ -227,10 +265,8 @@ static int search(struct join *j, uint32_t want)
 	}
 	memcpy(j->level, best, n_best * sizeof(*best));
 	free(best);
-	/* what only stood behind the page before, and holds no record that proves it */
-	while (n_best && !j->level[n_best - 1].proved && j->level[n_best - 1].how != HOW_MAPPED)
-		n_best--;
 	j->n = n_best;
+	drop_unproved(j);
 	return 0;
 }
 
@@ -238,7 +274,8 @@ static int search(struct join *j, uint32_t want)
 static void use_parts(struct join *j)
 {
 	for (uint32_t i = 0; i < j->n; i++)
-		addrset_add(&j->c->claimed, j->level[i].pa | 1);
+		if (j->level[i].pa != ETW_NO_PA)
+			addrset_add(&j->c->claimed, j->level[i].pa | 1);
 }
 
 static int set_pages(struct join *j, uint32_t n_all)
