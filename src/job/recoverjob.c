@@ -1,8 +1,10 @@
-/* recoverjob.c - the recover job of job.h: sessions from the finders into .etl files and report.json.
+/* recoverjob.c - the recover job of job.h: sessions from the finders into .etl files, report.json and report.html.
  *
  * Files are written under temporary names and get their final ones in batches: fsync of many small files is nearly all waiting, and a batch
  * waits in several threads. */
 #include "job.h"
+
+#include "html.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,7 @@ struct run {
 	struct jsonw wo;
 	struct buf live;
 	struct jsonw wl;
+	struct html *html;
 };
 
 struct part { /* one file to be */
@@ -166,7 +169,7 @@ static int on_session(void *ctx, const struct etw_session *s, struct err *e)
 	if (rc < 0)
 		return rc;
 	report_session(&r->w, s, r->sys, &etl, &residual);
-	if (r->text.failed)
+	if (r->text.failed || html_session(r->html, s, r->sys, &etl, &residual) < 0)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	r->res->sessions++;
 	return r->o->session ? r->o->session(r->o->ctx, s, &etl, &residual, e) : 0;
@@ -199,22 +202,28 @@ static int on_orphan(void *ctx, const struct carve_orphan *o, struct err *e)
 	if (rc < 0)
 		return rc;
 	report_orphan(&r->wo, &o->s, &o->sys, &ro, &etl, &residual);
-	if (r->orphans.failed)
+	if (r->orphans.failed || html_orphan(r->html, &o->s, &o->sys, &ro, &etl) < 0)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	r->res->orphans++;
 	return r->o->orphan ? r->o->orphan(r->o->ctx, o, &etl, &residual, e) : 0;
 }
 
-static void put_carved(struct run *r, struct jsonw *w)
+static struct report_carve carve_facts(const struct run *r)
 {
 	const struct carve_counts *n = &r->res->carved;
-	struct report_carve rc = {.scanned = n->scanned,
-				  .unreadable = n->unreadable,
-				  .shapes = n->shapes,
-				  .live = n->live,
-				  .copies = n->copies,
-				  .orphans = n->orphans,
-				  .completed = n->completed};
+
+	return (struct report_carve){.scanned = n->scanned,
+				     .unreadable = n->unreadable,
+				     .shapes = n->shapes,
+				     .live = n->live,
+				     .copies = n->copies,
+				     .orphans = n->orphans,
+				     .completed = n->completed};
+}
+
+static void put_carved(struct run *r, struct jsonw *w)
+{
+	struct report_carve rc = carve_facts(r);
 
 	jsonw_end(&r->wo);
 	jsonw_end(&r->wl);
@@ -222,11 +231,29 @@ static void put_carved(struct run *r, struct jsonw *w)
 	report_carve(w, &rc, r->live.p, r->live.n);
 }
 
+static int put_file(struct run *r, const char *name, const struct buf *b, struct err *e)
+{
+	struct outfile *f = NULL;
+	int rc = b->failed ? err_set(e, ERR_NOMEM, "out of memory") : outfile_create(&f, r->dir, name, e);
+
+	if (rc == 0) {
+		rc = outfile_write(f, b->p, b->n, e);
+		if (rc < 0)
+			outfile_abort(f);
+		else
+			rc = outfile_commit(f, e);
+	}
+	if (rc == ERR_IO)
+		r->res->output_failed = true;
+	return rc;
+}
+
+/* report.json, and report.html for people. */
 static int write_report(struct job *j, struct run *r, struct err *e)
 {
 	const struct report_image *image;
 	const struct report_kernel *kernel;
-	struct outfile *f = NULL;
+	struct report_carve carve = carve_facts(r);
 	struct jsonw w;
 	struct buf b;
 	int rc = job_facts(j, &image, &kernel, e);
@@ -243,21 +270,14 @@ static int write_report(struct job *j, struct run *r, struct err *e)
 	if (report_losses(&w, &job_image(j)->notes) < 0)
 		b.failed = true;
 	report_end(&w);
-	if (b.failed)
-		rc = err_set(e, ERR_NOMEM, "out of memory");
-	else
-		rc = outfile_create(&f, r->dir, "report.json", e);
-	if (rc == 0) {
-		rc = outfile_write(f, b.p, b.n, e);
-		if (rc < 0)
-			outfile_abort(f);
-		else
-			rc = outfile_commit(f, e);
-	}
-	if (rc == ERR_IO)
-		r->res->output_failed = true;
+	rc = put_file(r, "report.json", &b, e);
 	if (r->o->report)
 		buf_put(r->o->report, b.p, b.n);
+	buf_clear(&b);
+	if (rc == 0 && html_write(r->html, &b, image, kernel, r->carve ? &carve : NULL, &job_image(j)->notes) < 0)
+		b.failed = true;
+	if (rc == 0)
+		rc = put_file(r, "report.html", &b, e);
 	buf_free(&b);
 	return rc;
 }
@@ -341,8 +361,11 @@ int job_recover(struct job *j, struct outdir *d, const struct job_recover_opts *
 	begin_text(&r.text, &r.w);
 	begin_text(&r.orphans, &r.wo);
 	begin_text(&r.live, &r.wl);
-	rc = run_both(j, &r, e);
-	rc = finish(j, &r, rc, e);
+	rc = html_new(&r.html, e);
+	if (rc == 0) {
+		rc = run_both(j, &r, e);
+		rc = finish(j, &r, rc, e);
+	}
 	out->losses = job_image(j)->notes.n;
 	for (size_t i = 0; i < r.n_pending; i++)
 		outfile_abort(r.pending[i]);
@@ -350,6 +373,7 @@ int job_recover(struct job *j, struct outdir *d, const struct job_recover_opts *
 		free(r.name[i]);
 	free(r.name);
 	carve_close(r.carve);
+	html_free(r.html);
 	buf_free(&r.text);
 	buf_free(&r.orphans);
 	buf_free(&r.live);
