@@ -15,7 +15,7 @@ static void decode_all(struct evsource *s)
 	struct decoder *d;
 	struct event ev;
 	struct buf out;
-	static const char *const names[] = {"csv", "xml", "timesketch", "pcapng"};
+	static const char *const names[] = {"csv", "xml", "timesketch", "pcapng", "evtx"};
 	enum { SINKS = sizeof(names) / sizeof(names[0]) };
 	const struct evsink *sink[SINKS];
 	void *state[SINKS] = {0};
