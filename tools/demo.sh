@@ -23,9 +23,9 @@ say "The main job: one .etl file per session, and report.json"
 run recover "$out/sample.raw" -o "$out/recovered"
 say "Are they valid?"
 run check "$out"/recovered/sessions/*.etl
-if "$etlift" events --help >/dev/null 2>&1; then
-	say "What happened? The first events of the EventLog session, decoded"
-	run events "$out/recovered/sessions/03-EventLog-System.etl" -o "$out/events.jsonl"
-	head -n 3 "$out/events.jsonl" | cut -c1-400
-fi
-say "Done. Look at $out/recovered: report.json has everything; the .etl files open in any ETW tool."
+say "What happened? The DNS queries, decoded straight from the memory"
+run events "$out/sample.raw" --provider Microsoft-Windows-DNS-Client -o "$out/dns.jsonl"
+head -n 3 "$out/dns.jsonl" | cut -c1-600
+say "The same for a spreadsheet, all events"
+run events "$out"/recovered/sessions/*.etl --format csv -o "$out/events.csv"
+say "Done. Look at $out/recovered: report.html is the page for people, report.json has everything; the .etl files open in any ETW tool."

@@ -248,6 +248,7 @@ static void session(struct recipe *r, const char *line)
 	s->tail_lost = number(line, "tail_lost", 0);
 	s->unreachable = number(line, "unreachable", 0);
 	s->tag = number(line, "tag", 0);
+	value(line, "dns", s->dns);
 	if (value(line, "payload", file)) {
 		s->payload = payload_open(file);
 		if (!s->payload)

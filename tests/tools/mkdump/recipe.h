@@ -4,7 +4,7 @@
  *   machine build= version= mib= hole= cpus= seed= handles= stub= encoded= large= decoys= levels= bias= freq= time= foreign= kpti=
  *           hint=kernel|process|user|none globals= kdbg= etwdata= future= pe_time= pe_size=
  *   process pid= name= wow64= silo=        container (a further silo; numbers count from 1)
- *   session silo= id= name= mode= clock= size= table= nodes= lost_events= lost_buffers= name_lost= tail_lost= fill_name= payload=FILE.etl
+ *   session silo= id= name= mode= clock= size= table= nodes= lost_events= lost_buffers= name_lost= tail_lost= fill_name= payload=FILE.etl dns=NAME|NAME
  *           unreachable= tag= straddle=
  *     buffer form=unused|logging|reused|flushed|full|torn|placeholder|cswitch|flushing|pending|stands_for cpu= ways=global,queue,...
  *            events= old= tear=RECORD row=NUMBER repeat=

@@ -167,6 +167,7 @@ struct wi_session {
 	unsigned n_consumers;
 	uint64_t next_ts;        /* for the next event */
 	struct payload *payload; /* records come from a file; NULL: they are made */
+	char dns[1024];          /* "a|b": names of DNS queries among the made events; "" none */
 };
 
 struct winimg {
