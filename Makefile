@@ -205,7 +205,9 @@ install: all
 	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' -e 's|@version@|$(VERSION)|' \
 	    -e 's|@requires@|$(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f))|' tools/etlift.pc.in > $(DESTDIR)$(libdir)/pkgconfig/etlift.pc
 	install -m 644 man/*.1 $(DESTDIR)$(mandir)/man1/
-	install -m 644 README.md LICENSE NOTICE CHANGELOG.md docs/*.md docs/*.json $(DESTDIR)$(docdir)/
+	install -m 644 README.md LICENSE NOTICE CHANGELOG.md docs/*.md docs/*.json docs/*.xsd $(DESTDIR)$(docdir)/
+	install -d $(DESTDIR)$(docdir)/formats
+	install -m 644 docs/formats/*.md $(DESTDIR)$(docdir)/formats/
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/etlift $(DESTDIR)$(libdir)/libetlift.a $(DESTDIR)$(libdir)/libetlift.so $(DESTDIR)$(libdir)/libetlift.so.$(SOVERSION)
 	rm -f $(DESTDIR)$(includedir)/etlift.h $(DESTDIR)$(libdir)/pkgconfig/etlift.pc

@@ -24,7 +24,7 @@ done < <(sed -n '/^```sh$/,/^```$/p' "$TOP/docs/guide.md" | grep -v '^```')
 echo "$n commands of the guide"
 [ $n -ge 15 ] || fail=1
 # the README's commands, as they stand there
-three=$(sed -n '/^## Three commands/,/^```$/p' "$TOP/README.md" | sed -n '/^```/,$p' | grep -v '^```')
+three=$(awk '/^## /{on = $0 ~ /Three commands/} on && /^```/{in_block = !in_block; next} on && in_block' "$TOP/README.md")
 echo "$three" | tail -n 1 | sed "s|build/release/etlift|etlift|; s|out/demo/||" >last.sh
 bash last.sh >out.txt 2>&1 && grep -q '"QueryName":"c2.evil.example"' out.txt || { echo "the README's last command: $(cat last.sh)"; fail=1; }
 exit $fail
