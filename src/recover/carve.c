@@ -305,11 +305,13 @@ static int join_all(struct carve *c)
 		struct carve_how how;
 	} round[] = {{true, {.patience = PATIENCE, .whole = true}},
 		     {true, {.patience = PATIENCE}},
+		     {false, {.patience = 4, .whole = true, .mutual = true}},
+		     {false, {.patience = UINT64_MAX, .whole = true, .mutual = true}},
 		     {false, {.patience = 4, .whole = true}},
 		     {false, {.patience = PATIENCE, .whole = true}},
 		     {false, {.patience = 64 * PATIENCE, .whole = true}},
 		     {false, {.patience = UINT64_MAX, .whole = true}},
-		     {false, {.patience = 4}}};
+		     {false, {.patience = PATIENCE, .mutual = true}}};
 	int rc = 0;
 
 	for (size_t k = 0; k < sizeof(round) / sizeof(round[0]) && rc == 0; k++)

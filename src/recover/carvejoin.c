@@ -110,6 +110,30 @@ static uint32_t next_record(const struct join *j, const struct level *l)
 	return l->before.off < have ? l->before.off + carve_record_step(j->c->raw + l->before.off) : l->before.off;
 }
 
+/* Is there no page that leads to this part later than the one before level i does? */
+static bool nearest(const struct join *j, uint32_t i, const struct carve_part *p)
+{
+	const struct carve_scan *s = &j->c->scan;
+	uint64_t before = before_page(j, i), ts;
+	size_t lo = 0, hi = s->n_exits;
+
+	while (lo < hi) { /* the first that is not before the part */
+		size_t mid = lo + (hi - lo) / 2;
+		const struct carve_exit *x = &s->exit[mid];
+
+		if (x->off < p->off || (x->off == p->off && x->ts <= p->ts))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == 0 || s->exit[lo - 1].off != p->off)
+		return true;
+	for (ts = s->exit[lo - 1].ts; lo > 0 && s->exit[lo - 1].off == p->off && s->exit[lo - 1].ts == ts; lo--)
+		if (s->exit[lo - 1].pa == before)
+			return true;
+	return false;
+}
+
 /* The next place for level i. False: there is none left. */
 static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 {
@@ -143,7 +167,8 @@ static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 				if (l->how == HOW_UNTIMED && p->ts != 0)
 					break;
 				l->tried++;
-				if (addrset_has(&j->c->claimed, p->pa | 1) || taken(j, i, p->pa))
+				if (addrset_has(&j->c->claimed, p->pa | 1) || taken(j, i, p->pa) ||
+				    (j->o->mutual && p->ts && !nearest(j, i, p)))
 					continue;
 				*pa = p->pa;
 				return true;

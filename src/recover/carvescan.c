@@ -39,7 +39,7 @@ static int add_part(struct carve_scan *s, uint64_t pa, const struct carve_head *
 	if (arr_reserve(&arr, &s->cap_parts, s->n_parts, sizeof(*s->part)) < 0)
 		return ERR_NOMEM;
 	s->part = arr;
-	s->part[s->n_parts++] = (struct carve_part){.pa = pa, .ts = h->ts, .off = h->off, .n = h->n};
+	s->part[s->n_parts++] = (struct carve_part){.pa = pa, .ts = h->ts, .last_ts = h->last_ts, .off = h->off, .exit = h->exit};
 	return 0;
 }
 
@@ -131,6 +131,38 @@ static int by_off(const void *a, const void *b)
 	return x->pa < y->pa ? -1 : x->pa > y->pa;
 }
 
+static int by_exit(const void *a, const void *b)
+{
+	const struct carve_exit *x = a, *y = b;
+
+	if (x->off != y->off)
+		return x->off < y->off ? -1 : 1;
+	if (x->ts != y->ts)
+		return x->ts < y->ts ? -1 : 1;
+	return x->pa < y->pa ? -1 : x->pa > y->pa;
+}
+
+static int find_exits(struct carve_scan *s)
+{
+	s->exit = malloc((s->n_found + s->n_parts + 1) * sizeof(*s->exit));
+	if (!s->exit)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < s->n_found; i++) {
+		const struct carve_shape *h = &s->found[i].shape;
+		uint32_t first = CARVE_PAGE - (uint32_t)(s->found[i].pa % CARVE_PAGE), off = h->next - first;
+
+		if (h->end > first && h->next >= first && off < CARVE_PAGE && !h->walk.bad)
+			s->exit[s->n_exits++] =
+				(struct carve_exit){s->found[i].pa - s->found[i].pa % CARVE_PAGE, h->walk.last_ts, (uint16_t)off};
+	}
+	for (size_t i = 0; i < s->n_parts; i++)
+		if (s->part[i].exit != CARVE_NO_EXIT && s->part[i].last_ts)
+			s->exit[s->n_exits++] = (struct carve_exit){s->part[i].pa, s->part[i].last_ts, s->part[i].exit};
+	if (s->n_exits)
+		qsort(s->exit, s->n_exits, sizeof(*s->exit), by_exit);
+	return 0;
+}
+
 /* Takes over what one thread has. */
 static int join(struct carve_scan *to, struct carve_scan *from)
 {
@@ -142,7 +174,7 @@ static int join(struct carve_scan *to, struct carve_scan *from)
 		rc = add_found(to, from->found[i].pa, &from->found[i].shape);
 	for (size_t i = 0; i < from->n_parts && rc == 0; i++) {
 		struct carve_part *p = &from->part[i];
-		struct carve_head h = {.ts = p->ts, .off = p->off, .n = p->n};
+		struct carve_head h = {.ts = p->ts, .last_ts = p->last_ts, .off = p->off, .exit = p->exit};
 
 		rc = add_part(to, p->pa, &h);
 	}
@@ -175,6 +207,10 @@ int carve_scan_run(const struct phys *p, const struct carve_scan_opts *o, struct
 		return rc;
 	}
 	out->unreadable = unreadable;
+	if (find_exits(out) < 0) {
+		carve_scan_free(out);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
 	if (out->n_found)
 		qsort(out->found, out->n_found, sizeof(*out->found), by_pa);
 	if (out->n_parts)
@@ -186,5 +222,6 @@ void carve_scan_free(struct carve_scan *s)
 {
 	free(s->found);
 	free(s->part);
+	free(s->exit);
 	*s = (struct carve_scan){0};
 }

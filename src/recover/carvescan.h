@@ -15,11 +15,18 @@ struct carve_found { /* a place where a buffer begins */
 	struct carve_shape shape;
 };
 
-struct carve_part {   /* records in a page that no header stands before */
+struct carve_part {  /* records in a page that no header stands before */
+	uint64_t pa; /* of the page */
+	uint64_t ts; /* of the first record; 0: none tells */
+	uint64_t last_ts;
+	uint16_t off;  /* of the first record */
+	uint16_t exit; /* see struct carve_head */
+};
+
+struct carve_exit {   /* a page that ends in the midst of records */
 	uint64_t pa;  /* of the page */
-	uint64_t ts;  /* of the first record; 0: none tells */
-	uint16_t off; /* of the first record */
-	uint16_t n;
+	uint64_t ts;  /* of its last record */
+	uint16_t off; /* where the next record must begin in the next page */
 };
 
 struct carve_scan {
@@ -27,6 +34,8 @@ struct carve_scan {
 	size_t n_found, cap_found;
 	struct carve_part *part; /* owned; ascending by off, ts, pa */
 	size_t n_parts, cap_parts;
+	struct carve_exit *exit; /* owned; of buffers' first pages and of parts, ascending by off, ts, pa */
+	size_t n_exits;
 	uint64_t scanned, unreadable; /* bytes */
 	bool limited;
 };

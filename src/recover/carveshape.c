@@ -241,6 +241,7 @@ bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape 
 		return false;
 	if (closed && s.walk.n == 1 && agreement(&s) < 4)
 		return false;
+	s.next = closed && s.walk.off < at_hand ? s.walk.off + carve_record_step(p + s.walk.off) : s.walk.off;
 	s.fill = fill_behind(p, have, s.end, s.h.buffer_size);
 	*out = s;
 	return true;
@@ -287,6 +288,8 @@ struct search { /* for heads in one page */
 static bool head_at(struct search *s, const uint8_t *page, uint32_t off, struct carve_head *out)
 {
 	struct carve_walk w = {.off = off};
+	uint32_t next;
+	enum step on;
 
 	if (!s->copied) {
 		memcpy(s->room, page, CARVE_PAGE);
@@ -295,7 +298,7 @@ static bool head_at(struct search *s, const uint8_t *page, uint32_t off, struct 
 		s->copied = true;
 	}
 	/* a record may go on in the next page: the end is out of sight */
-	for (enum step on = STEP_ON; on == STEP_ON && w.off < CARVE_PAGE;) {
+	for (on = STEP_ON; on == STEP_ON && w.off < CARVE_PAGE;) {
 		uint32_t from = w.off;
 
 		on = step(&w, s->room, CARVE_PAGE, CARVE_PAGE + RECORD_MAX);
@@ -303,8 +306,14 @@ static bool head_at(struct search *s, const uint8_t *page, uint32_t off, struct 
 			s->passed[from / 8] = 1;
 		w.bad = on == STEP_BAD;
 	}
-	*out = (struct carve_head){
-		.ts = w.has_ts ? w.first_ts : 0, .off = (uint16_t)off, .n = (uint16_t)(w.n < UINT16_MAX ? w.n : UINT16_MAX)};
+	next = w.off - CARVE_PAGE;
+	if (on == STEP_WAIT)
+		next += carve_record_step(s->room + w.off);
+	*out = (struct carve_head){.ts = w.has_ts ? w.first_ts : 0,
+				   .last_ts = w.has_ts ? w.last_ts : 0,
+				   .off = (uint16_t)off,
+				   .exit = w.bad || next >= CARVE_PAGE ? CARVE_NO_EXIT : (uint16_t)next,
+				   .n = (uint16_t)(w.n < UINT16_MAX ? w.n : UINT16_MAX)};
 	return w.n != 0 || !w.bad;
 }
 

@@ -31,7 +31,8 @@ struct carve_shape {
 	enum etw_met met; /* by which rule `end` was found */
 	uint32_t end;     /* of data */
 	struct carve_walk walk;
-	bool fill; /* 0xff stands behind the data, as in files */
+	uint32_t next; /* where the first record begins that does not begin in the bytes at hand */
+	bool fill;     /* 0xff stands behind the data, as in files */
 };
 
 /* The first test, on 8 bytes: most of memory ends here. */
@@ -53,11 +54,13 @@ uint32_t carve_record_step(const uint8_t p[8]);
 
 /* A place in a page where records begin that nothing before them in the page leads to. */
 struct carve_head {
-	uint64_t ts; /* of the first timed record of the chain */
+	uint64_t ts, last_ts; /* of the first and the last timed record of the chain */
 	uint16_t off;
+	uint16_t exit; /* where the next record begins in the next page; CARVE_NO_EXIT: not there */
 	uint16_t n;
 };
-#define CARVE_HEADS 8
+#define CARVE_NO_EXIT UINT16_MAX
+#define CARVE_HEADS   8
 
 /* The heads in one page, at most CARVE_HEADS. A page without any is passed quickly. */
 unsigned carve_heads(const uint8_t page[CARVE_PAGE], struct carve_head out[CARVE_HEADS]);

@@ -51,6 +51,20 @@ diff groups.txt - <<'END' || bad "carve.recipe: other groups"
 31	file_cache	boot_time	guess	carved-31
 32	rtbackup	filetime	certain	carved-32
 END
+# the comparers themselves: a changed record, origin or time must be seen
+for e in 's/"fnv":"[0-9a-f]/&0/' 's/"origin":"private"/"origin":"freed"/' 's/"time":133599964[0-9]*/"time":133599960000000000/g'; do
+	sed "$e" carve.json >changed.json
+	/usr/bin/python3 "$TOP/tests/carvecmp.py" changed.json c alone >t.txt && bad "the comparer does not see $e"
+done
+sed 's/"fnv":"[0-9a-f]/&0/' carve.json >changed.json
+"$TOOLS/sweep" carve.img changed.json -n 1 >t.txt && bad "the sweep does not see a record that is not there"
+for b in 7601 9600 14393 22000; do
+	"$TOOLS/mkdump" -b $b "$R/carve.recipe" b.img b.json || exit 1
+	"$ETLIFT" recover -q --carve b.img -o b || bad "build $b: recover --carve ends with $?"
+	/usr/bin/python3 "$TOP/tests/truthcmp.py" b.json b >t.txt || { cat t.txt; bad "build $b: --carve changes what recover finds"; }
+	cmp b.json b
+	rm -rf b b.img
+done
 "$ETLIFT" carve -q --session 30 carve.img -o one && [ "$(find one -name '*.etl')" = one/sessions/orphan-30-65536-file_cache.etl ] || bad "--session"
 "$ETLIFT" carve -q carve.img 2>e.txt && bad "carve without a folder"
 
