@@ -68,6 +68,7 @@ void carve_close(struct carve *c)
 	free(c->times);
 	free(c->live);
 	free(c->body);
+	free(c->mended);
 	free(c->raw);
 	addrset_free(&c->claimed);
 	carve_scan_free(&c->scan);
@@ -248,8 +249,33 @@ static void take_over(struct etw_buffer *b, struct etw_buffer *whole)
 	whole->page_pa = t.page_pa;
 }
 
+/* Notes are other threads' while sessions are being loaded: what they no longer need to say is kept for carve_run(). */
+static int mended(struct carve *c, const struct etw_session *s, const struct etw_buffer *b)
+{
+	void *arr = c->mended;
+
+	if (arr_reserve(&arr, &c->cap_mended, c->n_mended, sizeof(*c->mended)) < 0)
+		return ERR_NOMEM;
+	c->mended = arr;
+	c->mended[c->n_mended++] = (struct carve_mended){s->silo, s->id, b->va, b->hdr.buffer_size};
+	return 0;
+}
+
+static bool is_mended(void *ctx, const struct note *n)
+{
+	const struct carve *c = ctx;
+
+	for (size_t i = 0; i < c->n_mended; i++) {
+		const struct carve_mended *m = &c->mended[i];
+
+		if (n->what == NOTE_PAGE_MISSING && n->silo == m->silo && n->session == m->id && n->has_va && n->va - m->va < m->bytes)
+			return true;
+	}
+	return false;
+}
+
 /* A buffer of a session lost pages to damaged page tables: they may still be somewhere. */
-static int complete(struct carve *c, struct carve_buf *cb, struct etw_buffer *b)
+static int complete(struct carve *c, struct carve_buf *cb, const struct etw_session *s, struct etw_buffer *b)
 {
 	struct etw_buffer whole;
 	struct carve_how how = {.known = b->page_pa, .n_known = b->n_page_pa, .patience = PATIENCE};
@@ -262,9 +288,11 @@ static int complete(struct carve *c, struct carve_buf *cb, struct etw_buffer *b)
 	if (whole.n_events > b->n_events) {
 		take_over(b, &whole);
 		c->counts.completed++;
+		if (!lacks_pages(b))
+			rc = mended(c, s, b);
 	}
 	etw_buffer_clear(&whole);
-	return claim(c, b);
+	return rc < 0 ? rc : claim(c, b);
 }
 
 int carve_session(void *carve, struct etw_session *s)
@@ -284,7 +312,7 @@ int carve_session(void *carve, struct etw_session *s)
 			c->counts.live += !cb->live;
 			cb->live = true;
 			if (lacks_pages(b)) {
-				rc = complete(c, cb, b);
+				rc = complete(c, cb, s, b);
 				changed = true;
 			}
 		}
@@ -325,6 +353,7 @@ int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o
 {
 	int rc = carve_map(c);
 
+	notes_drop(&c->im->notes, is_mended, c);
 	if (rc == 0)
 		rc = join_all(c);
 	if (rc < 0)

@@ -30,6 +30,11 @@ struct carve_live { /* a session that was recovered */
 	uint32_t mode;
 };
 
+struct carve_mended { /* a buffer of a recovered session that has all of its pages again */
+	uint32_t silo, id;
+	uint64_t va, bytes;
+};
+
 struct carve_body { /* what records have been seen already */
 	char sha256[SHA256_HEX];
 	uint64_t at; /* virtual address of the buffer that has them, else its physical one */
@@ -45,6 +50,8 @@ struct carve {
 	size_t n_live, cap_live;
 	struct carve_body *body; /* owned; open addressing, sha256[0] == 0: empty */
 	size_t n_bodies, cap_bodies;
+	struct carve_mended *mended; /* owned */
+	size_t n_mended, cap_mended;
 	uint64_t *times;        /* owned; first event times of all that were found, ascending */
 	struct addrset claimed; /* physical pages of recovered buffers */
 	uint8_t *raw;           /* owned; a buffer being put together */

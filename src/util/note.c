@@ -34,6 +34,19 @@ void notes_free(struct notes *ns)
 	notes_init(ns);
 }
 
+void notes_drop(struct notes *ns, bool (*which)(void *ctx, const struct note *n), void *ctx)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < ns->n; i++) {
+		if (which(ctx, &ns->v[i]))
+			free(ns->v[i].detail);
+		else
+			ns->v[kept++] = ns->v[i];
+	}
+	ns->n = kept;
+}
+
 void notes_scope(struct notes *ns, int64_t silo, int64_t session, bool has_va, uint64_t session_va)
 {
 	if (!ns)

@@ -55,6 +55,9 @@ void notes_free(struct notes *ns);
 /* Adds a copy of *n with a detail text. `ns` may be NULL (nobody listens). */
 void notes_add(struct notes *ns, const struct note *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* Takes back the notes that `which` picks: what was missing has been found elsewhere. */
+void notes_drop(struct notes *ns, bool (*which)(void *ctx, const struct note *n), void *ctx);
+
 /* Notes added from here on belong to this session. notes_scope_none() ends it. */
 void notes_scope(struct notes *ns, int64_t silo, int64_t session, bool has_va, uint64_t session_va);
 void notes_scope_none(struct notes *ns);

@@ -14,6 +14,9 @@ for r in carve full rare damage demo; do
 	# but for pages that only the page tables have lost
 	[ $r = damage ] || /usr/bin/python3 "$TOP/tests/truthcmp.py" $r.json both >t.txt || { cat t.txt; bad "$r: --carve changes what recover finds"; }
 	cmp $r.json both
+	# buffers that got their pages back: their pages are no losses
+	[ $r != damage ] || jq -e '.carve.completed_buffers==2 and ([.losses[]|select(.session==5 and .what=="page_missing")]|length==0)' both/report.json >/dev/null ||
+		bad "damage: what was completed is still a loss"
 	"$ETLIFT" carve -q $r.img -o alone || bad "$r: carve ends with $?"
 	cmp $r.json alone alone
 	# with one thread, under the sanitizers: the same bytes
