@@ -198,6 +198,9 @@ static void summary(struct cli *c, const struct sources *s, const struct decoder
 	if (k->no_definition + k->not_fitting)
 		cli_info(c, "manifest events without a definition: %llu; whose definition does not fit: %llu",
 			 (unsigned long long)k->no_definition, (unsigned long long)k->not_fitting);
+	if (k->names_dropped)
+		cli_warn(c, "%llu process and file names are beyond what is kept: some events lack theirs",
+			 (unsigned long long)k->names_dropped);
 	for (size_t i = 0; i < s->notes.n; i++)
 		name_loss(c, &s->notes.v[i]);
 	if (s->losses + s->notes.n)

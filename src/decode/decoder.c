@@ -7,6 +7,7 @@
 #include "catalogue.h"
 #include "kernelevents.h"
 #include "learn.h"
+#include "names.h"
 #include "tracelogging.h"
 #include "wpp.h"
 
@@ -15,6 +16,7 @@ struct decoder {
 	struct learn *learn;
 	struct kernelevents *kernel;
 	struct tmf *tmf;
+	struct names *names;
 	struct buf scratch;
 	struct arena arena; /* of the event being decoded */
 	struct decoder_counts counts;
@@ -34,7 +36,8 @@ int decoder_new(struct decoder **out, struct err *e)
 	if (rc == 0) {
 		d->learn = learn_new(d->schemas);
 		d->tmf = tmf_new();
-		if (!d->learn || !d->tmf)
+		d->names = names_new();
+		if (!d->learn || !d->tmf || !d->names)
 			rc = err_set(e, ERR_NOMEM, "out of memory");
 	}
 	if (rc < 0) {
@@ -51,6 +54,7 @@ void decoder_free(struct decoder *d)
 		return;
 	learn_free(d->learn);
 	tmf_free(d->tmf);
+	names_free(d->names);
 	buf_free(&d->scratch);
 	schemas_free(d->schemas);
 	kernelevents_free(d->kernel);
@@ -71,11 +75,6 @@ struct tmf *decoder_tmf(struct decoder *d)
 const struct decoder_counts *decoder_counts(const struct decoder *d)
 {
 	return &d->counts;
-}
-
-int decoder_learn(struct decoder *d, struct evsource *s, struct err *e)
-{
-	return learn_source(d->learn, s, e);
 }
 
 /* ---- decoding ------------------------------------------------------------------------------------------------------------------------ */
@@ -210,6 +209,36 @@ static bool decode(struct decoder *d, struct event *ev)
 	return false;
 }
 
+/* What one event tells of names. Nothing is counted: it comes again. */
+static void learn_name(struct decoder *d, struct event *ev)
+{
+	struct guid guid;
+	uint8_t opcode = 0;
+	bool hook = ev->kind == EVENT_SYSTEM || ev->kind == EVENT_PERFINFO;
+	struct decoder_counts before = d->counts;
+
+	if (ev->reason || (hook && !kernelevents_hook(d->kernel, (uint16_t)ev->id, &guid, &opcode)))
+		return;
+	if (!names_wants(d->names, ev, hook ? &guid : NULL, opcode))
+		return;
+	arena_reset(&d->arena);
+	if (decode(d, ev))
+		names_learn(d->names, ev, hook ? &guid : NULL, opcode);
+	d->counts = before;
+}
+
+int decoder_learn(struct decoder *d, struct evsource *s, struct err *e)
+{
+	struct event ev;
+	int rc = learn_source(d->learn, s, e);
+
+	while (rc >= 0 && (rc = evsource_next(s, &ev, e)) > 0)
+		learn_name(d, &ev);
+	evsource_rewind(s);
+	d->counts.names_dropped = names_dropped(d->names);
+	return rc;
+}
+
 void decoder_event(struct decoder *d, struct event *ev)
 {
 	bool done;
@@ -219,6 +248,7 @@ void decoder_event(struct decoder *d, struct event *ev)
 	done = !ev->reason && decode(d, ev);
 	if (ev->has_provider && !ev->provider_name && ev->kind != EVENT_WPP)
 		ev->provider_name = schemas_provider_name(d->schemas, &ev->provider);
+	names_event(d->names, ev);
 	if (done)
 		d->counts.decoded[ev->kind]++;
 	else

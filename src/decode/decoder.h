@@ -14,6 +14,7 @@ struct decoder;
 struct decoder_counts { /* what became of the events that went through decoder_event() */
 	uint64_t events, decoded[EVENT_KINDS], undecoded[EVENT_KINDS];
 	uint64_t no_definition, not_fitting; /* of the undecoded manifest events */
+	uint64_t names_dropped;              /* process and file names beyond the limits of names.h */
 };
 
 int decoder_new(struct decoder **out, struct err *e);

@@ -60,7 +60,8 @@ struct event {
 	struct event_bytes payload;      /* user data */
 	struct dval data;                /* DV_STRUCT, or DV_NULL: then reason says why */
 	const char *reason;
-	uint64_t buffer; /* VA in an image, file offset in a file */
+	const char *process_name, *file_name; /* told by other events of the trace (names.h); NULL unknown */
+	uint64_t buffer;                      /* VA in an image, file offset in a file */
 	bool has_buffer, has_pa;
 	uint64_t pa;     /* of the record's first byte, when its page is known */
 	uint32_t offset; /* of the record, in the buffer as it was */

@@ -348,6 +348,14 @@ static void put_extras(struct buf *out, const struct event *ev)
 		put_number_or_null(out, ",\"instance\":", true, ev->instance_id);
 		put_number_or_null(out, ",\"parent_instance\":", true, ev->parent_instance_id);
 	}
+	if (ev->process_name) {
+		put_str(out, ",\"process_name\":");
+		put_text(out, ev->process_name);
+	}
+	if (ev->file_name) {
+		put_str(out, ",\"file_name\":");
+		put_text(out, ev->file_name);
+	}
 	if (ev->kind == EVENT_WPP)
 		put_number_or_null(out, ",\"wpp_flags\":", true, ev->wpp_flags);
 	if (ev->has_wpp_sequence)

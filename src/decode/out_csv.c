@@ -11,7 +11,7 @@ static void begin(void *state, struct buf *out)
 	(void)state;
 	buf_puts(out, "time,session,kind,provider_guid,provider,event_id,version,channel,level,opcode,task,keywords,event,pid,tid,cpu,"
 		      "activity,related,"
-		      "data,reason,payload,file,buffer,offset,pa\r\n");
+		      "data,reason,payload,file,buffer,offset,pa,process_name,file_name\r\n");
 }
 
 static void text(struct buf *out, const char *s, size_t n)
@@ -123,8 +123,10 @@ static int event(void *state, struct buf *out, const struct event *ev, bool raw)
 	field(out, ev->origin->file);
 	hex(out, ev->has_buffer, ev->buffer);
 	number(out, true, ev->offset);
-	if (ev->has_pa)
-		buf_printf(out, "0x%llx", (unsigned long long)ev->pa);
+	hex(out, ev->has_pa, ev->pa);
+	field(out, ev->process_name);
+	field(out, ev->file_name);
+	out->n -= out->n > 0; /* no comma behind the last */
 	buf_puts(out, "\r\n");
 	return 1;
 }

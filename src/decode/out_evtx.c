@@ -46,18 +46,18 @@ enum {
 enum name {
 	N_EVENT, N_XMLNS, N_SYSTEM, N_PROVIDER, N_NAME, N_GUID, N_EVENTID, N_VERSION, N_LEVEL, N_TASK, N_OPCODE, N_KEYWORDS, N_TIMECREATED, N_SYSTEMTIME,
 	N_EVENTRECORDID, N_CORRELATION, N_ACTIVITYID, N_RELATED, N_EXECUTION, N_PROCESSID, N_THREADID, N_PROCESSORID, N_CHANNEL, N_COMPUTER, N_SECURITY,
-	N_USERID, N_RECORD, N_KIND, N_EVENTNAME, N_SESSION, N_FILE, N_BUFFER, N_OFFSET, N_REASON, N_EVENTDATA, N_DATA, N_BINARY, NAMES
+	N_USERID, N_RECORD, N_KIND, N_EVENTNAME, N_SESSION, N_FILE, N_BUFFER, N_OFFSET, N_REASON, N_PROCESSNAME, N_FILENAME, N_EVENTDATA, N_DATA, N_BINARY, NAMES
 };
 static const char *const names[NAMES] = {
 	"Event", "xmlns", "System", "Provider", "Name", "Guid", "EventID", "Version", "Level", "Task", "Opcode", "Keywords", "TimeCreated", "SystemTime",
 	"EventRecordID", "Correlation", "ActivityID", "RelatedActivityID", "Execution", "ProcessID", "ThreadID", "ProcessorID", "Channel", "Computer", "Security",
-	"UserID", "Record", "Kind", "EventName", "Session", "File", "Buffer", "Offset", "Reason", "EventData", "Data", "BinaryEventData"
+	"UserID", "Record", "Kind", "EventName", "Session", "File", "Buffer", "Offset", "Reason", "ProcessName", "FileName", "EventData", "Data", "BinaryEventData"
 };
 
 /* Values of the outer template, in order. */
 enum {
 	V_PROVIDER, V_GUID, V_ID, V_VERSION, V_LEVEL, V_TASK, V_OPCODE, V_KEYWORDS, V_TIME, V_RECORD, V_ACTIVITY, V_RELATED, V_PID, V_TID, V_CPU, V_CHANNEL,
-	V_SID, V_KIND, V_EVENTNAME, V_SESSION, V_FILE, V_BUFFER, V_OFFSET, V_REASON, V_DATA, VALUES
+	V_SID, V_KIND, V_EVENTNAME, V_SESSION, V_FILE, V_BUFFER, V_OFFSET, V_REASON, V_PROCESSNAME, V_FILENAME, V_DATA, VALUES
 };
 
 /* clang-format on */
@@ -282,10 +282,16 @@ static void system_template(struct evtx *x)
 static void event_template(struct evtx *x)
 {
 	static const struct attribute event_ns[] = {{N_XMLNS, "http://schemas.microsoft.com/win/2004/08/events/event", 0, 0}};
-	static const struct attribute record[] = {{N_XMLNS, "urn:etlift:record:1", 0, 0},     {N_KIND, NULL, V_KIND, T_STRING},
-						  {N_EVENTNAME, NULL, V_EVENTNAME, T_STRING}, {N_SESSION, NULL, V_SESSION, T_STRING},
-						  {N_FILE, NULL, V_FILE, T_STRING},           {N_BUFFER, NULL, V_BUFFER, T_HEX64},
-						  {N_OFFSET, NULL, V_OFFSET, T_U32},          {N_REASON, NULL, V_REASON, T_STRING}};
+	static const struct attribute record[] = {{N_XMLNS, "urn:etlift:record:1", 0, 0},
+						  {N_KIND, NULL, V_KIND, T_STRING},
+						  {N_EVENTNAME, NULL, V_EVENTNAME, T_STRING},
+						  {N_SESSION, NULL, V_SESSION, T_STRING},
+						  {N_FILE, NULL, V_FILE, T_STRING},
+						  {N_BUFFER, NULL, V_BUFFER, T_HEX64},
+						  {N_OFFSET, NULL, V_OFFSET, T_U32},
+						  {N_REASON, NULL, V_REASON, T_STRING},
+						  {N_PROCESSNAME, NULL, V_PROCESSNAME, T_STRING},
+						  {N_FILENAME, NULL, V_FILENAME, T_STRING}};
 	size_t at = open_element(x, N_EVENT, true);
 
 	attributes(x, event_ns, 1);
@@ -579,6 +585,8 @@ static bool try_record(struct evtx *x, const struct event *ev, bool fields)
 	d = begin_values(x, VALUES);
 	put_head(x, d, ev);
 	string(x, d, V_REASON, reason);
+	string(x, d, V_PROCESSNAME, ev->process_name);
+	string(x, d, V_FILENAME, ev->file_name);
 	from = x->chunk.n;
 	put_data(x, ev, fields);
 	end_value(x, d, V_DATA, from, T_XML);

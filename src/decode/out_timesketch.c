@@ -123,6 +123,8 @@ static int event(void *state, struct buf *out, const struct event *ev, bool raw)
 			buf_printf(out, "%02x", ev->payload.p[i]);
 		buf_u8(out, '"');
 	}
+	text_member(out, "process_name", ev->process_name);
+	text_member(out, "file_name", ev->file_name);
 	text_member(out, "source_file", ev->origin->file);
 	if (ev->has_buffer) {
 		member(out, "source_buffer");
