@@ -25,6 +25,8 @@ libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
 mandir ?= $(prefix)/share/man
 docdir ?= $(prefix)/share/doc/etlift
+bashcompdir ?= $(prefix)/share/bash-completion/completions
+zshcompdir ?= $(prefix)/share/zsh/site-functions
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -206,13 +208,16 @@ install: all
 	    -e 's|@requires@|$(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f))|' tools/etlift.pc.in > $(DESTDIR)$(libdir)/pkgconfig/etlift.pc
 	install -m 644 man/*.1 $(DESTDIR)$(mandir)/man1/
 	install -m 644 README.md LICENSE NOTICE CHANGELOG.md docs/*.md docs/*.json docs/*.xsd $(DESTDIR)$(docdir)/
-	install -d $(DESTDIR)$(docdir)/formats
+	install -d $(DESTDIR)$(docdir)/formats $(DESTDIR)$(bashcompdir) $(DESTDIR)$(zshcompdir)
+	install -m 644 contrib/completion/etlift.bash $(DESTDIR)$(bashcompdir)/etlift
+	install -m 644 contrib/completion/_etlift $(DESTDIR)$(zshcompdir)/_etlift
 	install -m 644 docs/formats/*.md $(DESTDIR)$(docdir)/formats/
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/etlift $(DESTDIR)$(libdir)/libetlift.a $(DESTDIR)$(libdir)/libetlift.so $(DESTDIR)$(libdir)/libetlift.so.$(SOVERSION)
 	rm -f $(DESTDIR)$(includedir)/etlift.h $(DESTDIR)$(libdir)/pkgconfig/etlift.pc
 	for m in man/*.1; do rm -f $(DESTDIR)$(mandir)/man1/$$(basename $$m); done
 	rm -rf $(DESTDIR)$(docdir)
+	rm -f $(DESTDIR)$(bashcompdir)/etlift $(DESTDIR)$(zshcompdir)/_etlift
 clean:
 	rm -rf $(BUILD)
 

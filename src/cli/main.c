@@ -76,6 +76,12 @@ static int run(struct cli *c, int argc, char **argv)
 		help_man(stdout);
 		return EXIT_OK;
 	}
+	if (argc == 3 && strcmp(argv[1], "--completion") == 0) {
+		if (help_completion(stdout, argv[2]))
+			return EXIT_OK;
+		cli_error(c, "--completion: bash or zsh");
+		return EXIT_USAGE;
+	}
 	if (argc >= 2 && strcmp(argv[1], "help") == 0) {
 		cmd = argc == 3 ? command_find(argv[2]) : NULL;
 		if (argc > 3 || (argc == 3 && !cmd)) {

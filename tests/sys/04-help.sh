@@ -4,6 +4,13 @@ set -u
 bad=0
 fail() { echo "$1"; bad=1; }
 "$ETLIFT" --man | cmp - "$TOP/man/etlift.1" || fail "man/etlift.1 is not current: run tools/man.sh"
+for s in bash zsh; do
+	f=$TOP/contrib/completion/etlift.bash
+	[ $s = bash ] || f=$TOP/contrib/completion/_etlift
+	"$ETLIFT" --completion $s | cmp - "$f" || fail "$f is not current: run tools/man.sh"
+done
+completed() { bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _etlift; echo "${COMPREPLY[@]}"' sh "$TOP/contrib/completion/etlift.bash" "$@"; }
+[ "$(completed etlift reco)" = recover ] && [ "$(completed etlift scan --memo)" = --memory ] && [[ "$(completed etlift events --format '')" == *pcapng* ]] || fail "bash completion"
 man_errors=$(command -v groff >/dev/null && groff -man -Tutf8 -ww "$TOP/man/etlift.1" 2>&1 >/dev/null)
 [ -z "${man_errors:-}" ] || fail "groff: $man_errors"
 commands=$("$ETLIFT" --help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
