@@ -15,13 +15,17 @@ hits=$(grep -nE '\b(printf|puts|exit|abort|getenv|fprintf) *\(' $(echo "$sources
 hits=$(grep -nE '(^|[^>._A-Za-z0-9])(open|openat|creat|fopen|mkdir|unlink|rename|mmap|pread|pwrite|lseek|fstat|opendir) *\(' $(echo "$sources" | grep -E '^src/' | grep -vE '^src/util/') | grep -vE ':[0-9]+:\s*(/?\*|//)') && say "OS calls outside src/util: $hits"
 hits=$(grep -nEi 'build *(>=|<=|>|<|==) *[0-9]{4,}' $(echo "$sources" | grep -E '^src/.*\.c$')) && say "a build number is compared in C: $hits"
 
-# clang-tidy, two files at a time; flags as the Makefile gives them
+# clang-tidy, as many files at a time as there are processors; flags as the Makefile gives them
+LINT_CFLAGS=$(make -s print-LIB_CFLAGS)
+LINT_MAY=""
+for m in $(make -s print-MODULES) cli; do LINT_MAY="$LINT_MAY $m:$(make -s print-MAY_"$m" | tr ' ' ,)"; done
+export LINT_CFLAGS LINT_MAY
 tidy() {
 	local f=$1 m inc=""
 	m=$(echo "$f" | cut -d/ -f2)
-	for d in $(make -s print-MAY_"$m"); do inc="$inc -Isrc/$d"; done
+	for d in $(echo "$LINT_MAY" | tr ' ' '\n' | sed -n "s/^$m://p" | tr , ' '); do inc="$inc -Isrc/$d"; done
 	# shellcheck disable=SC2086
-	clang-tidy-14 --quiet "$f" -- -std=c11 -D_GNU_SOURCE -DETLIFT_VERSION='"0"' -Iinclude $inc $(make -s print-LIB_CFLAGS) 2>&1 | grep -E 'warning:|error:'
+	clang-tidy-14 --quiet "$f" -- -std=c11 -D_GNU_SOURCE -DETLIFT_VERSION='"0"' -Iinclude $inc $LINT_CFLAGS 2>&1 | grep -E 'warning:|error:'
 }
 export -f tidy
 hits=$(echo "$sources" | grep -E '^src/.*\.c$' | xargs -P "$(nproc)" -I{} bash -c 'tidy {}') && [ -n "$hits" ] && say "clang-tidy: $hits"
