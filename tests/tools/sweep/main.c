@@ -43,7 +43,7 @@ static uint64_t fnv(const uint8_t *p, size_t n)
 	return h ? h : 1;
 }
 
-static void stop_with(const char *what)
+static _Noreturn void stop_with(const char *what)
 {
 	fprintf(stderr, "sweep: %s\n", what);
 	exit(2);
