@@ -231,17 +231,24 @@ static void put_carved(struct run *r, struct jsonw *w)
 	report_carve(w, &rc, r->live.p, r->live.n);
 }
 
+/* Written now; its name comes with the next commit_pending(). */
 static int put_file(struct run *r, const char *name, const struct buf *b, struct err *e)
 {
 	struct outfile *f = NULL;
-	int rc = b->failed ? err_set(e, ERR_NOMEM, "out of memory") : outfile_create(&f, r->dir, name, e);
+	int rc = b->failed ? err_set(e, ERR_NOMEM, "out of memory") : 0;
 
+	if (rc == 0 && r->n_pending == BATCH)
+		rc = commit_pending(r, e);
+	if (rc == 0)
+		rc = outfile_create(&f, r->dir, name, e);
 	if (rc == 0) {
 		rc = outfile_write(f, b->p, b->n, e);
+		if (rc == 0)
+			rc = outfile_whole(f, e);
 		if (rc < 0)
 			outfile_abort(f);
 		else
-			rc = outfile_commit(f, e);
+			r->pending[r->n_pending++] = f;
 	}
 	if (rc == ERR_IO)
 		r->res->output_failed = true;
@@ -282,29 +289,23 @@ static int write_report(struct job *j, struct run *r, struct err *e)
 	return rc;
 }
 
+/* The last batch holds the reports behind the sessions that they tell of. */
 static int finish(struct job *j, struct run *r, int rc, struct err *e)
 {
-	struct err later;
-	int rc2;
+	struct err later, last;
+	int rc2, rc3;
 
-	if (rc == ERR_INTR || rc == ERR_NOKERNEL || rc == 0) {
-		rc2 = commit_pending(r, &later);
-		if (rc2 < 0) {
-			if (e)
-				*e = later;
-			return rc2;
-		}
-	}
 	if (rc == 0 && r->res->sessions == 0 && r->res->orphans == 0 && !r->o->recover.want && !r->carve)
 		rc = err_set(e, ERR_NOKERNEL, "%s: no ETW session in it", input_name(job_image(j)->dump->in));
-	if (rc != 0 && rc != ERR_NOKERNEL)
+	if (rc != 0 && rc != ERR_NOKERNEL && rc != ERR_INTR)
 		return rc;
 	jsonw_end(&r->w);
-	rc2 = write_report(j, r, &later);
-	if (rc2 < 0) {
+	rc2 = rc == ERR_INTR ? 0 : write_report(j, r, &later);
+	rc3 = commit_pending(r, &last); /* also when there is no report: what was finished is whole */
+	if (rc2 < 0 || rc3 < 0) {
 		if (e)
-			*e = later;
-		return rc2;
+			*e = rc2 < 0 ? later : last;
+		return rc2 < 0 ? rc2 : rc3;
 	}
 	return rc;
 }

@@ -315,18 +315,30 @@ static void release(struct outfile *f)
 	free(f);
 }
 
-int outfile_commit(struct outfile *f, struct err *e)
+/* Everything written is on the disk, under the temporary name still. */
+static int settle(struct outfile *f, struct err *e)
 {
 	int rc = flush(f, e);
 
 	if (rc == 0 && fsync(f->fd) < 0)
 		rc = fail(e, "fsync", f->final);
+	return rc;
+}
+
+/* The last step, after settle() gave `rc`: the final name, or nothing. Frees f. */
+static int appear(struct outfile *f, int rc, struct err *e)
+{
 	if (rc == 0 && renameat(f->dirfd, f->temp, f->dirfd, f->final) < 0)
 		rc = fail(e, "rename", f->final);
 	if (rc < 0)
 		unlinkat(f->dirfd, f->temp, 0);
 	release(f);
 	return rc;
+}
+
+int outfile_commit(struct outfile *f, struct err *e)
+{
+	return appear(f, settle(f, e), e);
 }
 
 void outfile_abort(struct outfile *f)
@@ -343,23 +355,17 @@ void outfile_abort(struct outfile *f)
 struct committer {
 	pthread_t thread;
 	struct outfile **f;
+	int *rc;
+	struct err *e;
 	size_t first, step, n;
-	size_t failed_at; /* == n: none */
-	struct err e;
 };
 
-static void *commit_some(void *arg)
+static void *settle_some(void *arg)
 {
 	struct committer *c = arg;
 
-	for (size_t i = c->first; i < c->n; i += c->step) {
-		struct err e;
-
-		if (outfile_commit(c->f[i], &e) < 0 && c->failed_at == c->n) {
-			c->failed_at = i;
-			c->e = e;
-		}
-	}
+	for (size_t i = c->first; i < c->n; i += c->step)
+		c->rc[i] = settle(c->f[i], &c->e[i]);
 	return NULL;
 }
 
@@ -367,27 +373,36 @@ int outfile_commit_all(struct outfile **f, size_t n, unsigned threads, struct er
 {
 	struct committer c[COMMIT_THREADS];
 	bool started[COMMIT_THREADS] = {false};
-	size_t k = threads < 1 ? 1 : threads > COMMIT_THREADS ? COMMIT_THREADS : threads, worst;
+	size_t k = threads < 1 ? 1 : threads > COMMIT_THREADS ? COMMIT_THREADS : threads;
+	int *rc = calloc(n ? n : 1, sizeof(*rc)), worst = 0;
+	struct err *why = calloc(n ? n : 1, sizeof(*why));
 
 	if (k > n)
 		k = n;
-	for (size_t i = 0; i < k; i++) {
-		c[i] = (struct committer){.f = f, .first = i, .step = k, .n = n, .failed_at = n};
-		started[i] = i > 0 && pthread_create(&c[i].thread, NULL, commit_some, &c[i]) == 0;
+	for (size_t i = 0; rc && why && i < k; i++) {
+		c[i] = (struct committer){.f = f, .rc = rc, .e = why, .first = i, .step = k, .n = n};
+		started[i] = i > 0 && pthread_create(&c[i].thread, NULL, settle_some, &c[i]) == 0;
 	}
-	for (size_t i = 0; i < k; i++) /* the first share, and those that got no thread, are done here */
+	for (size_t i = 0; rc && why && i < k; i++) /* the first share, and those that got no thread, are done here */
 		if (!started[i])
-			commit_some(&c[i]);
-	worst = 0;
-	for (size_t i = 0; i < k; i++) {
+			settle_some(&c[i]);
+	for (size_t i = 0; rc && why && i < k; i++)
 		if (started[i])
 			pthread_join(c[i].thread, NULL);
-		if (c[i].failed_at < c[worst].failed_at)
-			worst = i;
+	for (size_t i = 0; i < n; i++) {
+		struct err one;
+		int r = rc && why ? rc[i] : settle(f[i], &one);
+
+		if (r < 0 && rc && why)
+			one = why[i];
+		r = appear(f[i], r, &one);
+		if (r < 0 && worst == 0) {
+			worst = r;
+			if (e)
+				*e = one;
+		}
 	}
-	if (k == 0 || c[worst].failed_at == n)
-		return 0;
-	if (e)
-		*e = c[worst].e;
-	return c[worst].e.code;
+	free(rc);
+	free(why);
+	return worst;
 }

@@ -36,8 +36,8 @@ uint64_t outfile_size(const struct outfile *f); /* bytes so far */
 int outfile_commit(struct outfile *f, struct err *e);
 void outfile_abort(struct outfile *f);
 
-/* Finishes many files, `threads` at a time (fsync of small files is nearly all waiting). Frees all of them; one that fails is dropped, the
- * others still appear. 0, or what the first failure (in the order of f) was. */
+/* Finishes many files: fsync `threads` at a time (with small files it is nearly all waiting), then their names in the order of f, so that a
+ * report may stand behind what it tells of. Frees all of them; one that fails is dropped, the others still appear. 0, or what the first failure (in the order of f) was. */
 int outfile_commit_all(struct outfile **f, size_t n, unsigned threads, struct err *e);
 
 #endif
