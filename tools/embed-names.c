@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void die(const char *what, const char *why)
+static _Noreturn void die(const char *what, const char *why)
 {
 	fprintf(stderr, "embed-names: %s: %s\n", what, why);
 	exit(1);

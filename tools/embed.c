@@ -17,7 +17,7 @@ struct id {
 static struct id *ids;
 static size_t n_ids, cap_ids;
 
-static void die(const char *what, const char *why)
+static _Noreturn void die(const char *what, const char *why)
 {
 	fprintf(stderr, "embed: %s: %s\n", what, why);
 	exit(1);

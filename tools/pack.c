@@ -8,7 +8,7 @@
 #include <string.h>
 #include <zlib.h>
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
 	perror(what);
 	exit(1);

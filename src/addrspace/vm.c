@@ -58,7 +58,7 @@ const struct vm_traits vm_traits_default = {.transition_bit = 11,
 					    .invalid_pte_mask = 0,
 					    .pfn_bits = 48};
 
-static const struct vm_fmt *fmt_of(enum vm_arch arch)
+const struct vm_fmt *vm_fmt_of(enum vm_arch arch)
 {
 	switch (arch) {
 	case VM_X64:
@@ -79,7 +79,7 @@ static const struct vm_fmt *fmt_of(enum vm_arch arch)
 
 int vm_open(struct vm **out, const struct phys *phys, enum vm_arch arch, uint64_t dtb, struct err *e)
 {
-	const struct vm_fmt *fmt = fmt_of(arch);
+	const struct vm_fmt *fmt = vm_fmt_of(arch);
 	struct vm *vm;
 
 	if (!fmt)
@@ -145,6 +145,11 @@ void vm_set_traits(struct vm *vm, const struct vm_traits *t)
 {
 	vm->traits = *t;
 	forget(vm);
+}
+
+const struct vm_traits *vm_traits_of(const struct vm *vm)
+{
+	return &vm->traits;
 }
 
 int vm_set_pagefile(struct vm *vm, unsigned n, struct input *in, struct err *e)
@@ -237,6 +242,11 @@ static bool read_at(struct vm *vm, uint64_t key, uint64_t off, void *buf, size_t
 static uint64_t pagefile_key(unsigned n, uint64_t off)
 {
 	return PF_TAG | (uint64_t)(n & 15) << 56 | (off & ~PAGE_MASK);
+}
+
+bool vm_entry_at(struct vm *vm, uint64_t pa, uint8_t b[8])
+{
+	return read_at(vm, pa & ~PAGE_MASK, pa & PAGE_MASK, b, 8);
 }
 
 /* ---- the walk ---------------------------------------------------------------------------------------------------------------------- */

@@ -34,7 +34,10 @@ struct vm_traits {
 	bool has_swizzle;                              /* bit 4 clear: address parts are XORed with invalid_pte_mask */
 	uint8_t swizzle_bit;
 	uint64_t invalid_pte_mask; /* _MI_HARDWARE_STATE.InvalidPteMask; 0 none */
-	uint8_t pfn_bits;          /* physical address bits that a PTE's frame number may use (with the 12) */
+	/* Not 0: the mask could not be read. It only has bits above all real memory (it would not keep L1TF from reading it otherwise), so the
+	 * frame of a transition entry is what stands in this many address bits; where a prototype or a pagefile page is can't be told. */
+	uint8_t memory_bits;
+	uint8_t pfn_bits; /* physical address bits that a PTE's frame number may use (with the 12) */
 };
 
 extern const struct vm_traits vm_traits_default; /* 19041's */
@@ -66,6 +69,9 @@ int vm_open_like(struct vm **out, struct vm *of, uint64_t dtb, struct err *e);
 
 void vm_set_traits(struct vm *vm, const struct vm_traits *t);
 /* Pagefile number n (0 .. 15); `in` must outlive vm. */
+/* The mask, as the entries of the kernel's half show it (vm_mask.c). Wants memory_bits among the traits. False: too few of them. */
+bool vm_learn_mask(struct vm *vm, uint64_t *mask);
+
 int vm_set_pagefile(struct vm *vm, unsigned n, struct input *in, struct err *e);
 
 enum vm_arch vm_arch(const struct vm *vm);

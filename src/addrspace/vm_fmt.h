@@ -45,6 +45,10 @@ extern const struct vm_fmt vm_fmt_x64, vm_fmt_la57, vm_fmt_x86, vm_fmt_pae, vm_f
 /* The software PTE of 64 bits: x64, ARM64 and, with its prototype address at bit 32, PAE. */
 enum vm_kind vm_soft64(const struct vm_traits *t, uint64_t e, struct vm_ent *out);
 
+const struct vm_fmt *vm_fmt_of(enum vm_arch arch); /* NULL: no such architecture */
+const struct vm_traits *vm_traits_of(const struct vm *vm);
+bool vm_entry_at(struct vm *vm, uint64_t pa, uint8_t b[8]); /* 8 bytes of a table, through the page cache; false: not in the image */
+
 /* Frame bits of a 64-bit entry. */
 uint64_t vm_pfn_mask(const struct vm_traits *t);
 

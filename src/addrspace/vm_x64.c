@@ -48,6 +48,12 @@ static enum vm_kind hard5(const struct vm_traits *t, unsigned level, uint64_t e,
 	return hard(t, 4 - level, e, out);
 }
 
+/* An entry that is XORed with a mask nobody knows. */
+static bool riddle(const struct vm_traits *t, uint64_t e)
+{
+	return t->has_swizzle && t->memory_bits && !(e >> (t->swizzle_bit & 63) & 1);
+}
+
 static uint64_t unswizzle(const struct vm_traits *t, uint64_t e)
 {
 	return t->has_swizzle && !(e >> (t->swizzle_bit & 63) & 1) ? e ^ t->invalid_pte_mask : e;
@@ -63,6 +69,8 @@ enum vm_kind vm_soft64(const struct vm_traits *t, uint64_t e, struct vm_ent *out
 	if (e == 0 || (e & PTE_PRESENT))
 		return ENT_NONE;
 	if (proto) {
+		if (riddle(t, e))
+			return ENT_LOST;
 		at = unswizzle(t, e) >> (t->proto_address_shift & 63);
 		if (t->proto_address_shift == 32) {
 			if (at >= UINT32_C(0xffffffff))
@@ -78,6 +86,8 @@ enum vm_kind vm_soft64(const struct vm_traits *t, uint64_t e, struct vm_ent *out
 	}
 	if (trans) {
 		out->pa = unswizzle(t, e) & vm_pfn_mask(t);
+		if (riddle(t, e) && t->memory_bits < 64)
+			out->pa &= (UINT64_C(1) << t->memory_bits) - 1;
 		return ENT_PAGE;
 	}
 	high = e >> (t->pagefile_high_shift & 63);
@@ -86,6 +96,11 @@ enum vm_kind vm_soft64(const struct vm_traits *t, uint64_t e, struct vm_ent *out
 	high = unswizzle(t, e) >> (t->pagefile_high_shift & 63) & UINT32_MAX;
 	if (!high)
 		return ENT_ZERO;
+	if (riddle(t, e)) {
+		out->pagefile = VM_PAGEFILES_MAX; /* in one of them, but where? */
+		out->pa = 0;
+		return ENT_PAGEFILE;
+	}
 	out->pagefile = (unsigned)(e >> (t->pagefile_low_shift & 63)) & ((1u << low_bits) - 1);
 	out->pa = high << 12;
 	return ENT_PAGEFILE;

@@ -162,17 +162,59 @@ static void late_facts(struct kernel *k, const struct search *s)
 		k->boot_time = k->system_time - s->user.interrupt_time;
 }
 
-/* Where software PTEs keep their bits, and the mask that servicing brought. */
+/* Address bits of memory that ends at `end`. An image cut short has more behind its end: 32 GiB at least are allowed for, and the mask of the
+ * smallest processors (36 address bits) stands above that. */
+static uint8_t memory_bits(uint64_t end)
+{
+	uint8_t bits = 35;
+
+	while (bits < 52 && end > UINT64_C(1) << bits)
+		bits++;
+	return bits;
+}
+
+static bool mask_by_symbol(const struct kernel *k, uint64_t *mask)
+{
+	uint64_t va;
+	uint8_t b[8];
+
+	if (kernel_symbol(k, S_MiState, &va) && prof_has(&k->prof, F_MISYS_Hardware) && prof_has(&k->prof, F_MIHW_InvalidPteMask))
+		return kread_u64(k, va + prof_off(&k->prof, F_MISYS_Hardware), F_MIHW_InvalidPteMask, mask) == 0;
+	if (!kernel_symbol(k, S_MiInvalidPteMask, &va) || vm_read(k->vm, va, b, 8) < 0)
+		return false;
+	*mask = le64(b);
+	return true;
+}
+
+/* Where software PTEs keep their bits, and the mask that servicing brought. The layouts of some builds are only known as they were before that
+ * update: entries that agree on a mask show a serviced kernel. */
 static void set_traits(struct kernel *k)
 {
-	uint64_t va, mask;
+	struct vm_traits *t = &k->prof.traits.vm, newer;
+	uint64_t mask = 0;
 
 	if (!k->has_profile)
 		return;
-	if (kernel_symbol(k, S_MiState, &va) && prof_has(&k->prof, F_MISYS_Hardware) && prof_has(&k->prof, F_MIHW_InvalidPteMask) &&
-	    kread_u64(k, va + prof_off(&k->prof, F_MISYS_Hardware), F_MIHW_InvalidPteMask, &mask) == 0)
-		k->prof.traits.vm.invalid_pte_mask = mask;
-	vm_set_traits(k->vm, &k->prof.traits.vm);
+	newer = *t;
+	newer.memory_bits = memory_bits(phys_end(k->phys));
+	if (!t->has_swizzle) {
+		newer.has_swizzle = true;
+		newer.swizzle_bit = vm_traits_default.swizzle_bit;
+		newer.pagefile_low_shift = vm_traits_default.pagefile_low_shift;
+	}
+	if (t->has_swizzle && mask_by_symbol(k, &mask)) {
+		t->invalid_pte_mask = mask;
+	} else if (t->has_swizzle || !(k->prof.has_guid && guid_equal(&k->prof.guid, &k->pdb_guid))) {
+		vm_set_traits(k->vm, &newer);
+		if (vm_learn_mask(k->vm, &mask) && (mask || t->has_swizzle)) {
+			*t = newer;
+			t->invalid_pte_mask = mask;
+			t->memory_bits = 0;
+		} else if (t->has_swizzle) {
+			*t = newer;
+		}
+	}
+	vm_set_traits(k->vm, t);
 }
 
 /* A dump's header may name the root of whatever process ran: go over to System's, so that every container of one memory says the same. */

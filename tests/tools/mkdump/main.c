@@ -1,5 +1,7 @@
-/* mkdump - makes a Windows memory image from a recipe: mkdump [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] RECIPE IMAGE [TRUTH.json]
+/* mkdump - makes a Windows memory image from a recipe: mkdump [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] [-p PAGEFILE]
+ *   RECIPE IMAGE [TRUTH.json]
  *
+ * -p: the pages that the recipe pages out are written there, and are no loss in the truth.
  * recipe.h says what a recipe is, docs/testing.md what the made memory is like; TRUTH.json says what must come out. */
 #include <stdlib.h>
 #include <string.h>
@@ -7,11 +9,12 @@
 #include "container.h"
 #include "recipe.h"
 #include "truth.h"
+#include "winpaged.h"
 
 int main(int argc, char **argv)
 {
 	static struct recipe r;
-	const char *container = "raw";
+	const char *container = "raw", *pagefile = NULL;
 	char line[4096];
 	FILE *f;
 	int i = 1;
@@ -27,13 +30,17 @@ int main(int argc, char **argv)
 			r.hole = strtoull(argv[i + 1], NULL, 0);
 		else if (strcmp(argv[i], "-f") == 0)
 			container = argv[i + 1];
+		else if (strcmp(argv[i], "-p") == 0)
+			pagefile = argv[i + 1];
 		else
 			die("no such option: %s", argv[i]);
 	}
 	if (argc - i < 2 || argc - i > 3)
-		die("usage: mkdump [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] RECIPE IMAGE [TRUTH.json]; "
+		die("usage: mkdump [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] [-p PAGEFILE] RECIPE IMAGE "
+		    "[TRUTH.json]; "
 		    "containers: %s",
 		    container_names());
+	r.pagefile = pagefile != NULL;
 	f = fopen(argv[i], "r");
 	if (!f)
 		die("%s: can't be read", argv[i]);
@@ -45,6 +52,8 @@ int main(int argc, char **argv)
 		die("%s: can't be written as %s", argv[i + 1], container);
 	if (argc - i == 3 && !truth_write(&r.w, argv[i + 2]))
 		die("%s: can't be written", argv[i + 2]);
+	if (pagefile && !pagefile_write(&r.w.pagefile, pagefile))
+		die("%s: can't be written", pagefile);
 	wi_free(&r.w);
 	return 0;
 }

@@ -196,6 +196,10 @@ static void machine(struct recipe *r, const char *line)
 			    .kpti = number(line, "kpti", 0),
 			    .pe_time = (uint32_t)number(line, "pe_time", 0),
 			    .pe_size = (uint32_t)number(line, "pe_size", 0),
+			    .pte_mask = number(line, "pte_mask", 0),
+			    .trimmed = (unsigned)number(line, "trimmed", 0),
+			    .pagefile_n = (unsigned)number(line, "pagefile", 0),
+			    .with_pagefile = r->pagefile,
 			    .no_globals = !number(line, "globals", 1),
 			    .no_kdbg = !number(line, "kdbg", 1),
 			    .no_etwdata = !number(line, "etwdata", 1)};
@@ -347,11 +351,12 @@ static void copy(struct recipe *r, const char *line)
 
 static void lose(struct recipe *r, const char *line)
 {
-	static const char *const hows[] = {"gone", "transition"};
+	static const char *const hows[] = {"gone", "transition", "swizzled", "prototype", "proto_transition", "pagefile"};
+	int how = word_of(line, "how", hows, 6);
 
 	tie(r);
 	wi_lose_page(&r->w, r->s, buffer_of(r, line, "buffer"), (unsigned)number(line, "page", 1),
-		     word_of(line, "how", hows, 2) == 1 ? PAGE_TRANSITION : PAGE_GONE);
+		     how < 0 ? PAGE_GONE : (enum page_fate)how);
 }
 
 /* damage forward=|backward=|loop=N: links of a buffer; tail=1: the context's second page; poke words anywhere:

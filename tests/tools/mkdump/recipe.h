@@ -2,14 +2,14 @@
  * them, `#` a comment. docs/testing.md explains every word.
  *
  *   machine build= version= mib= hole= cpus= seed= handles= stub= encoded= large= decoys= levels= bias= freq= time= foreign= kpti=
- *           hint=kernel|process|user|none globals= kdbg= etwdata= future= pe_time= pe_size=
+ *           hint=kernel|process|user|none globals= kdbg= etwdata= future= pe_time= pe_size= pte_mask= trimmed= pagefile=
  *   process pid= name= wow64= silo=        container (a further silo; numbers count from 1)
  *   session silo= id= name= mode= clock= size= table= nodes= lost_events= lost_buffers= name_lost= tail_lost= fill_name= payload=FILE.etl dns=NAME|NAME
  *           unreachable= tag= straddle=
  *     buffer form=unused|logging|reused|flushed|full|torn|placeholder|cswitch|flushing|pending|stands_for cpu= ways=global,queue,...
  *            events= old= tear=RECORD row=NUMBER repeat=
  *     consumer pid=      copy pid= of=|events=
- *     lose buffer= page= how=gone|transition
+ *     lose buffer= page= how=gone|transition|swizzled|prototype|proto_transition|pagefile
  *     damage forward=|backward=|loop=BUFFER, tail=1, buffer= off= value= size=, field=MEMBER off= value= size=, slot= silo= value=,
  *            table=SILO, process=PID, handles=PID
  *     expect what=LOSS at=BUFFER off= session= none=1 (of no session) of=queue (only where there is one)
@@ -32,6 +32,7 @@ struct recipe { /* one being followed */
 	unsigned build;      /* instead of the recipe's; 0: as it says */
 	const char *version; /* likewise, or NULL */
 	uint64_t mib, hole;
+	bool pagefile; /* the reader will get the pagefile */
 };
 
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));

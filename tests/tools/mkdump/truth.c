@@ -153,10 +153,14 @@ static void put_session(FILE *f, struct winimg *w, const struct wi_session *s)
 		s->buffers_lost, 7 * s->id, s->in_table ? "true" : "false");
 	for (unsigned k = 0; k < s->n_consumers; k++) {
 		const struct wi_process *p = wi_process_at(w, s->consumers[k].pid);
+		unsigned copies = s->consumers[k].copies;
+
+		/* the list is last in, first out: a copy whose header is lost ends it, so recipes lose the first ones */
+		for (unsigned i = 0; i < s->n_buf; i++)
+			copies -= s->buf[i].pid == s->consumers[k].pid && s->buf[i].header_lost;
 
 		fprintf(f, "%s{\"va\":\"0x%llx\",\"pid\":%u,\"process\":\"%s\",\"session\":%u,\"wow64\":%s,\"buffers\":%u}", k ? "," : "",
-			(unsigned long long)s->consumers[k].va, s->consumers[k].pid, p->name, s->id, p->wow64 ? "true" : "false",
-			s->consumers[k].copies);
+			(unsigned long long)s->consumers[k].va, s->consumers[k].pid, p->name, s->id, p->wow64 ? "true" : "false", copies);
 	}
 	fprintf(f, "],\"buffers\":[");
 	for (unsigned k = 0; k < s->n_buf; k++) {

@@ -1,5 +1,6 @@
 /* winimg.c - see winimg.h: the machine, the kernel image and its symbols, processes, objects, silos. Sessions are winses.c's. */
 #include "winimg.h"
+#include "winpaged.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -360,6 +361,8 @@ static void put_symbols(struct winimg *w)
 	snprintf(lab, sizeof(lab), "%u.made.%s", w->p.build, "amd64fre");
 	if (wi_symbol_va(w, S_NtBuildLab))
 		wm_write(&w->k, wi_symbol_va(w, S_NtBuildLab), lab, strlen(lab) + 1);
+	if (wi_symbol_va(w, S_MiState) && wi_has(w, F_MISYS_Hardware))
+		wi_set(w, wi_symbol_va(w, S_MiState) + prof_off(&w->p, F_MISYS_Hardware), F_MIHW_InvalidPteMask, w->o.pte_mask, 8);
 	if (wi_symbol_va(w, S_PsLoadedModuleList))
 		wi_ring_init(w, wi_symbol_va(w, S_PsLoadedModuleList));
 	if (w->o.no_globals)
@@ -425,6 +428,7 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 		put_low_stub(w);
 	if (o->decoy_roots)
 		put_decoys(w);
+	wi_trimmed(w, o->trimmed);
 	wi_process(w, 4, "System", false, 0);
 }
 
@@ -447,5 +451,6 @@ void wi_free(struct winimg *w)
 	for (unsigned i = 0; i < w->n_ses; i++)
 		payload_free(w->ses[i].payload);
 	free(w->ses);
+	pagefile_free(&w->pagefile);
 	wm_free(&w->m);
 }

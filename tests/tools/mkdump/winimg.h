@@ -32,6 +32,10 @@ struct wi_opts {
 	bool kpti;                 /* each process has a second root for user mode, which maps little of the kernel */
 	int hint;                  /* DirectoryTableBase of a crash header: HINT_* */
 	uint32_t pe_time, pe_size; /* of the kernel file's header; 0: any */
+	uint64_t pte_mask;         /* InvalidPteMask, where the kernel has one */
+	unsigned trimmed;          /* pages of paged pool in transition */
+	unsigned pagefile_n;       /* number of the pagefile that pages go to */
+	bool with_pagefile;        /* the reader gets it: what is in it is no loss */
 	bool no_globals;           /* the image does not lead to the host's silo state */
 	bool no_kdbg;              /* the debugger block is wiped */
 	bool no_etwdata;           /* EtwpDebuggerData is wiped */
@@ -170,6 +174,11 @@ struct wi_session {
 	char dns[1024];          /* "a|b": names of DNS queries among the made events; "" none */
 };
 
+struct pagefile { /* what mkdump -p writes */
+	uint8_t *bytes;
+	uint64_t n; /* pages */
+};
+
 struct winimg {
 	struct wi_opts o;
 	struct profile p;
@@ -190,6 +199,7 @@ struct winimg {
 	unsigned n_prov;
 	struct wi_loss loss[WI_LOSSES];
 	unsigned n_losses;
+	struct pagefile pagefile;
 	uint64_t bad_handles; /* pid of the process whose handle table leads nowhere */
 };
 
@@ -224,7 +234,8 @@ void wi_user_copy(struct winimg *w, struct wi_session *s, struct wi_process *p, 
 /* Adds the provider's GUID entry, its enable slots and (p not NULL) a registration; facts in *f. */
 void wi_provider(struct winimg *w, const struct wi_provider *f, struct wi_process *p);
 unsigned wi_container(struct winimg *w); /* a further silo; its number, 0: this kernel knows no containers */
-enum page_fate { PAGE_GONE, PAGE_TRANSITION };
+/* In the order of the recipe's words. */
+enum page_fate { PAGE_GONE, PAGE_TRANSITION, PAGE_SWIZZLED, PAGE_PROTOTYPE, PAGE_PROTO_TRANSITION, PAGE_PAGEFILE };
 void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned page, enum page_fate fate);
 /* The session is stopped, when its buffers are all there: its pages keep their bytes, unmapped or not; its context too, or it is overwritten. */
 void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context);
