@@ -40,7 +40,6 @@ static const struct magic magics[] = {
 	{0, "ElfFile", 7, NO, "a Windows event log (.evtx), not a memory image"},
 	{0, "regf", 4, NO, "a registry hive"},
 	{0, "SQLite format 3", 15, NO, "an SQLite database"},
-	{0, "PK\x03\x04", 4, NO, "a ZIP archive: unpack it first"},
 	{0, "7z\xbc\xaf\x27\x1c", 6, NO, "a 7-Zip archive: unpack it first"},
 	{0, "Rar!\x1a\x07", 6, NO, "a RAR archive: unpack it first"},
 	{257, "ustar", 5, NO, "a tar archive: unpack it first"},

@@ -135,7 +135,10 @@ bool roots_hinted(const struct phys *phys, const struct hints *hints, const stru
 	uint64_t va = 0;
 
 	if (hints)
-		va = hints->has_kdbg ? hints->kdbg : hints->has_loaded_modules ? hints->loaded_modules : hints->process_head;
+		va = hints->has_kdbg             ? hints->kdbg
+		     : hints->has_loaded_modules ? hints->loaded_modules
+		     : hints->has_kernel_base    ? hints->kernel_base
+						 : hints->process_head;
 	if (o->has_dtb)
 		return try_forms(hints, o->dtb, va, false, false, true, fn, ctx);
 	if (hints && hints->has_dtb && try_forms(hints, hints->dtb, va, false, false, false, fn, ctx))

@@ -27,7 +27,7 @@ static bool find_image(struct search *s, struct vm *vm, const struct root_hint *
 {
 	const struct hints *n = s->hints;
 	const uint64_t inside[] = {h->va, n && n->has_kdbg ? n->kdbg : 0, n && n->has_loaded_modules ? n->loaded_modules : 0,
-				   n && n->has_process_head ? n->process_head : 0};
+				   n && n->has_process_head ? n->process_head : 0, n && n->has_kernel_base ? n->kernel_base : 0};
 
 	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
 		if (inside[i] && kimage_below(vm, inside[i], &s->image))

@@ -31,8 +31,8 @@ struct hints {
 	uint32_t dump_type;      /* crash dump: DUMP_TYPE value */
 	uint32_t build;          /* crash dump header's MinorVersion; 0 unknown */
 	uint32_t n_cpus_claimed; /* 0 unknown */
-	bool has_dtb, has_kdbg, has_loaded_modules, has_process_head, has_pfn_database;
-	uint64_t dtb, kdbg, loaded_modules, process_head, pfn_database;
+	bool has_dtb, has_kdbg, has_loaded_modules, has_process_head, has_pfn_database, has_kernel_base;
+	uint64_t dtb, kdbg, loaded_modules, process_head, pfn_database, kernel_base;
 	int64_t system_time;   /* FILETIME; 0 unknown */
 	int64_t up_time;       /* 100 ns; 0 unknown */
 	struct hint_cpu *cpus; /* owned */

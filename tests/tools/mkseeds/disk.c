@@ -1,4 +1,5 @@
 /* disk.c - seeds of the containers of disk and virtual-machine tools. */
+#include "mkaff4.h"
 #include "mkewf.h"
 #include "mkvmss.h"
 #include "seeds.h"
@@ -61,8 +62,45 @@ static void vmware_seeds(const char *dir)
 	}
 }
 
+static const uint8_t *aff4_page(void *ctx, uint64_t pfn)
+{
+	static uint8_t p[MKAFF4_PAGE];
+
+	(void)ctx;
+	for (size_t i = 0; i < sizeof(p); i++)
+		p[i] = pfn / 8 == 2 ? 0xff : (uint8_t)((i >> 6) * (pfn + 3));
+	return pfn / 8 == 1 ? NULL : p;
+}
+
+static void aff4_seeds(const char *dir)
+{
+	static const struct mkaff4_run run[] = {{0, 24}, {0x100000, 8}};
+	static const struct {
+		const char *name;
+		struct mkaff4 o;
+	} all[] = {{"winpmem", {.form = MKAFF4_WINPMEM, .pack = "deflate", .others = true, .cr3 = 0x1ad000}},
+		   {"winpmem2", {.form = MKAFF4_WINPMEM2, .pack = "zlib", .per_segment = 2, .zip32 = true}},
+		   {"standard", {.form = MKAFF4_STANDARD, .pack = "zlib", .per_segment = 1}},
+		   {"old", {.form = MKAFF4_OLD, .pack = "zlib", .pack_members = true}},
+		   {"stopped", {.form = MKAFF4_WINPMEM, .pack = "zlib", .no_directory = true, .leave_out = "information.turtle"}}};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct mkaff4 o = all[i].o;
+		struct buf b;
+
+		o.run = run;
+		o.n_runs = 2;
+		o.page = aff4_page;
+		buf_init(&b);
+		mkaff4_build(&b, &o);
+		put(dir, "aff4", all[i].name, &b);
+		buf_free(&b);
+	}
+}
+
 void disk_seeds(const char *dir)
 {
 	vmware_seeds(dir);
 	ewf_seeds(dir);
+	aff4_seeds(dir);
 }
