@@ -202,7 +202,7 @@ static int on_orphan(void *ctx, const struct carve_orphan *o, struct err *e)
 	if (rc < 0)
 		return rc;
 	report_orphan(&r->wo, &o->s, &o->sys, &ro, &etl, &residual);
-	if (r->orphans.failed || html_orphan(r->html, &o->s, &o->sys, &ro, &etl) < 0)
+	if (r->orphans.failed || html_orphan(r->html, &o->s, &o->sys, &ro, &etl, &residual) < 0)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	r->res->orphans++;
 	return r->o->orphan ? r->o->orphan(r->o->ctx, o, &etl, &residual, e) : 0;

@@ -16,7 +16,7 @@ void html_free(struct html *h); /* takes NULL */
 int html_session(struct html *h, const struct etw_session *s, const struct etw_system *sys, const struct report_etl *etl,
 		 const struct report_etl *residual);
 int html_orphan(struct html *h, const struct etw_session *s, const struct etw_system *sys, const struct report_orphan *o,
-		const struct report_etl *etl);
+		const struct report_etl *etl, const struct report_etl *residual);
 
 /* The whole page. kernel NULL: none was recognised. carve NULL: memory was not carved. 0 or ERR_NOMEM. */
 int html_write(struct html *h, struct buf *out, const struct report_image *image, const struct report_kernel *kernel,
