@@ -176,18 +176,49 @@ static int add_entry(struct gather *g, uint64_t va, uint32_t silo, enum guid_kin
 	return rc;
 }
 
-static int bucket_list(struct gather *g, uint64_t head, uint32_t silo, enum guid_kind kind)
+/* What one table's list heads could not give: said once for the table. */
+struct bad_heads {
+	uint64_t first_gone, last_gone, first_blank;
+	unsigned gone, blank;
+};
+
+static bool is_blank(struct kview *v, uint64_t head)
+{
+	uint64_t flink, blink;
+
+	return kread_ptr_at(v->k, head, &flink) == 0 && kread_ptr_at(v->k, head + kview_ptr_size(v), &blink) == 0 && flink == 0 &&
+	       blink == 0;
+}
+
+static void tell_bad_heads(struct kview *v, uint32_t silo, const struct bad_heads *b)
+{
+	struct note n = NOTE_AT(NOTE_PAGE_MISSING, b->first_gone, b->last_gone - b->first_gone + 2 * kview_ptr_size(v));
+
+	n.silo = silo;
+	if (b->gone)
+		notes_add(v->notes, &n, "GUID table: %u of %u lists can't be read", b->gone, GUID_BUCKETS * KINDS);
+	n = (struct note)NOTE_AT(NOTE_LIST_BROKEN, b->first_blank, 0);
+	n.silo = silo;
+	if (b->blank)
+		notes_add(v->notes, &n, "GUID table: the heads of %u of %u lists are zero", b->blank, GUID_BUCKETS * KINDS);
+}
+
+static int bucket_list(struct gather *g, uint64_t head, uint32_t silo, enum guid_kind kind, struct bad_heads *bad)
 {
 	struct klist l;
-	int rc = klist_collect(&l, g->v->k, head, KV_LIST_MAX);
+	int rc;
+
+	if (is_blank(g->v, head)) {
+		bad->first_blank = bad->blank++ ? bad->first_blank : head;
+		return 0;
+	}
+	rc = klist_collect(&l, g->v->k, head, KV_LIST_MAX);
 
 	if (rc == ERR_NOMEM)
 		return rc;
 	if (rc != 0) {
-		struct note n = NOTE_AT(NOTE_PAGE_MISSING, head, 0);
-
-		n.silo = silo;
-		notes_add(g->v->notes, &n, "a bucket of the GUID table can't be read");
+		bad->first_gone = bad->gone++ ? bad->first_gone : head;
+		bad->last_gone = head;
 		return 0;
 	}
 	for (size_t i = 0; i < l.n && rc == 0; i++)
@@ -213,11 +244,15 @@ static int tables(struct gather *g)
 
 	if (!prof_has(p, F_GUIDENTRY_GuidList))
 		return 0;
-	for (size_t s = 0; s < g->v->n_silos && rc == 0; s++)
+	for (size_t s = 0; s < g->v->n_silos && rc == 0; s++) {
+		struct bad_heads bad = {0};
+
 		for (uint32_t b = 0; b < GUID_BUCKETS && rc == 0 && g->v->silo[s].guids; b++)
 			for (unsigned kind = 0; kind < KINDS && rc == 0; kind++)
 				rc = bucket_list(g, g->v->silo[s].guids + (uint64_t)b * stride + at + 2 * ps * kind, (uint32_t)s,
-						 (enum guid_kind)kind);
+						 (enum guid_kind)kind, &bad);
+		tell_bad_heads(g->v, (uint32_t)s, &bad);
+	}
 	return rc;
 }
 

@@ -54,12 +54,30 @@ static int read_row(struct kview *v, uint32_t silo, uint32_t cpu, uint64_t at, u
 	return r;
 }
 
-static void no_row(struct kview *v, uint32_t silo, uint32_t cpu, uint64_t at)
+/* Rows that nothing leads to: said once for all CPUs of a silo. */
+struct lost_rows {
+	uint64_t at;
+	uint32_t first, last, n;
+};
+
+static void no_row(struct lost_rows *l, uint32_t cpu, uint64_t at)
 {
-	struct note n = NOTE_AT(NOTE_PAGE_MISSING, at, 0);
+	if (l->n++ == 0) {
+		l->at = at;
+		l->first = cpu;
+	}
+	l->last = cpu;
+}
+
+static void tell_lost_rows(struct kview *v, uint32_t silo, const struct lost_rows *l)
+{
+	struct note n = NOTE_AT(NOTE_PAGE_MISSING, l->at, 0);
 
 	n.silo = silo;
-	notes_add(v->notes, &n, "slots of CPU %u can't be reached", cpu);
+	if (l->n == 1)
+		notes_add(v->notes, &n, "slots of CPU %u can't be reached", l->first);
+	else if (l->n)
+		notes_add(v->notes, &n, "slots of %u CPUs, the first %u, the last %u, can't be reached", l->n, l->first, l->last);
 }
 
 static int rows_in_prcb(struct kview *v, uint32_t cpus)
@@ -67,17 +85,19 @@ static int rows_in_prcb(struct kview *v, uint32_t cpus)
 	const struct profile *p = &v->k->prof;
 	size_t ps = kview_ptr_size(v);
 	uint64_t array = kernel_processor_block(v->k), prcb;
+	struct lost_rows lost = {0};
 	int r = 0;
 
 	if (!prof_has(p, F_KPRCB_EtwSupport) || !array)
 		return 0;
 	for (uint32_t cpu = 0; cpu < cpus && r == 0; cpu++) {
 		if (kread_ptr_at(v->k, array + (uint64_t)cpu * ps, &prcb) != 0 || !kview_is_ptr(v, prcb)) {
-			no_row(v, 0, cpu, array + (uint64_t)cpu * ps);
+			no_row(&lost, cpu, array + (uint64_t)cpu * ps);
 			continue;
 		}
 		r = read_row(v, 0, cpu, prcb + prof_off(p, F_KPRCB_EtwSupport) + p->traits.prcb_slots_off, p->traits.table_slots);
 	}
+	tell_lost_rows(v, 0, &lost);
 	return r;
 }
 
@@ -86,6 +106,7 @@ static int rows_in_silo(struct kview *v, uint32_t silo, uint32_t cpus)
 	const struct profile *p = &v->k->prof;
 	const struct ksilo *s = &v->silo[silo];
 	uint32_t stride = prof_size(p, T_BLOCK);
+	struct lost_rows lost = {0};
 	int r = 0;
 
 	if (s->blocks == 0 || stride == 0 || !prof_has(p, F_BLOCK_ProcessorBuffers))
@@ -96,11 +117,12 @@ static int rows_in_silo(struct kview *v, uint32_t silo, uint32_t cpus)
 		if (p->traits.slots_inline) {
 			row = block + prof_off(p, F_BLOCK_ProcessorBuffers);
 		} else if (kread_ptr(v->k, block, F_BLOCK_ProcessorBuffers, &row) != 0 || !kview_is_ptr(v, row)) {
-			no_row(v, silo, cpu, block);
+			no_row(&lost, cpu, block);
 			continue;
 		}
 		r = read_row(v, silo, cpu, row, s->slots ? s->slots : p->traits.table_slots);
 	}
+	tell_lost_rows(v, silo, &lost);
 	return r;
 }
 
