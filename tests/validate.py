@@ -31,7 +31,8 @@ for name in sys.argv[2:]:
             schema = json.load(f)
         jsonschema.Draft7Validator.check_schema(schema)
         jsonschema.Draft7Validator(schema).validate(doc)
-        order = [(s["silo"], s["id"], int(s["va"] or "0x0", 16)) for s in doc.get("sessions", [])]
+        sessions = doc.get("sessions", [])  # of a batch's job: how many
+        order = [(s["silo"], s["id"], int(s["va"] or "0x0", 16)) for s in sessions] if isinstance(sessions, list) else []
         if order != sorted(order):
             raise ValueError("sessions are not sorted")
     except (ValueError, KeyError, OSError, jsonschema.ValidationError, jsonschema.SchemaError) as e:

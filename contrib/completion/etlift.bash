@@ -22,7 +22,7 @@ _etlift()
 	carve) opts=' --output --json --symbols --profile --no-builtin --deep --dtb --session --pagefile --sidecar --spill --sha256 --no-residual --strict --force --threads --quiet --verbose --no-progress --color --version --help' ;;
 	events) opts=' --output --format --symbols --profile --no-builtin --deep --dtb --session --provider --pid --tid --event --level --match --since --until --raw --manifest --tmf --pagefile --sidecar --spill --strict --threads --quiet --verbose --no-progress --color --version --help' ;;
 	scan) opts=' --rules --decoded --memory --json --symbols --profile --no-builtin --deep --dtb --session --pagefile --sidecar --spill --threads --quiet --verbose --no-progress --color --version --help' ;;
-	batch) opts=' --output --json --symbols --profile --no-builtin --deep --session --sha256 --no-residual --strict --force --resume --list --max-memory --threads --quiet --verbose --no-progress --color --version --help' ;;
+	batch) opts=' --output --json --symbols --profile --no-builtin --deep --carve --session --spill --sha256 --no-residual --strict --force --resume --list --part --sum-up --max-memory --threads --quiet --verbose --no-progress --color --version --help' ;;
 	*) opts='' ;;
 	esac
 	if [[ -z $cmd || $cur == -* || $cmd == profile ]]; then

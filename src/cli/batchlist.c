@@ -1,16 +1,14 @@
 /* batchlist.c - see batchlist.h */
 #include "batchlist.h"
 
-#include <cjson/cJSON.h>
 #include <ctype.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dirlist.h"
 #include "input.h"
-#include "jsonw.h"
 
-#define JSON_BYTES_MAX ((uint64_t)512 << 20) /* of a report that is counted */
 #define LIST_BYTES_MAX ((uint64_t)64 << 20)
 #define FOLDER_MAX     100 /* bytes of a folder's name, before -2 */
 
@@ -21,58 +19,161 @@ static int nomem(struct err *e)
 
 /* ---- which images -------------------------------------------------------------------------------------------------------------------------- */
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
 static int add_path(struct batch_list *l, const char *path, struct err *e)
 {
 	void *arr = l->v;
+	struct batch_image *im;
 	struct input *in;
+	char *copy;
 
+	if (tfind(path, &l->paths, by_text))
+		return 0;
 	if (l->n >= BATCH_IMAGES_MAX)
 		return err_set(e, ERR_LIMIT, "more than %u images", BATCH_IMAGES_MAX);
-	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->v[i].path, path) == 0)
-			return 0;
-	if (arr_reserve(&arr, &l->cap, l->n, sizeof(*l->v)) < 0)
+	copy = strdup(path);
+	if (!copy || arr_reserve(&arr, &l->cap, l->n, sizeof(*l->v)) < 0 || !tsearch(copy, &l->paths, by_text)) {
+		if (arr)
+			l->v = arr;
+		free(copy);
 		return nomem(e);
+	}
 	l->v = arr;
-	memset(&l->v[l->n], 0, sizeof(*l->v));
-	l->v[l->n].path = strdup(path);
-	if (!l->v[l->n].path)
-		return nomem(e);
+	im = &l->v[l->n++];
+	memset(im, 0, sizeof(*im));
+	im->path = copy;
 	if (input_open(&in, path, NULL) == 0) {
-		l->v[l->n].bytes = input_size(in);
+		im->bytes = input_size(in);
 		input_close(in);
 	}
-	l->n++;
 	return 0;
 }
 
-static bool has_name(const struct dirlist *d, const char *stem, size_t n, const char *ending)
+/* A folder that can't be walked is one failure among the images, and no reason to leave the others. */
+static int add_failed(struct batch_list *l, const char *path, const struct err *why, struct err *e)
 {
-	for (size_t i = 0; i < d->n; i++)
-		if (strlen(d->name[i]) == n + strlen(ending) && strncmp(d->name[i], stem, n) == 0 &&
-		    strcasecmp(d->name[i] + n, ending) == 0)
+	size_t n = l->n;
+	int rc = add_path(l, path, e);
+
+	if (rc == 0 && l->n > n) {
+		l->v[n].state = BATCH_ENDED;
+		l->v[n].exit = EXIT_INPUT;
+		snprintf(l->v[n].error, sizeof(l->v[n].error), "%s", why->msg);
+	}
+	return rc;
+}
+
+typedef bool has_fn(const void *ctx, const char *name);
+
+static bool has_as(const char *name, size_t dot, const char *ending, has_fn *has, const void *ctx)
+{
+	size_t n = strlen(name);
+	struct buf b;
+	bool found;
+
+	buf_init(&b);
+	buf_put(&b, name, dot);
+	buf_puts(&b, ending);
+	found = !b.failed && b.n == n && strcmp(buf_str(&b), name) != 0 && has(ctx, buf_str(&b));
+	buf_free(&b);
+	return found;
+}
+
+/* Does the file belong to another one that is there: .E02 to .E01, .002 to .001 or .000, .vmss and .vmsn to .vmem? */
+static bool is_companion(const char *name, has_fn *has, const void *ctx)
+{
+	const char *dot = strrchr(name, '.');
+	size_t at = dot ? (size_t)(dot - name) : 0, n = dot ? strlen(dot) : 0;
+	char ending[24];
+
+	if (at == 0 || name[at - 1] == '/' || n >= sizeof(ending) || n < 4)
+		return false;
+	if (strcasecmp(dot, ".vmss") == 0 || strcasecmp(dot, ".vmsn") == 0)
+		return has_as(name, at, ".vmem", has, ctx) || has_as(name, at, ".VMEM", has, ctx);
+	if (strspn(dot + 1, "0123456789") == n - 1) {
+		memset(ending, '0', n);
+		ending[0] = '.';
+		ending[n] = 0;
+		if (strcmp(dot, ending) == 0)
+			return false;
+		if (has_as(name, at, ending, has, ctx))
 			return true;
+		ending[n - 1] = '1';
+		return has_as(name, at, ending, has, ctx);
+	}
+	if (n == 4 && toupper((unsigned char)dot[1]) >= 'E' && isalpha((unsigned char)dot[1]) && isalnum((unsigned char)dot[2]) &&
+	    isalnum((unsigned char)dot[3]) && strcasecmp(dot, ".E01") != 0)
+		return has_as(name, at, ".E01", has, ctx) || has_as(name, at, ".e01", has, ctx);
 	return false;
 }
 
-/* A file that belongs to another one in the folder: .E02 to .E01, .002 to .001, .vmss and .vmsn to .vmem. */
-static bool is_companion(const struct dirlist *d, const char *name)
+static int by_name(const void *key, const void *elem)
 {
-	const char *dot = strrchr(name, '.');
-	size_t n = dot ? (size_t)(dot - name) : 0;
+	return strcmp(key, *(char *const *)elem);
+}
 
-	if (!dot || n == 0)
-		return false;
-	if (strcasecmp(dot, ".vmss") == 0 || strcasecmp(dot, ".vmsn") == 0)
-		return has_name(d, name, n, ".vmem");
-	if (strlen(dot) != 4)
-		return false;
-	if (isdigit((unsigned char)dot[1]) && isdigit((unsigned char)dot[2]) && isdigit((unsigned char)dot[3]))
-		return strcmp(dot, ".001") != 0 &&
-		       (has_name(d, name, n, ".001") || (strcmp(dot, ".000") != 0 && has_name(d, name, n, ".000")));
-	if (toupper((unsigned char)dot[1]) >= 'E' && isalnum((unsigned char)dot[2]) && isalnum((unsigned char)dot[3]))
-		return strcasecmp(dot, ".E01") != 0 && has_name(d, name, n, ".E01");
-	return false;
+static bool in_folder(const void *ctx, const char *name)
+{
+	const struct dirlist *d = ctx;
+
+	return d->n && bsearch(name, d->name, d->n, sizeof(*d->name), by_name);
+}
+
+static bool in_list(const void *ctx, const char *name)
+{
+	const struct batch_list *l = ctx;
+
+	return tfind(name, &l->paths, by_text) != NULL;
+}
+
+static bool is_text(const void *ctx, const char *name)
+{
+	return strcmp(ctx, name) == 0;
+}
+
+int batch_companions(struct dirlist *d, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	const char *dot = strrchr(base, '.');
+	size_t n = 0;
+	struct buf b;
+	int rc;
+
+	memset(d, 0, sizeof(*d));
+	if (!dot || (strcasecmp(dot, ".vmem") != 0 && strcasecmp(dot, ".E01") != 0 && !isdigit((unsigned char)dot[1])))
+		return 0;
+	buf_init(&b);
+	if (slash)
+		buf_put(&b, path, (size_t)(slash - path) + 1);
+	rc = b.failed ? nomem(e) : dirlist_read(d, b.n ? buf_str(&b) : ".", e);
+	for (size_t i = 0; rc == 0 && i < d->n; i++) {
+		struct buf whole;
+
+		if (d->folder[i] || !is_companion(d->name[i], is_text, base))
+			continue;
+		buf_init(&whole);
+		buf_put(&whole, b.p, b.n);
+		buf_puts(&whole, d->name[i]);
+		free(d->name[i]);
+		d->name[i] = d->name[n];
+		d->name[n++] = strdup(buf_str(&whole));
+		if (whole.failed || !d->name[n - 1])
+			rc = nomem(e);
+		buf_free(&whole);
+	}
+	buf_free(&b);
+	if (rc < 0) {
+		dirlist_free(d);
+		return rc;
+	}
+	for (size_t i = n; i < d->n; i++)
+		free(d->name[i]);
+	d->n = n;
+	return 0;
 }
 
 struct level { /* a folder that is being walked */
@@ -81,20 +182,27 @@ struct level { /* a folder that is being walked */
 	char *path;
 };
 
-static int enter(struct level *v, unsigned *n, const char *path, struct err *e)
+/* Opens a folder for walking; one that can't be, and one that leads back into itself or into the output, costs nothing but itself. */
+static int enter(struct batch_list *l, struct level *v, unsigned *n, const char *path, struct err *e)
 {
-	int rc;
+	struct err why;
 
-	if (*n == BATCH_DEPTH)
-		return err_set(e, ERR_LIMIT, "%s: folders deeper than %d", path, BATCH_DEPTH);
+	if (l->skip && path_same(l->skip, path))
+		return 0;
+	for (unsigned i = 0; i < *n; i++)
+		if (path_same(v[i].path, path))
+			return 0;
+	if (*n == BATCH_DEPTH) {
+		err_set(&why, ERR_LIMIT, "%s: folders deeper than %d", path, BATCH_DEPTH);
+		return add_failed(l, path, &why, e);
+	}
 	v[*n].next = 0;
 	v[*n].path = strdup(path);
 	if (!v[*n].path)
 		return nomem(e);
-	rc = dirlist_read(&v[*n].d, path, e);
-	if (rc < 0) {
+	if (dirlist_read(&v[*n].d, path, &why) < 0) {
 		free(v[*n].path);
-		return rc;
+		return add_failed(l, path, &why, e);
 	}
 	(*n)++;
 	return 0;
@@ -104,7 +212,7 @@ static int walk(struct batch_list *l, const char *path, struct err *e)
 {
 	struct level v[BATCH_DEPTH];
 	unsigned n = 0;
-	int rc = enter(v, &n, path, e);
+	int rc = enter(l, v, &n, path, e);
 
 	while (rc == 0 && n) {
 		struct level *top = &v[n - 1];
@@ -122,8 +230,8 @@ static int walk(struct batch_list *l, const char *path, struct err *e)
 		if (b.failed)
 			rc = nomem(e);
 		else if (top->d.folder[i])
-			rc = enter(v, &n, buf_str(&b), e);
-		else if (top->d.name[i][0] != '.' && !is_companion(&top->d, top->d.name[i]))
+			rc = enter(l, v, &n, buf_str(&b), e);
+		else if (top->d.name[i][0] != '.' && !is_companion(top->d.name[i], in_folder, &top->d))
 			rc = add_path(l, buf_str(&b), e);
 		buf_free(&b);
 	}
@@ -154,8 +262,7 @@ int batch_list_add(struct batch_list *l, const char *word, struct err *e)
 	return rc;
 }
 
-/* The whole file with a NUL behind it. */
-static char *read_text(const char *path, uint64_t max, size_t *n, struct err *e)
+char *batch_read_text(const char *path, uint64_t max, size_t *n, struct err *e)
 {
 	struct input *in;
 	char *p = NULL;
@@ -180,7 +287,7 @@ static char *read_text(const char *path, uint64_t max, size_t *n, struct err *e)
 int batch_list_file(struct batch_list *l, const char *path, struct err *e)
 {
 	size_t n;
-	char *text = read_text(path, LIST_BYTES_MAX, &n, e), *line = text;
+	char *text = batch_read_text(path, LIST_BYTES_MAX, &n, e), *line = text;
 	int rc = 0;
 
 	if (!text)
@@ -201,33 +308,99 @@ int batch_list_file(struct batch_list *l, const char *path, struct err *e)
 	return rc;
 }
 
-static bool taken(const struct batch_list *l, size_t n, const char *name)
+int batch_list_settle(struct batch_list *l, struct err *e)
 {
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(l->v[i].folder, name) == 0)
-			return true;
-	return false;
+	bool *drop = calloc(l->n + 1, sizeof(*drop));
+	size_t n = 0;
+
+	if (!drop)
+		return nomem(e);
+	for (size_t i = 0; i < l->n; i++)
+		drop[i] = is_companion(l->v[i].path, in_list, l);
+	for (size_t i = 0; i < l->n; i++) {
+		if (drop[i]) {
+			tdelete(l->v[i].path, &l->paths, by_text);
+			free(l->v[i].path);
+		} else {
+			l->v[n++] = l->v[i];
+		}
+	}
+	l->n = n;
+	free(drop);
+	return 0;
+}
+
+struct name {          /* a folder's name that is given out */
+	unsigned next; /* number to try when it is wanted again */
+	char text[FOLDER_MAX + 16];
+};
+
+static int by_name_text(const void *a, const void *b)
+{
+	return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
+}
+
+/* The base name of a path, as a folder's name on any system. */
+static void base_name(struct name *out, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	size_t n = 0;
+
+	for (; base[n] && n < FOLDER_MAX; n++)
+		out->text[n] = (char)(isalnum((unsigned char)base[n]) || strchr("._-", base[n]) ? base[n] : '_');
+	out->text[n] = 0;
+	if (!n)
+		snprintf(out->text, sizeof(out->text), "_");
+	else if (out->text[0] == '.')
+		out->text[0] = '_';
+	out->next = 2;
+}
+
+static int give_name(void **names, struct batch_image *im, struct err *e)
+{
+	struct name *n = malloc(sizeof(*n)), *first = NULL;
+	size_t len;
+
+	if (!n)
+		return nomem(e);
+	base_name(n, im->path);
+	len = strlen(n->text);
+	for (;;) {
+		void *at = tsearch(n, names, by_name_text);
+		struct name *there = at ? *(struct name **)at : NULL;
+
+		if (!there || there == n) {
+			im->folder = there ? strdup(n->text) : NULL;
+			if (!there)
+				free(n);
+			return im->folder ? 0 : nomem(e);
+		}
+		first = first ? first : there;
+		snprintf(n->text + len, sizeof(n->text) - len, "-%u", first->next++);
+	}
 }
 
 int batch_list_names(struct batch_list *l, struct err *e)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		const char *slash = strrchr(l->v[i].path, '/'), *base = slash ? slash + 1 : l->v[i].path;
-		char name[FOLDER_MAX + 16];
-		size_t n = 0;
+	static const char *const ours[] = {"batch.json", "batch.csv"};
+	void *names = NULL;
+	int rc = 0;
 
-		for (; base[n] && n < FOLDER_MAX; n++)
-			name[n] = isalnum((unsigned char)base[n]) || strchr("._-", base[n]) ? base[n] : '_';
-		name[n] = 0;
-		if (!n || name[0] == '.')
-			name[0] = '_', name[n ? n : 1] = 0;
-		for (unsigned k = 2; taken(l, i, name) || strcmp(name, "batch.json") == 0 || strcmp(name, "batch.csv") == 0; k++)
-			snprintf(name + n, sizeof(name) - n, "-%u", k);
-		l->v[i].folder = strdup(name);
-		if (!l->v[i].folder)
-			return nomem(e);
+	for (size_t i = 0; rc == 0 && i < 2; i++) {
+		struct batch_image im = {.path = (char *)(uintptr_t)ours[i]};
+
+		rc = give_name(&names, &im, e);
+		free(im.folder);
 	}
-	return 0;
+	for (size_t i = 0; rc == 0 && i < l->n; i++)
+		rc = give_name(&names, &l->v[i], e);
+	tdestroy(names, free);
+	return rc;
+}
+
+static void keep(void *p)
+{
+	(void)p; /* the paths belong to the images */
 }
 
 void batch_list_free(struct batch_list *l)
@@ -237,210 +410,6 @@ void batch_list_free(struct batch_list *l)
 		free(l->v[i].folder);
 	}
 	free(l->v);
-}
-
-/* ---- job.json ------------------------------------------------------------------------------------------------------------------------------ */
-
-static const char *status_word(const struct batch_image *im)
-{
-	switch (im->exit) {
-	case EXIT_OK:
-		return "done";
-	case EXIT_LOSSES:
-		return "done_with_losses";
-	case EXIT_INPUT:
-		return "no_image";
-	case EXIT_NOKERNEL:
-		return "nothing_found";
-	case -1:
-		return "crashed";
-	default:
-		return "failed";
-	}
-}
-
-static void put_result(struct jsonw *w, const struct batch_image *im)
-{
-	static const char *const keys[] = {"build", "sessions", "files", "events", "losses"};
-	const uint64_t v[] = {im->build, im->sessions, im->files, im->events, im->losses};
-
-	jsonw_string(w, "image", im->path);
-	jsonw_u64(w, "bytes", im->bytes);
-	jsonw_string(w, "sha256", im->sha256[0] ? im->sha256 : NULL);
-	jsonw_string(w, "status", status_word(im));
-	if (im->exit >= 0)
-		jsonw_i64(w, "exit", im->exit);
-	else
-		jsonw_null(w, "exit");
-	if (im->signal)
-		jsonw_i64(w, "signal", im->signal);
-	else
-		jsonw_null(w, "signal");
-	jsonw_string(w, "error", im->error[0] ? im->error : NULL);
-	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
-		if (im->has_counts && (i || v[i]))
-			jsonw_u64(w, keys[i], v[i]);
-		else
-			jsonw_null(w, keys[i]);
-	}
-}
-
-void batch_job_text(struct buf *out, const struct batch_image *im, const char *options)
-{
-	struct jsonw w;
-
-	jsonw_init(&w, out, 0);
-	jsonw_object(&w, NULL, false);
-	jsonw_string(&w, "schema", "etlift/batch-job/1");
-	jsonw_string(&w, "version", ETLIFT_VERSION);
-	jsonw_string(&w, "options", options);
-	put_result(&w, im);
-	jsonw_end(&w);
-	buf_u8(out, '\n');
-}
-
-static cJSON *read_json(const char *path)
-{
-	size_t n;
-	struct err e;
-	char *text = read_text(path, JSON_BYTES_MAX, &n, &e);
-	cJSON *j = text ? cJSON_ParseWithLength(text, n) : NULL;
-
-	free(text);
-	return j;
-}
-
-static const char *text_of(const cJSON *j, const char *key)
-{
-	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, key));
-
-	return s ? s : "";
-}
-
-static bool number_of(const cJSON *j, const char *key, uint64_t *out)
-{
-	const cJSON *x = cJSON_GetObjectItemCaseSensitive(j, key);
-
-	if (!cJSON_IsNumber(x) || x->valuedouble < 0 || x->valuedouble > 9e15)
-		return false;
-	*out = (uint64_t)x->valuedouble;
-	return true;
-}
-
-bool batch_job_read(struct batch_image *im, const char *path, const char *options)
-{
-	cJSON *j = read_json(path);
-	uint64_t exit_status = 0;
-	bool ok = j && strcmp(text_of(j, "version"), ETLIFT_VERSION) == 0 && strcmp(text_of(j, "options"), options) == 0 &&
-		  strcmp(text_of(j, "image"), im->path) == 0 && number_of(j, "exit", &exit_status) && exit_status != EXIT_INTERNAL &&
-		  exit_status != EXIT_INTERRUPTED;
-
-	if (ok) {
-		im->exit = (int)exit_status;
-		im->signal = 0;
-		snprintf(im->sha256, sizeof(im->sha256), "%s", text_of(j, "sha256"));
-		snprintf(im->error, sizeof(im->error), "%s", text_of(j, "error"));
-		number_of(j, "build", &im->build);
-		im->has_counts = number_of(j, "sessions", &im->sessions) && number_of(j, "files", &im->files) &&
-				 number_of(j, "events", &im->events) && number_of(j, "losses", &im->losses);
-	}
-	cJSON_Delete(j);
-	return ok;
-}
-
-void batch_counts(struct batch_image *im, const char *path)
-{
-	cJSON *j = read_json(path), *s;
-
-	if (!j)
-		return;
-	im->has_counts = true;
-	im->losses = (uint64_t)cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(j, "losses"));
-	number_of(cJSON_GetObjectItemCaseSensitive(j, "kernel"), "build", &im->build);
-	cJSON_ArrayForEach(s, cJSON_GetObjectItemCaseSensitive(j, "sessions"))
-	{
-		static const char *const kinds[] = {"etl", "residual"};
-
-		im->sessions++;
-		for (int k = 0; k < 2; k++) {
-			uint64_t n;
-
-			if (number_of(cJSON_GetObjectItemCaseSensitive(s, kinds[k]), "events", &n)) {
-				im->files++;
-				im->events += n;
-			}
-		}
-	}
-	cJSON_Delete(j);
-}
-
-/* ---- the summary --------------------------------------------------------------------------------------------------------------------------- */
-
-void batch_summary_json(struct buf *out, const struct batch_list *l)
-{
-	struct jsonw w;
-	uint64_t sessions = 0, events = 0, failed = 0;
-
-	jsonw_init(&w, out, 0);
-	jsonw_object(&w, NULL, false);
-	jsonw_string(&w, "schema", "etlift/batch/1");
-	jsonw_object(&w, "tool", true);
-	jsonw_string(&w, "name", "etlift");
-	jsonw_string(&w, "version", ETLIFT_VERSION);
-	jsonw_end(&w);
-	jsonw_array(&w, "images", false);
-	for (size_t i = 0; i < l->n; i++) {
-		const struct batch_image *im = &l->v[i];
-
-		jsonw_object(&w, NULL, true);
-		jsonw_string(&w, "folder", im->folder);
-		put_result(&w, im);
-		jsonw_end(&w);
-		sessions += im->sessions;
-		events += im->events;
-		failed += im->exit != EXIT_OK && im->exit != EXIT_LOSSES;
-	}
-	jsonw_end(&w);
-	jsonw_object(&w, "totals", true);
-	jsonw_u64(&w, "images", l->n);
-	jsonw_u64(&w, "failed", failed);
-	jsonw_u64(&w, "sessions", sessions);
-	jsonw_u64(&w, "events", events);
-	jsonw_end(&w);
-	jsonw_end(&w);
-	buf_u8(out, '\n');
-}
-
-/* RFC 4180; a field that a spreadsheet would take for a formula gets a leading quote. */
-static void csv_field(struct buf *out, const char *s, bool last)
-{
-	buf_u8(out, '"');
-	if (*s && strchr("=+-@\t\r", *s))
-		buf_u8(out, '\'');
-	for (; *s; s++) {
-		if (*s == '"')
-			buf_u8(out, '"');
-		buf_u8(out, (uint8_t)*s);
-	}
-	buf_puts(out, last ? "\"\r\n" : "\",");
-}
-
-void batch_summary_csv(struct buf *out, const struct batch_list *l)
-{
-	buf_puts(out, "image,folder,bytes,sha256,status,exit,build,sessions,files,events,losses,error\r\n");
-	for (size_t i = 0; i < l->n; i++) {
-		const struct batch_image *im = &l->v[i];
-
-		csv_field(out, im->path, false);
-		csv_field(out, im->folder, false);
-		buf_printf(out, "%llu,%s,%s,", (unsigned long long)im->bytes, im->sha256, status_word(im));
-		if (im->exit >= 0)
-			buf_printf(out, "%d", im->exit);
-		if (im->has_counts)
-			buf_printf(out, ",%llu,%llu,%llu,%llu,%llu,", (unsigned long long)im->build, (unsigned long long)im->sessions,
-				   (unsigned long long)im->files, (unsigned long long)im->events, (unsigned long long)im->losses);
-		else
-			buf_puts(out, ",,,,,,");
-		csv_field(out, im->error, true);
-	}
+	tdestroy(l->paths, keep);
+	l->paths = NULL;
 }

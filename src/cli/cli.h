@@ -51,7 +51,8 @@ enum opt_kind {
 #define OPTS_IMAGE (O(SYMBOLS) | O(PROFILE) | O(NO_BUILTIN) | O(DTB) | O(PAGEFILE) | O(SIDECAR) | O(SPILL) | O(THREADS))
 
 /* What batch hands on to recover. */
-#define OPTS_FORWARD (O(SYMBOLS) | O(PROFILE) | O(NO_BUILTIN) | O(SHA256) | O(STRICT) | O(DEEP) | O(SESSION) | O(NO_RESIDUAL))
+#define OPTS_FORWARD                                                                                                                       \
+	(O(SYMBOLS) | O(PROFILE) | O(NO_BUILTIN) | O(SPILL) | O(SHA256) | O(STRICT) | O(DEEP) | O(CARVE) | O(SESSION) | O(NO_RESIDUAL))
 
 struct opt_def {
 	char short_name; /* 0: none */

@@ -26,10 +26,12 @@ static void set_signals(const struct command *cmd)
 {
 	struct sigaction sa;
 
-	if (!(cmd->does & CMD_FILES))
-		return;
 	memset(&sa, 0, sizeof(sa));
 	sigemptyset(&sa.sa_mask);
+	sa.sa_handler = SIG_IGN; /* a file that may grow no further is a write that fails, with its one line */
+	sigaction(SIGXFSZ, &sa, NULL);
+	if (!(cmd->does & CMD_FILES))
+		return;
 	sa.sa_handler = on_stop;
 	sa.sa_flags = (int)SA_RESETHAND;
 	sigaction(SIGINT, &sa, NULL);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -39,6 +40,8 @@ static void run(const struct child_opts *o, pid_t parent)
 	if (rc)
 		_exit(rc);
 	redirect(o->log);
+	if (o->keep_fd > STDERR_FILENO && fcntl(o->keep_fd, F_SETFD, 0) < 0)
+		_exit(FAILED);
 	if (o->memory_bytes && setrlimit(RLIMIT_AS, &limit) < 0)
 		_exit(FAILED);
 	execv("/proc/self/exe", (char *const *)(uintptr_t)o->argv);
@@ -59,7 +62,7 @@ int child_start(pid_t *out, const struct child_opts *o, struct err *e)
 
 int child_wait(struct child_end *out, unsigned ms, struct err *e)
 {
-	const struct timespec nap = {.tv_nsec = 10 * 1000 * 1000};
+	const struct timespec nap = {.tv_nsec = 10000000};
 
 	for (unsigned waited = 0;; waited += 10) {
 		int status;
@@ -82,4 +85,20 @@ int child_wait(struct child_end *out, unsigned ms, struct err *e)
 void child_kill(pid_t pid)
 {
 	kill(pid, SIGKILL);
+}
+
+uint64_t child_bytes_read(pid_t pid)
+{
+	unsigned long long n = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/io", (long)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "rchar: %llu", &n) != 1)
+		n = 0;
+	fclose(f);
+	return n;
 }

@@ -12,6 +12,7 @@ struct child_opts {
 	const char *const *argv; /* [0] is a name only: what runs is this very program; NULL at the end */
 	uint64_t memory_bytes;   /* bound of its address space; 0: none */
 	const char *log;         /* file for standard error and output; NULL: they are dropped */
+	int keep_fd;             /* a descriptor that the program inherits; below 3: none */
 	/* Runs in the child first, with its log not yet open; not 0: the child ends with that status and runs nothing. May be NULL. */
 	int (*prepare)(void *ctx);
 	void *ctx;
@@ -30,5 +31,8 @@ int child_start(pid_t *out, const struct child_opts *o, struct err *e);
 int child_wait(struct child_end *out, unsigned ms, struct err *e);
 
 void child_kill(pid_t pid);
+
+/* Bytes that it has read so far, from files and elsewhere; 0: not known. */
+uint64_t child_bytes_read(pid_t pid);
 
 #endif

@@ -24,9 +24,16 @@ bool path_is_file(const char *path)
 	return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
+bool path_same(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 void dirlist_free(struct dirlist *d)
 {
-	for (size_t i = 0; i < d->n; i++)
+	for (size_t i = 0; d->name && i < d->n; i++)
 		free(d->name[i]);
 	free(d->name);
 	free(d->folder);
@@ -74,7 +81,7 @@ int dirlist_read(struct dirlist *d, const char *path, struct err *e)
 	if (d->n)
 		qsort(d->name, d->n, sizeof(*d->name), by_name);
 	buf_init(&b);
-	for (size_t i = 0; i < d->n; i++) {
+	for (size_t i = 0; d->folder && i < d->n; i++) {
 		buf_clear(&b);
 		buf_printf(&b, "%s/%s", path, d->name[i]);
 		d->folder[i] = path_is_folder(buf_str(&b));

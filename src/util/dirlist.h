@@ -23,6 +23,7 @@ void dirlist_free(struct dirlist *d);
 int dirlist_glob(struct dirlist *d, const char *pattern, struct err *e);
 
 bool path_is_folder(const char *path);
-bool path_is_file(const char *path); /* a regular file, or anything readable that is no folder */
+bool path_same(const char *a, const char *b); /* one file or folder under two names? Links are followed */
+bool path_is_file(const char *path);          /* a regular file, or anything readable that is no folder */
 
 #endif

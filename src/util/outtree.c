@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static int fail(struct err *e, const char *what, const char *name)
@@ -106,20 +108,61 @@ int outtree_drop(struct outdir *d, const char *folder, const char *name, struct 
 int outtree_commit(struct outdir *d, const char *from, const char *to, struct err *e)
 {
 	DIR *dir = one_part(from) ? open_folder(outdir_fd(d), from) : NULL;
-	int rc;
+	char old[300];
+	int rc = 0;
 
 	if (!dir)
 		return fail(e, "can't be opened", from);
-	if (fsync(dirfd(dir)) < 0) {
+	if (fsync(dirfd(dir)) < 0)
 		rc = fail(e, "can't be brought to the disk", from);
-		closedir(dir);
-		return rc;
-	}
 	closedir(dir);
-	rc = outtree_remove(d, to, e);
+	snprintf(old, sizeof(old), ".old-%.250s", to);
+	if (rc == 0)
+		rc = outtree_remove(d, old, e);
+	if (rc == 0 && renameat(outdir_fd(d), to, outdir_fd(d), old) < 0 && errno != ENOENT)
+		rc = fail(e, "can't be moved away", to);
 	if (rc == 0 && renameat(outdir_fd(d), from, outdir_fd(d), to) < 0)
 		rc = fail(e, "can't be renamed", from);
+	if (rc == 0)
+		rc = outtree_remove(d, old, e);
 	if (rc == 0 && fsync(outdir_fd(d)) < 0)
 		rc = fail(e, "can't be brought to the disk", to);
 	return rc;
+}
+
+/* Is the open file still the one of this name? Its last holder may have removed it. */
+static bool still_there(int at, const char *name, int fd)
+{
+	struct stat x, y;
+
+	return fstat(fd, &x) == 0 && fstatat(at, name, &y, AT_SYMLINK_NOFOLLOW) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+int outtree_lock(struct outdir *d, const char *name, unsigned ms, struct err *e)
+{
+	const struct timespec nap = {.tv_nsec = 20000000};
+
+	if (!one_part(name))
+		return err_set(e, ERR_USAGE, "'%s' can't be a file's name", name);
+	for (unsigned waited = 0;; waited += 20) {
+		int fd = openat(outdir_fd(d), name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+		bool busy;
+
+		if (fd < 0)
+			return fail(e, "can't be made", name);
+		busy = flock(fd, LOCK_EX | LOCK_NB) < 0 && (errno == EWOULDBLOCK || errno == EINTR);
+		if (!busy && still_there(outdir_fd(d), name, fd))
+			return fd;
+		close(fd);
+		if (waited >= ms)
+			return err_set(e, ERR_EXISTS, "another process works on it");
+		if (busy)
+			nanosleep(&nap, NULL);
+	}
+}
+
+void outtree_unlock(struct outdir *d, const char *name, int fd)
+{
+	unlinkat(outdir_fd(d), name, 0);
+	close(fd);
 }

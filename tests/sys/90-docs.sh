@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every command in the guide's shell blocks is run, on the demonstration's image; and the README's three commands lead to a decoded DNS event.
+# Every command in the shell blocks of docs/guide.md and docs/batch.md is run, on the demonstration's image; and the README's three commands lead to a decoded DNS event.
 set -u
 cd "$SCRATCH" || exit 1
 fail=0 n=0
@@ -19,9 +19,11 @@ while IFS= read -r line; do
 	*match*) [ "$(wc -l <out.txt)" -gt 3 ] && ! grep -qv evil out.txt || { echo "--match: $line"; fail=1; } ;;
 	*scan*) grep -q evil out.txt || { echo "no hit: $line"; fail=1; } ;;
 	esac
-done < <(sed -n '/^```sh$/,/^```$/p' "$TOP/docs/guide.md" | grep -v '^```')
+done < <(cat "$TOP/docs/guide.md" "$TOP/docs/batch.md" | sed -n '/^```sh$/,/^```$/p' | grep -v '^```')
+diff -r results by-parts || { echo "parts: another result"; fail=1; }
+[ "$(awk 'NR > 1 {n += $7 == 0} END {print n}' parts.log)" = 4 ] || { echo "GNU parallel's book"; fail=1; }
 [ -s recovered/report.html ] && [ -s cases/batch.csv ] && [ -s parallel/one.raw/report.json ] || { echo "files are missing"; fail=1; }
-echo "$n commands of the guide"
+echo "$n commands of the docs"
 [ $n -ge 15 ] || fail=1
 # the README's commands, as they stand there
 three=$(awk '/^## /{on = $0 ~ /Three commands/} on && /^```/{in_block = !in_block; next} on && in_block' "$TOP/README.md")
