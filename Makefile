@@ -72,6 +72,11 @@ ifneq ($(shell printf '\#include <bzlib.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 
 LIB_CFLAGS += -DHAVE_BZ2=1
 LIB_LIBS += -lbz2
 endif
+# libwim packs XPRESS for the test tools when it is there (its .pc file wants more than is installed with it)
+ifneq ($(shell printf '\#include <wimlib.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo y),)
+TEST_CFLAGS := -DHAVE_WIM=1
+TEST_LIBS := -lwim
+endif
 BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DETLIFT_VERSION='"$(VERSION)"' -fPIC -pthread $(WARN) $(WERROR) $(CFLAGS_$(CONFIG)) $(LIB_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS := -pthread -Wl,--as-needed $(LDFLAGS_$(CONFIG)) $(LDFLAGS)
 LIBS := $(LIB_LIBS) -lm
@@ -99,7 +104,7 @@ all: $(LIBA) $(LIBSO) $(BIN)
 
 # ---- compiling -----------------------------------------------------------------------------------------------------------------------
 # Rebuild on changed flags: the stamp changes when compiler or flags do.
-FLAGS_NOW := $(CC) $(BASE_CFLAGS) $(ALL_LDFLAGS) $(LIBS)
+FLAGS_NOW := $(CC) $(BASE_CFLAGS) $(ALL_LDFLAGS) $(LIBS) $(TEST_LIBS)
 $B/flags: FORCE
 	@mkdir -p $B
 	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
@@ -120,7 +125,7 @@ $B/gen/%.o: $B/gen/%.c $B/flags
 TEST_WARN := -Wno-shadow -Wno-null-dereference -Wno-missing-prototypes -Wno-format-nonliteral
 $B/tests/%.o: tests/%.c $B/flags | $(GEN_H)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(TEST_WARN) $(ALL_INC) -Itests/lib -Itests/tools/$(firstword $(subst /, ,$(patsubst tests/tools/%,%,$<))) -MMD -MP -c -o $@ $<
+	$(CC) $(BASE_CFLAGS) $(TEST_WARN) $(TEST_CFLAGS) $(ALL_INC) -Itests/lib -Itests/tools/$(firstword $(subst /, ,$(patsubst tests/tools/%,%,$<))) -MMD -MP -c -o $@ $<
 $B/fuzz/%.o: fuzz/%.c $B/flags | $(GEN_H)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(TEST_WARN) $(ALL_INC) -Itests/lib -Ifuzz -MMD -MP -c -o $@ $<
@@ -157,7 +162,7 @@ $(LIBTEST): $(patsubst %.c,$B/%.o,$(sort $(wildcard tests/lib/*.c)))
 define tool_rule
 $B/tools/$1: $$(patsubst %.c,$B/%.o,$$(sort $$(wildcard tests/tools/$1/*.c))) $$(LIBTEST) $$(LIBA)
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS) $$(TEST_LIBS)
 tools: $B/tools/$1
 endef
 .PHONY: tools

@@ -8,6 +8,7 @@ check="libevtx-utils tshark libxml2-utils clang-14 clang-tidy-14 clang-format-14
 	chromium chromium-driver fonts-dejavu-core poppler-utils slurmctld slurmd slurm-client munge parallel"
 bench="python3 yara"
 fuzz="clang-14 libclang-rt-14-dev"
+check="$check libwim-dev" # packs what hiberfil.sys is packed with
 
 want=""
 for purpose in "$@"; do

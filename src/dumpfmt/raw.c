@@ -1,5 +1,6 @@
 /* raw.c - physical memory as it is: byte n of the file stands at physical address n. Takes everything nobody else does. */
 #include "dumpfmt.h"
+#include "hiber.h"
 #include "refuse.h"
 #include "vmware.h"
 
@@ -20,7 +21,9 @@ static int open_raw(struct dump *d, struct err *e)
 
 	if (size < RAW_MIN)
 		return err_set(e, ERR_NOIMAGE, "%llu bytes are too few for a memory image", (unsigned long long)size);
-	rc = vmware_open_memory(d, e);
+	rc = hiber_open_headerless(d, e);
+	if (rc == 0)
+		rc = vmware_open_memory(d, e);
 	return rc ? rc < 0 ? rc : 0 : phys_add_file(d->phys, 0, size, d->in, 0, e);
 }
 

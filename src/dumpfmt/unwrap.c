@@ -58,7 +58,7 @@ static void tell(struct dump *d, const struct layer_facts *f)
 int dump_unwrap(struct dump *d, struct err *e)
 {
 	struct layer_opts o = {.spill = d->opts.spill};
-	int rc = join_pieces(d, e);
+	int rc = d->n_layers ? 0 : join_pieces(d, e); /* a layer is no file of that name */
 
 	o.packed_bytes = input_size(d->file);
 	for (unsigned depth = 0; rc == 0; depth++) {

@@ -293,6 +293,7 @@ int main(int argc, char **argv)
 	wevt_seeds(argv[1]);
 	tracelogging_seeds(argv[1]);
 	disk_seeds(argv[1]);
+	windows_seeds(argv[1]);
 	container_seeds(argv[1]);
 	return 0;
 }
