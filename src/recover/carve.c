@@ -10,7 +10,7 @@
 #define HOLES_MAX 64u
 #define LIVE_MAX  65536u
 #define PROC_WIN7 0x800u /* Windows 7: the high byte of the processor's word is 8 */
-#define PATIENCE  64u
+#define PATIENCE  UINT64_C(64)
 
 static int by_value(const void *a, const void *b)
 {
@@ -325,7 +325,7 @@ int carve_session(void *carve, struct etw_session *s)
 }
 
 /* Buffers whose pages are found by their records compete for them. So those that leave no doubt come first: mapped ones, then whole ones
- * whose records follow each other closely, then ever less close; what can't be had whole keeps the pages that fit best. */
+ * whose pages follow each other, then those whose records do so closely, then ever less close; what can't be had whole keeps the pages that fit best. */
 static int join_all(struct carve *c)
 {
 	static const struct {
@@ -333,6 +333,7 @@ static int join_all(struct carve *c)
 		struct carve_how how;
 	} round[] = {{true, {.patience = PATIENCE, .whole = true}},
 		     {true, {.patience = PATIENCE}},
+		     {false, {.patience = PATIENCE, .whole = true, .row = true}},
 		     {false, {.patience = 4, .whole = true, .mutual = true}},
 		     {false, {.patience = UINT64_MAX, .whole = true, .mutual = true}},
 		     {false, {.patience = 4, .whole = true}},

@@ -1,8 +1,9 @@
 /* carvejoin.c - the pages of a buffer that is bigger than one.
  *
- * For each page in turn there are places to look at: where the buffer is mapped, then pages whose first record begins where the next one of
- * this buffer must, nearest in time first, then behind the page before. A place is taken when the walk over the records goes on over it;
- * when a later page can't be found, earlier choices are tried again (bounded). What can't be found is a missing page, never a guess:
+ * For each page in turn there are places to look at: where the buffer is mapped, then behind the page before when records go on there at this
+ * buffer's pace, then pages whose first record begins where the next one of this buffer must, nearest in time first, then behind the page
+ * before whatever its pace, then a page whose fill begins where this one's must. A place is taken when the walk over the records goes on over
+ * it; when a later page can't be found, earlier choices are tried again (bounded). What can't be found is a missing page, never a guess:
  * only a mapped page is taken unproved, since its address proves it. */
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +13,15 @@
 #define TRIES_MAX   4096u /* pages read for one buffer beyond its own number */
 #define NEAR_MAX    24u   /* pages with records tried for one place */
 #define UNTIMED     4u    /* and of those whose first record has no time */
+#define ZEROS_LAST  16u   /* bytes at the end of a record that may all be zeros */
+#define OLD_SURE    3u    /* records of an earlier use that tell whose page it is */
+#define ROW_SURE    3u    /* pages that follow each other with records that go on: no chance */
+#define PROC_WIN7   0x800u
 #define STATE_FREE  0u
 #define STATE_FLUSH 3u
 #define LEVELS_MAX  (ETW_BUFFER_SIZE_MAX / CARVE_PAGE + 2)
 
-enum how { HOW_MAPPED, HOW_TIMED, HOW_UNTIMED, HOW_BEHIND, HOW_NONE, HOW_END };
+enum how { HOW_MAPPED, HOW_NEXT, HOW_TIMED, HOW_UNTIMED, HOW_BEHIND, HOW_FILL, HOW_NONE, HOW_END };
 
 struct level { /* one page that is looked for */
 	struct carve_walk before;
@@ -32,11 +37,12 @@ struct join {
 	struct carve_buf *b;
 	struct vm *vm; /* of the space it is mapped in, or NULL */
 	const struct carve_how *o;
-	uint64_t latest;     /* no record is later: the buffer's own time of flushing; UINT64_MAX unknown */
-	uint32_t first;      /* bytes of the buffer in its first page */
-	uint32_t end;        /* of data */
-	struct level *level; /* [0]: the buffer's second page */
-	uint32_t n;
+	uint64_t latest;        /* no record is later: the buffer's own time of flushing; UINT64_MAX unknown */
+	uint32_t first;         /* bytes of the buffer in its first page */
+	uint32_t end;           /* of data */
+	struct level *level;    /* [0]: the buffer's second page */
+	uint32_t n, n_all;      /* taken; n: but for those at the end that nothing proves */
+	uint32_t b_pages;       /* that are looked for */
 	struct carve_walk walk; /* behind the last page taken */
 };
 
@@ -134,6 +140,49 @@ static bool nearest(const struct join *j, uint32_t i, const struct carve_part *p
 	return false;
 }
 
+static bool of_file(const struct carve_shape *s)
+{
+	return s->met == ETW_MET_FILE && (s->h.flag || (s->h.processor & 0xff00) == PROC_WIN7);
+}
+
+/* The last page of a file's buffer in which no record begins: the end of one and fill, which begins at an offset that is known. Taken when
+ * there is one such page only, or when it stands behind the one before. */
+static bool fill_page(const struct join *j, uint32_t i, uint64_t *pa)
+{
+	const struct carve_scan *s = &j->c->scan;
+	uint32_t off = j->end - page_start(j, i), n = 0, n_other = 0;
+	uint64_t before = before_page(j, i), other = 0;
+	size_t lo = 0, hi = s->n_tails;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->tail[mid].off < off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < s->n_tails && s->tail[lo].off == off; lo++) {
+		uint64_t at = s->tail[lo].pa;
+
+		if (addrset_has(&j->c->claimed, at | 1) || carve_at(j->c, at))
+			continue;
+		if (before != ETW_NO_PA && at == before + CARVE_PAGE) {
+			*pa = at;
+			return true;
+		}
+		if (!s->tail[lo].records)
+			*pa = at;
+		else if (!n)
+			other = at;
+		n += !s->tail[lo].records;
+		n_other += s->tail[lo].records;
+	}
+	if (!n)
+		*pa = other;
+	return n == 1 || (!n && n_other == 1);
+}
+
 /* The next place for level i. False: there is none left. */
 static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 {
@@ -148,6 +197,7 @@ static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 			if (mapped(j, i, pa)) /* its address proves it, whatever it holds now */
 				return !l->tried++;
 			break;
+		case HOW_NEXT:
 		case HOW_BEHIND:
 			*pa = before_page(j, i) == ETW_NO_PA ? ETW_NO_PA : before_page(j, i) + CARVE_PAGE;
 			if (!l->tried++ && *pa != ETW_NO_PA && phys_present(j->c->im->dump->phys, *pa, CARVE_PAGE) == CARVE_PAGE &&
@@ -156,7 +206,7 @@ static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 			break;
 		case HOW_UNTIMED:
 		case HOW_TIMED:
-			if (at < start || at >= j->end || off >= CARVE_PAGE)
+			if (j->o->row || at < start || at >= j->end || off >= CARVE_PAGE)
 				break;
 			if (!l->tried)
 				l->next = parts_from(s, (uint16_t)off, l->how == HOW_TIMED ? last : 0);
@@ -174,9 +224,14 @@ static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 				return true;
 			}
 			break;
-		case HOW_NONE: /* the inside of one record: what comes behind it can still be found */
+		case HOW_FILL:
+			if (!l->tried++ && !j->o->row && at >= j->end && j->end - start < CARVE_PAGE && of_file(&j->b->f->shape) &&
+			    fill_page(j, i, pa))
+				return true;
+			break;
+		case HOW_NONE: /* no record begins in it: what comes behind can still be found */
 			*pa = ETW_NO_PA;
-			if (!l->tried++ && at >= start + CARVE_PAGE && at < j->end)
+			if (!l->tried++ && !j->o->row && at >= (j->end - start < CARVE_PAGE ? j->end : start + CARVE_PAGE))
 				return true;
 			break;
 		case HOW_END:
@@ -196,7 +251,7 @@ static bool times_fit(const struct join *j, enum how how, const struct carve_wal
 	if (w->last_ts > j->latest)
 		return false;
 	usual = before->n > 1 ? (before->last_ts - before->first_ts) / (before->n - 1) + 1 : UINT64_MAX >> 40;
-	return how == HOW_BEHIND || (w->last_ts - before->last_ts) / n / usual <= j->o->patience;
+	return (how == HOW_BEHIND && !(j->o->row && j->b_pages < ROW_SURE)) || (w->last_ts - before->last_ts) / n / usual <= j->o->patience;
 }
 
 /* Behind the end of data stands what an earlier use left, or fill. Later records there are another buffer's. */
@@ -210,6 +265,46 @@ static bool goes_on(const struct join *j, const struct carve_walk *w, uint32_t h
 	return behind.n > w->n;
 }
 
+/* The last page, in which no record begins: it ends as this buffer does when all behind the end of data is zeros and the data before it is not, or
+ * when records of an earlier use stand there. */
+static bool ends_here(const struct join *j, uint32_t start, uint32_t have)
+{
+	const uint8_t *raw = j->c->raw;
+	uint8_t page[CARVE_PAGE] = {0};
+	struct carve_head head[CARVE_HEADS];
+	uint32_t at = j->end, from = j->end - start < ZEROS_LAST ? start : j->end - ZEROS_LAST;
+	bool any = false;
+	unsigned n;
+
+	while (from < j->end)
+		any |= raw[from++] != 0;
+	while (at < have && raw[at] == 0)
+		at++;
+	if (at == have)
+		return any && have > j->end;
+	if (j->b->f->shape.met == ETW_MET_FILE)
+		return false;
+	memcpy(page, raw + start, have - start);
+	n = carve_heads(page, head);
+	for (unsigned i = 0; i < n; i++)
+		if (start + head[i].off < j->end || !head[i].ts || head[i].last_ts >= j->b->f->shape.walk.first_ts)
+			return false;
+	return n != 0 && head[0].n >= OLD_SURE;
+}
+
+/* Do all pages before that of level i follow each other, so many that it is no chance? */
+static bool row_sure(const struct join *j, uint32_t i)
+{
+	uint32_t n = 0;
+
+	for (uint32_t k = 0; k < i; k++) {
+		if (before_page(j, k) == ETW_NO_PA || j->level[k].pa != before_page(j, k) + CARVE_PAGE)
+			return false;
+		n += j->level[k].proved;
+	}
+	return n >= ROW_SURE;
+}
+
 /* Takes the page at pa for level i if it is mapped, or if the records go on over it. */
 static bool take(struct join *j, uint32_t i, uint64_t pa)
 {
@@ -217,6 +312,7 @@ static bool take(struct join *j, uint32_t i, uint64_t pa)
 	uint32_t start = page_start(j, i), size = j->b->f->shape.h.buffer_size;
 	uint32_t have = size - start < CARVE_PAGE ? size : start + CARVE_PAGE, to = have < j->end ? have : j->end;
 	struct carve_walk w = l->before;
+	bool proved;
 
 	if (l->how == HOW_NONE)
 		memset(j->c->raw + start, 0, have - start);
@@ -225,8 +321,17 @@ static bool take(struct join *j, uint32_t i, uint64_t pa)
 	carve_go_on(&w, j->c->raw, to, j->end);
 	if (l->how != HOW_MAPPED && (w.bad || !times_fit(j, l->how, &l->before, &w) || goes_on(j, &w, have)))
 		return false;
+	/* a record whose header lies across the edge proves nothing: the page before may hold all of it that tells */
+	proved = w.n > l->before.n + (l->before.off < start) || l->how == HOW_FILL;
+	if (l->how == HOW_NEXT && !proved)
+		return false;
+	if (l->how == HOW_BEHIND && !proved && have >= j->end) {
+		proved = ends_here(j, start, have);
+		if (!proved && !row_sure(j, i))
+			return false;
+	}
 	l->pa = pa;
-	l->proved = w.n > l->before.n;
+	l->proved = proved;
 	j->walk = w;
 	return true;
 }
@@ -290,7 +395,7 @@ static int search(struct join *j, uint32_t want)
 	}
 	memcpy(j->level, best, n_best * sizeof(*best));
 	free(best);
-	j->n = n_best;
+	j->n = j->n_all = n_best;
 	drop_unproved(j);
 	return 0;
 }
@@ -347,7 +452,7 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 	if (b->page)
 		return 0;
 	j.first = CARVE_PAGE - (uint32_t)(b->f->pa % CARVE_PAGE);
-	want = pages_behind(&j, j.end);
+	want = j.b_pages = pages_behind(&j, j.end);
 	all = want;
 	if (b->has_va && b->user && vm_open_like(&j.vm, c->im->kernel->vm, b->dtb, NULL) != 0)
 		j.vm = NULL;
@@ -360,7 +465,7 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 		rc = j.level ? carve_room(c, (size_t)j.end + CARVE_PAGE) : ERR_NOMEM;
 		if (rc == 0 && phys_read(c->im->dump->phys, b->f->pa, c->raw, j.first < j.end ? j.first : j.end) == 0 && !j.walk.bad)
 			rc = search(&j, want);
-		if (rc == 0 && how->whole && j.n < want)
+		if (rc == 0 && how->whole && j.n_all < want)
 			goto out;
 		if (rc == 0)
 			use_parts(&j);

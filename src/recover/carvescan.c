@@ -6,7 +6,8 @@
 #include "buf.h"
 #include "rd.h"
 
-#define CHUNK (128u << 10) /* what one thread reads at once stays in the second-level cache */
+#define CHUNK    (128u << 10) /* what one thread reads at once stays in the second-level cache */
+#define FILL_MIN 8u           /* bytes of fill that tell anything */
 
 struct share { /* what one thread found */
 	struct carve_scan s;
@@ -43,15 +44,42 @@ static int add_part(struct carve_scan *s, uint64_t pa, const struct carve_head *
 	return 0;
 }
 
-/* Records of a page that begins no buffer. Those of a buffer that lies in this page alone are no part of another one. */
-static int parts_of(struct carve_scan *s, uint64_t pa, const uint8_t *page)
+static int put_tail(struct carve_scan *s, struct carve_tail t)
+{
+	void *arr = s->tail;
+
+	if (s->n_tails >= CARVE_TAILS_MAX) {
+		s->limited = true;
+		return 0;
+	}
+	if (arr_reserve(&arr, &s->cap_tails, s->n_tails, sizeof(*s->tail)) < 0)
+		return ERR_NOMEM;
+	s->tail = arr;
+	s->tail[s->n_tails++] = t;
+	return 0;
+}
+
+static int add_tail(struct carve_scan *s, uint64_t pa, const uint8_t *page, bool records)
+{
+	uint32_t off = CARVE_PAGE;
+
+	while (off > 0 && page[off - 1] == 0xff)
+		off--;
+	return off == 0 || CARVE_PAGE - off < FILL_MIN ? 0 : put_tail(s, (struct carve_tail){pa, (uint16_t)off, records});
+}
+
+/* What stands in a page before `first`, where a buffer begins (the page's end: none does): records, or the end of one with fill behind. */
+static int parts_of(struct carve_scan *s, uint64_t pa, const uint8_t *page, uint32_t first)
 {
 	struct carve_head head[CARVE_HEADS];
 	unsigned n = carve_heads(page, head);
 	int rc = 0;
 
 	for (unsigned i = 0; i < n && rc == 0; i++)
-		rc = add_part(s, pa, &head[i]);
+		if (head[i].off < first)
+			rc = add_part(s, pa, &head[i]);
+	if (rc == 0 && page[CARVE_PAGE - 1] == 0xff && first == CARVE_PAGE)
+		rc = add_tail(s, pa, page, n != 0);
 	return rc;
 }
 
@@ -71,16 +99,18 @@ static int visit_page(struct share *t, uint64_t pa, const uint8_t *p, uint32_t n
 {
 	uint32_t at = (uint32_t)(pa % CARVE_PAGE), step = t->deep ? CARVE_STEP_ANY : CARVE_STEP, size;
 	uint32_t off = (step - at % step) % step;
-	bool begins = false;
+	uint32_t first = CARVE_PAGE; /* where the first buffer begins */
 	int rc = 0;
 
 	while (rc == 0 && off + ETW_BUFFER_HEADER_SIZE <= n) {
 		const uint8_t *q = p + off;
 		uint32_t v = le32(q);
+		bool plain = carve_first_test(v, le32(q + 4));
 
-		if (carve_first_test(v, le32(q + 4)) || (t->deep && v - CARVE_POOL_MIN < CARVE_PAGE)) {
-			rc = look(&t->s, pa + off, q, n - off, t->deep, &size);
-			begins |= size != 0;
+		if (plain || (t->deep && v - CARVE_POOL_MIN < CARVE_PAGE)) {
+			rc = look(&t->s, pa + off, q, n - off, !plain || (pa + off) % CARVE_STEP, &size);
+			if (size && off < first)
+				first = off;
 			if (size >= step && size <= n - off) {
 				off += size / step * step;
 				continue;
@@ -88,8 +118,8 @@ static int visit_page(struct share *t, uint64_t pa, const uint8_t *p, uint32_t n
 		}
 		off += step;
 	}
-	if (rc == 0 && !begins && at == 0 && n == CARVE_PAGE)
-		rc = parts_of(&t->s, pa, p);
+	if (rc == 0 && first && at == 0 && n == CARVE_PAGE)
+		rc = parts_of(&t->s, pa, p, first);
 	return rc;
 }
 
@@ -128,6 +158,15 @@ static int by_off(const void *a, const void *b)
 		return x->off < y->off ? -1 : 1;
 	if (x->ts != y->ts)
 		return x->ts < y->ts ? -1 : 1;
+	return x->pa < y->pa ? -1 : x->pa > y->pa;
+}
+
+static int by_fill(const void *a, const void *b)
+{
+	const struct carve_tail *x = a, *y = b;
+
+	if (x->off != y->off)
+		return x->off < y->off ? -1 : 1;
 	return x->pa < y->pa ? -1 : x->pa > y->pa;
 }
 
@@ -178,6 +217,8 @@ static int join(struct carve_scan *to, struct carve_scan *from)
 
 		rc = add_part(to, p->pa, &h);
 	}
+	for (size_t i = 0; i < from->n_tails && rc == 0; i++)
+		rc = put_tail(to, from->tail[i]);
 	carve_scan_free(from);
 	return rc;
 }
@@ -213,6 +254,8 @@ int carve_scan_run(const struct phys *p, const struct carve_scan_opts *o, struct
 	}
 	if (out->n_found)
 		qsort(out->found, out->n_found, sizeof(*out->found), by_pa);
+	if (out->n_tails)
+		qsort(out->tail, out->n_tails, sizeof(*out->tail), by_fill);
 	if (out->n_parts)
 		qsort(out->part, out->n_parts, sizeof(*out->part), by_off);
 	return 0;
@@ -223,5 +266,6 @@ void carve_scan_free(struct carve_scan *s)
 	free(s->found);
 	free(s->part);
 	free(s->exit);
+	free(s->tail);
 	*s = (struct carve_scan){0};
 }

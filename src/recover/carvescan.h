@@ -8,7 +8,8 @@
 #include "physscan.h"
 
 #define CARVE_FOUND_MAX (1u << 20) /* buffers, and */
-#define CARVE_PARTS_MAX (1u << 22) /* pages with records: what comes behind is left out, and `limited` says so */
+#define CARVE_PARTS_MAX (1u << 22) /* pages with records, and */
+#define CARVE_TAILS_MAX (1u << 20) /* pages that end in fill: what comes behind is left out, and `limited` says so */
 
 struct carve_found { /* a place where a buffer begins */
 	uint64_t pa;
@@ -23,6 +24,12 @@ struct carve_part {  /* records in a page that no header stands before */
 	uint16_t exit; /* see struct carve_head */
 };
 
+struct carve_tail { /* a page that ends in fill as a file's last page does */
+	uint64_t pa;
+	uint16_t off; /* where the fill begins */
+	bool records; /* something like a record begins in it */
+};
+
 struct carve_exit {   /* a page that ends in the midst of records */
 	uint64_t pa;  /* of the page */
 	uint64_t ts;  /* of its last record */
@@ -34,6 +41,8 @@ struct carve_scan {
 	size_t n_found, cap_found;
 	struct carve_part *part; /* owned; ascending by off, ts, pa */
 	size_t n_parts, cap_parts;
+	struct carve_tail *tail; /* owned; ascending by off, pa */
+	size_t n_tails, cap_tails;
 	struct carve_exit *exit; /* owned; of buffers' first pages and of parts, ascending by off, ts, pa */
 	size_t n_exits;
 	uint64_t scanned, unreadable; /* bytes */

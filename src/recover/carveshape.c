@@ -36,15 +36,19 @@ static bool header_ok(const struct etw_bufhdr *h)
 		return false;
 	if (id >= CARVE_IDS || h->sequence >= SEQUENCE_MAX || h->timestamp >= TS_MAX)
 		return false;
-	if (h->reference_count < 0 || h->reference_count > REFERENCES_MAX || !offset_ok(h->saved_offset, h->buffer_size))
-		return false;
-	/* Windows 7 has 8 in the high byte of the processor's word */
-	if (h->processor >= ETW_CPUS_MAX + 0x100)
-		return false;
-	/* an overshot CurrentOffset is normal: by the event that did not fit, or by the buffer's size */
-	if (h->current_offset && (h->current_offset < ETW_BUFFER_HEADER_SIZE || h->current_offset > 2 * h->buffer_size + RECORD_MAX))
+	if (!offset_ok(h->saved_offset, h->buffer_size) || (h->current_offset && h->current_offset < ETW_BUFFER_HEADER_SIZE))
 		return false;
 	return h->current_offset || (h->offset && offset_ok(h->offset, h->buffer_size));
+}
+
+/* A value that no buffer has. A header that something has written over is still one when its records say so, but nothing less does. */
+static bool header_odd(const struct etw_bufhdr *h)
+{
+	/* an overshot CurrentOffset is normal: by the event that did not fit, or by the buffer's size */
+	if (h->current_offset > 2 * h->buffer_size + RECORD_MAX || h->reference_count < 0 || h->reference_count > REFERENCES_MAX)
+		return true;
+	/* Windows 7 has 8 in the high byte of the processor's word */
+	return h->processor >= ETW_CPUS_MAX + 0x100;
 }
 
 static bool is_pointer(uint64_t v)
@@ -204,6 +208,43 @@ static bool fill_behind(const uint8_t *p, uint32_t have, uint32_t end, uint32_t 
 	return true;
 }
 
+/* Behind the place where the walk broke off: does a chain of records stand there that reaches the end of what is at hand? */
+static bool resumes(const struct carve_walk *w, const uint8_t *p, uint32_t have, uint32_t end)
+{
+	uint8_t page[CARVE_PAGE + PEEK_BYTES];
+	uint32_t n = have < end ? have : end;
+
+	memcpy(page, p, n);
+	memset(page + n, 0, PEEK_BYTES);
+	for (uint32_t off = (w->off & ~7u) + 8; off + 8 <= n; off += 8) {
+		struct carve_walk go = *w;
+
+		if (page[off + 3] != 0xc0 && page[off + 3] != 0x90)
+			continue;
+		go.off = off;
+		go.bad = false;
+		carve_go_on(&go, page, n, end);
+		if (!go.bad && go.n > w->n)
+			return true;
+	}
+	return false;
+}
+
+/* Is what stands behind the header enough to believe it? `closed`: the records reach the end of what is at hand. */
+static bool believed(const struct carve_shape *s, const uint8_t *p, uint32_t have, bool closed, bool pool)
+{
+	unsigned n = agreement(s), records = s->walk.n;
+
+	if (header_odd(&s->h))
+		return closed && records >= 4 && links_ok(&s->h);
+	if (pool) /* there are 64 times as many places to be wrong at */
+		return closed && n >= (records < 4 ? 5 : 4);
+	if (closed)
+		return n >= (records == 1 ? 4 : 3);
+	/* a chain that breaks off (a page that something else has taken, a record that was never written) needs more */
+	return n >= 4 && (records >= 4 || (n >= 5 && resumes(&s->walk, p, have, s->end)));
+}
+
 bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape *out)
 {
 	struct carve_shape s;
@@ -230,16 +271,13 @@ bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape 
 	}
 	at_hand = have < s.end ? have : s.end;
 	closed = !s.walk.bad && (s.walk.off >= at_hand || (have < s.end && s.walk.off + PEEK_BYTES > have));
-	if (s.walk.n == 0 || !s.walk.has_ts || agreement(&s) < 3)
+	if (s.walk.n == 0 || !s.walk.has_ts)
 		return false;
 	if (s.h.type == CARVE_HEADER) {
 		*out = s;
-		return file_header(p, have, s.h.buffer_size);
+		return agreement(&s) >= 3 && file_header(p, have, s.h.buffer_size);
 	}
-	/* a chain that breaks off (a page that something else has taken, a record that was never written) needs more to be believed */
-	if (!closed && agreement(&s) < (s.walk.n < 4 ? 5 : 4))
-		return false;
-	if (closed && s.walk.n == 1 && agreement(&s) < 4)
+	if (!believed(&s, p, have, closed, pool))
 		return false;
 	s.next = closed && s.walk.off < at_hand ? s.walk.off + carve_record_step(p + s.walk.off) : s.walk.off;
 	s.fill = fill_behind(p, have, s.end, s.h.buffer_size);

@@ -42,8 +42,8 @@ static inline bool carve_first_test(uint32_t buffer_size, uint32_t saved_offset)
 	       saved_offset <= buffer_size;
 }
 
-/* Does a buffer with records begin at p? `have`: bytes at hand (>= 0x48), up to the end of its page. `pool`: sizes of the pool, which
- * must fit into `have`. */
+/* Does a buffer with records begin at p? `have`: bytes at hand (>= 0x48), up to the end of its page. `pool`: a place where only the pool puts
+ * buffers, or a size of the pool, which must fit into `have`: more must speak for it then. */
 bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape *out);
 
 /* Goes on with a walk over raw[0, have) of a buffer whose data ends at `end`; raw itself reaches to `end`, zeroed behind `have`. */

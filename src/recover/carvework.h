@@ -116,13 +116,14 @@ int carve_room(struct carve *c, size_t n);
 /* Finds b->page, unless it is known. known[0, n) are the pages that are (ETW_NO_PA: not), counted from the buffer's first; may be NULL.
  * `patience`: how much longer than between the records so far the time to the next page's records may be. `whole`: only if all pages are
  * found (b->page stays NULL when not). `mutual`: of pages found by their records only those to which no other page leads with less time
- * between. 0 or ERR_NOMEM. */
+ * between. `row`: only pages that follow each other physically. 0 or ERR_NOMEM. */
 struct carve_how {
 	const uint64_t *known;
 	uint32_t n_known;
 	uint64_t patience;
 	bool whole;
 	bool mutual;
+	bool row;
 };
 int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how);
 

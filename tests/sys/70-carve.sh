@@ -89,13 +89,22 @@ none() { # IMAGE WHAT
 openssl enc -aes-128-ctr -K 0102030405060708090a0b0c0d0e0f10 -iv 0 -in /dev/zero 2>/dev/null | head -c $((${NOISE_MIB:-128} << 20)) >noise.img
 none noise.img noise
 rm -f noise.img
-{
-	head -c 4096 /dev/zero
-	find /usr/bin /usr/lib /usr/share/doc -xdev -type f -size +8k 2>/dev/null | sort | while read -r f; do
-		cat "$f"
-		n=$(stat -c %s "$f")
-		head -c $(((4096 - n % 4096) % 4096)) /dev/zero
-	done
-} 2>/dev/null | head -c $((${USR_MIB:-384} << 20)) >usr.img
+/usr/bin/python3 - $((${USR_MIB:-384} << 20)) <<'PY' || bad "usr.img was not made"
+import gzip, os, sys
+left, out = int(sys.argv[1]), open("usr.img", "wb")
+out.write(bytes(4096))
+def put(b):
+    global left
+    out.write(b[:left] + bytes(-len(b) % 4096))
+    left -= len(b)
+docs = sorted(os.path.join(d, f) for d, _, names in os.walk("/usr/share/doc") for f in names)
+rest = sorted(os.path.join(d, f) for top in ("/usr/bin", "/usr/lib") for d, _, names in os.walk(top) for f in names)
+for path in [f for f in docs if ".pdf" in f] + rest + docs:
+    try:
+        if left > 0 and os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) > 2048:
+            put(gzip.open(path).read() if path.endswith(".pdf.gz") else open(path, "rb").read())
+    except (OSError, EOFError):
+        pass
+PY
 none usr.img "programs of /usr"
 exit $fail
