@@ -117,6 +117,7 @@ int find_debugger_data(struct kview *v)
 	if (rc == 0 && v->silo[0].table == 0) {
 		struct note n = NOTE(NOTE_CONTEXT_BAD);
 
+		v->damaged = true;
 		notes_add(v->notes, &n, "the host's logger table was not found: neither symbols nor EtwpDebuggerData lead to it");
 	}
 	return rc;

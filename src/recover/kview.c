@@ -129,6 +129,28 @@ static int by_silo_id_va(const void *a, const void *b)
 	return x->va < y->va ? -1 : x->va > y->va;
 }
 
+/* Enable entries that name sessions which nothing has led to. `tell`: each session once, in a note. */
+static size_t enabled_unknown(const struct kview *v, bool tell)
+{
+	const struct kguid_enable *last = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < v->n_enables; i++) {
+		const struct kguid_enable *e = &v->enable[i]; /* sorted by silo and id */
+		struct note note = NOTE_AT(NOTE_CONTEXT_BAD, e->entry, 0);
+
+		if ((last && last->silo == e->silo && last->id == e->id) || e->id >= KV_LOGGERS_MAX || kview_knows_id(v, e->silo, e->id))
+			continue;
+		last = e;
+		n++;
+		note.silo = (int)e->silo;
+		note.session = (int)e->id;
+		if (tell)
+			notes_add(v->notes, &note, "providers are enabled for this session, which stands in no table and was not found");
+	}
+	return n;
+}
+
 int kview_find(struct kview *v)
 {
 	static const struct {
@@ -139,13 +161,26 @@ int kview_find(struct kview *v)
 #include "finders.def"
 #undef FINDER
 	};
+	const size_t n = sizeof finders / sizeof finders[0];
+	uint64_t guids;
+	size_t silos;
 	int rc = 0;
 
-	for (size_t i = 0; i < sizeof finders / sizeof finders[0] && rc == 0; i++)
-		if (!finders[i].scans || v->deep || v->n_refs == 0)
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (!finders[i].scans)
 			rc = finders[i].fn(v);
 	if (rc == 0)
 		rc = guids_collect(v);
+	guids = v->silo[0].guids;
+	silos = v->n_silos;
+	if (rc == 0 && (v->deep || v->damaged || v->n_refs == 0 || enabled_unknown(v, false)))
+		for (size_t i = 0; i < n && rc == 0; i++)
+			if (finders[i].scans)
+				rc = finders[i].fn(v);
+	if (rc == 0 && (guids != v->silo[0].guids || silos != v->n_silos)) /* a scan has found where more GUIDs are */
+		rc = guids_collect(v);
+	if (rc == 0)
+		(void)enabled_unknown(v, true);
 	if (v->n_refs)
 		qsort(v->ref, v->n_refs, sizeof *v->ref, by_silo_id_va);
 	return rc;

@@ -74,7 +74,8 @@ struct kview {
 	struct kernel *k;
 	struct notes *notes; /* may be NULL */
 	const struct etw_system *sys;
-	bool deep; /* run the finders that scan memory as well */
+	bool deep;    /* run the finders that scan memory as well */
+	bool damaged; /* a logger table, or a part of one, is lost: there may be sessions that only a scan finds */
 	struct ksilo *silo;
 	size_t n_silos, cap_silos;
 	struct kref *ref; /* sorted by silo, id, va once kview_find() is through */

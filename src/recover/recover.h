@@ -1,7 +1,7 @@
 /* recover.h - one image into sinks: finders -> sessions -> buffers, each with how it was found.
  *
- * Finders yield sessions; they never write. Those that follow pointers all run; those that scan memory run when these found nothing, or with
- * `deep`. Answers are merged by logger context address, else by silo + id + name + GUID. A broken list makes one finder poorer, never the
+ * Finders yield sessions; they never write. Those that follow pointers all run; those that scan memory run when these found nothing or less
+ * than there must be, or with `deep`. Answers are merged by logger context address, else by silo + id + name + GUID. A broken list makes one finder poorer, never the
  * run shorter: what could not be had is a note. */
 #ifndef ETLIFT_RECOVER_H
 #define ETLIFT_RECOVER_H

@@ -52,6 +52,7 @@ static bool read_state(struct kview *v, struct ksilo *s, uint64_t state, bool su
 			struct note n = NOTE_AT(NOTE_CONTEXT_BAD, state + prof_off(p, F_SILO_EtwpLoggerContext), 0);
 
 			notes_add(v->notes, &n, "the host's logger table can't be reached");
+			v->damaged = true;
 			table = 0;
 		}
 		s->slots = table_slots(v, state);
@@ -189,6 +190,7 @@ void kview_bad_slot(struct kview *v, uint32_t silo, uint32_t id, uint64_t at, ui
 
 	n.silo = silo;
 	n.session = id;
+	v->damaged = true;
 	notes_add(v->notes, &n, "logger table slot %u holds 0x%llx", id, (unsigned long long)value);
 }
 
@@ -213,6 +215,7 @@ int silo_read_table(struct kview *v, uint32_t silo)
 
 		n.silo = silo;
 		notes_add(v->notes, &n, "logger table: %s", vm_why_text(hole[i].why));
+		v->damaged = true;
 	}
 	for (uint32_t id = 0; id < s->slots && r == 0; id++) {
 		uint64_t va = ps == 4 ? le32(p + id * ps) : le64(p + id * ps);

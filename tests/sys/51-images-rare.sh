@@ -18,7 +18,7 @@ compare() {
 make() { "$TOOLS/mkdump" "$@" || exit 1; }
 
 for b in 7601 9600 14393 17763 18362 19041 20348 22000; do
-	for r in rare lies damage; do
+	for r in rare lies damage enabled; do
 		make -b $b "$R/$r.recipe" r.img r.json
 		compare r "$r, build $b"
 	done
