@@ -71,46 +71,91 @@ static int add(struct segments *s, struct input *in)
 	return 0;
 }
 
-/* Where the number at the end of the path begins, when it is 0 or 1 and has three digits or more. */
-static bool number_at(const char *path, size_t *at, unsigned *number)
+/* How pieces are named: PATH[0, at) and a number of so many digits, or letters. */
+struct naming {
+	const char *path;
+	size_t at, width;
+	uint64_t number;
+	unsigned base;
+	bool loose; /* a name that may mean something else: sizes must agree */
+};
+
+/* The name of a first piece: NAME.000, NAME.001 with three digits or more; as split(1) makes them: two digits or more, or letters, all of them
+ * the first one (NAME00, NAME.01, NAMEaa). */
+static bool first_name(const char *path, struct naming *m)
 {
 	size_t n = strlen(path), i = n;
 
+	*m = (struct naming){.path = path, .base = 10};
 	while (i && isdigit((unsigned char)path[i - 1]))
 		i--;
-	if (n - i < 3 || i == 0 || path[i - 1] != '.')
-		return false;
-	*at = i;
-	*number = (unsigned)(path[n - 1] - '0');
-	for (size_t k = i; k + 1 < n; k++)
-		if (path[k] != '0')
-			return false;
-	return *number <= 1;
+	if (n - i >= 2 && i) {
+		m->number = (unsigned)(path[n - 1] - '0');
+		if (m->number == 1) /* of NAME2001 the number is 001 */
+			while (i < n && path[i] != '0')
+				i++;
+		for (size_t k = i; k + 1 < n; k++)
+			if (path[k] != '0')
+				return false;
+		m->loose = n - i < 3 || path[i - 1] != '.';
+	} else {
+		i = n;
+		while (i && path[i - 1] == 'a')
+			i--;
+		m->base = 26;
+		m->loose = true;
+	}
+	m->at = i;
+	m->width = n - i;
+	return i && m->width >= 2 && path[i - 1] != '/' && m->number <= 1;
 }
 
-static void name_of(struct buf *out, const char *path, size_t at, uint64_t number)
+static void name_of(struct buf *out, const struct naming *m, uint64_t number)
 {
+	uint8_t *p;
+
 	buf_clear(out);
-	buf_put(out, path, at);
-	buf_printf(out, "%0*llu", (int)(strlen(path) - at), (unsigned long long)number);
+	buf_put(out, m->path, m->at);
+	p = buf_grow(out, m->width);
+	for (size_t i = m->width; p && i-- > 0; number /= m->base)
+		p[i] = (uint8_t)((m->base == 10 ? '0' : 'a') + number % m->base);
 }
 
-static void look_behind(struct segments_facts *f, const char *path, size_t at, uint64_t number, struct buf *name)
+/* split(1) runs out of numbers before the last: behind 89 comes 9000, behind yz zaaa. */
+static bool is_there(struct buf *name, struct naming *m)
 {
-	for (unsigned i = 1; i <= LOOK_BEHIND && !f->gap; i++) {
-		name_of(name, path, at, number + i);
+	uint64_t square = (uint64_t)m->base * m->base;
+
+	name_of(name, m, m->number);
+	if (path_is_file(buf_str(name)) || !m->loose || m->width > 8)
+		return path_is_file(buf_str(name));
+	m->width += 2;
+	name_of(name, m, m->number * square);
+	if (path_is_file(buf_str(name))) {
+		m->number *= square;
+		return true;
+	}
+	m->width -= 2;
+	name_of(name, m, m->number);
+	return false;
+}
+
+static void look_behind(struct segments_facts *f, const struct naming *m, struct buf *name)
+{
+	for (unsigned i = 1; i <= LOOK_BEHIND && !f->gap && !m->loose; i++) {
+		name_of(name, m, m->number + i);
 		f->gap = path_is_file(buf_str(name));
 	}
 	if (f->gap) {
 		const char *slash;
 
-		name_of(name, path, at, number);
+		name_of(name, m, m->number);
 		slash = strrchr(buf_str(name), '/');
 		snprintf(f->missing, sizeof(f->missing), "%s", slash ? slash + 1 : buf_str(name));
 	}
 }
 
-static int add_all(struct segments *s, const char *path, size_t at, uint64_t number, struct segments_facts *f, struct err *e)
+static int add_all(struct segments *s, struct naming *m, struct segments_facts *f, struct err *e)
 {
 	struct buf name;
 	int rc = 0;
@@ -119,12 +164,13 @@ static int add_all(struct segments *s, const char *path, size_t at, uint64_t num
 	while (rc == 0 && s->n < SEGMENTS_MAX) {
 		struct input *in;
 
-		name_of(&name, path, at, ++number);
+		m->number++;
+		if (!is_there(&name, m)) {
+			look_behind(f, m, &name);
+			break;
+		}
 		if (name.failed) {
 			rc = err_set(e, ERR_NOMEM, "out of memory");
-		} else if (!path_is_file(buf_str(&name))) {
-			look_behind(f, path, at, number, &name);
-			break;
 		} else if (input_open(&in, buf_str(&name), e) < 0) {
 			rc = ERR_IO;
 		} else if (add(s, in) < 0) {
@@ -136,24 +182,36 @@ static int add_all(struct segments *s, const char *path, size_t at, uint64_t num
 	return rc;
 }
 
+/* As split(1) makes them: all of one size, the last one perhaps smaller. */
+static bool sizes_agree(const struct segments *s)
+{
+	uint64_t size = input_size(s->v[0].in);
+
+	for (size_t i = 1; i < s->n; i++)
+		if (i + 1 < s->n ? input_size(s->v[i].in) != size : input_size(s->v[i].in) > size)
+			return false;
+	return size != 0;
+}
+
 int segments_open(struct input **out, struct input *first, const char *path, struct segments_facts *facts, struct err *e)
 {
 	struct segments *s;
-	unsigned number;
-	size_t at;
+	struct naming m;
 	int rc;
 
 	memset(facts, 0, sizeof(*facts));
-	if (!number_at(path, &at, &number))
+	if (!first_name(path, &m))
 		return ERR_NOTMINE;
 	s = calloc(1, sizeof(*s));
 	if (!s || add(s, first) < 0) {
 		free(s);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
-	rc = add_all(s, path, at, number, facts, e);
+	rc = add_all(s, &m, facts, e);
 	facts->n = (uint32_t)s->n;
 	if (rc == 0 && s->n == 1 && !facts->gap)
+		rc = ERR_NOTMINE;
+	if (rc == 0 && m.loose && !sizes_agree(s))
 		rc = ERR_NOTMINE;
 	if (rc == 0)
 		rc = input_new(out, &segments_ops, s, s->size, path, e);

@@ -1,4 +1,4 @@
-/* segments.h - a file in pieces (NAME.001, NAME.002 ...) as one input. */
+/* segments.h - a file in pieces (NAME.001, NAME.002 ...; NAMEaa, NAMEab ... and the like, as split(1) makes them) as one input. */
 #ifndef ETLIFT_SEGMENTS_H
 #define ETLIFT_SEGMENTS_H
 
@@ -14,8 +14,8 @@ struct segments_facts {
 	char missing[256]; /* its name, without the folder */
 };
 
-/* When `path` ends in a number of three digits or more that is 0 or 1, and the file with the next number exists: opens all of them. ERR_NOTMINE: it is
- * no such file. `first` is the opened first piece; it is taken over on success. */
+/* When `path` is the name of a first piece and the next one exists: opens all of them. Names that may mean something else (no dot, two digits, letters)
+ * count only when the sizes are those of pieces. ERR_NOTMINE: it is no such file. `first` is the opened first piece; it is taken over on success. */
 int segments_open(struct input **out, struct input *first, const char *path, struct segments_facts *facts, struct err *e);
 
 #endif

@@ -1,7 +1,7 @@
-/* physdump - an image's physical memory as the containers' reader sees it: physdump [-o FLAT] [-sidecar FILE] [-spill DIR] IMAGE
+/* physdump - an image's physical memory as the containers' reader sees it: physdump [-o FLAT] [-sidecar FILE] [-spill DIR] [-hints] IMAGE
  *
  * Prints the format, the runs and the SHA-256 over every page that is not all zeros (its physical address, 8 bytes little-endian, then its
- * bytes): the same for containers that keep zero pages and those that drop them. With -o memory is written as a flat, sparse file. */
+ * bytes): the same for containers that keep zero pages and those that drop them. With -o memory is written as a flat, sparse file. With -hints only what the container says of the machine is printed. */
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +71,17 @@ static void dump(const struct phys *p, FILE *out)
 	printf("\n");
 }
 
+static void print_hints(const struct hints *h)
+{
+	printf("machine %d build %u\n", (int)h->machine, h->build);
+	printf("dtb 0x%llx kernel 0x%llx kdbg 0x%llx\n", (unsigned long long)h->dtb, (unsigned long long)h->kernel_base,
+	       (unsigned long long)h->kdbg);
+	for (size_t i = 0; i < h->n_cpus; i++)
+		printf("cpu %zu cr3 0x%llx cr4 0x%llx idt 0x%llx gs 0x%llx\n", i, (unsigned long long)h->cpus[i].cr3,
+		       (unsigned long long)h->cpus[i].cr4, (unsigned long long)h->cpus[i].idt_base,
+		       (unsigned long long)h->cpus[i].kernel_gs_base);
+}
+
 int main(int argc, char **argv)
 {
 	const char *path = NULL, *flat = NULL;
@@ -79,6 +90,7 @@ int main(int argc, char **argv)
 	struct dump *d;
 	struct err e;
 	FILE *out = NULL;
+	bool hints = false;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-o") == 0 && i + 1 < argc)
@@ -87,13 +99,20 @@ int main(int argc, char **argv)
 			o.sidecar = argv[++i];
 		else if (strcmp(argv[i], "-spill") == 0 && i + 1 < argc)
 			o.spill = argv[++i];
+		else if (strcmp(argv[i], "-hints") == 0)
+			hints = true;
 		else
 			path = argv[i];
 	}
 	if (!path)
-		fail("usage", "physdump [-o FLAT] [-sidecar FILE] [-spill DIR] IMAGE");
+		fail("usage", "physdump [-o FLAT] [-sidecar FILE] [-spill DIR] [-hints] IMAGE");
 	if (dump_open(&d, path, &o, NULL, &e) < 0)
 		fail("open", e.msg);
+	if (hints) {
+		print_hints(&d->hints);
+		dump_close(d);
+		return 0;
+	}
 	if (flat && !(out = fopen(flat, "wb")))
 		fail(flat, "can't be opened");
 	printf("format %s\ncompression %s\nsegments %u\n", d->format, d->compression, d->n_segments);
