@@ -4,6 +4,8 @@
 #   make CONFIG=san      the same with ASan + UBSan in build/san; CONFIG=fuzz for libFuzzer (clang)
 #   make unit            unit tests of the current CONFIG
 #   make check           everything: both compilers, all tests (installs what is missing)
+#   make doc             the library's manual, in build/doc/html
+#   make tarball         one archive that runs on other Linux systems
 #   make bench fuzz sweep demo install uninstall clean
 #
 # Layering is enforced here: each module is compiled with -I for the modules it may use and no others (the MAY_ lines).
@@ -18,6 +20,7 @@ B := $(BUILD)/$(CONFIG)
 CC ?= cc
 HOSTCC ?= $(CC)
 AR ?= ar
+OBJCOPY ?= objcopy
 PKG_CONFIG ?= pkg-config
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
@@ -52,7 +55,8 @@ MAY_cli := $(MODULES) cli
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 \
         -Wimplicit-fallthrough -Wnull-dereference $(if $(findstring clang,$(CC)),,-Wno-format-truncation)
 WERROR ?= $(if $(CI),-Werror)
-CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+# the folder of a build leaves no trace in it
+CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -ffile-prefix-map=$(CURDIR)=.
 CFLAGS_san := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 LDFLAGS_release := -Wl,-z,relro,-z,now
@@ -132,11 +136,19 @@ $B/fuzz/%.o: fuzz/%.c $B/flags | $(GEN_H)
 
 $(LIBA): $(LIB_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) rcsD $@ $^
 
 $B/libetlift.so.$(SOVERSION): $(LIB_OBJ) src/job/etlift.map
 	$(CC) -shared -Wl,-soname,libetlift.so.$(SOVERSION) -Wl,--version-script=src/job/etlift.map $(ALL_LDFLAGS) -o $@ $(LIB_OBJ) $(LIBS)
 	ln -sf libetlift.so.$(SOVERSION) $B/libetlift.so
+
+# What is installed as libetlift.a: one object whose only global names are the header's, so that a program may have names like ours.
+LIBPUBLIC := $B/libetlift-public.a
+$(LIBPUBLIC): $(LIB_OBJ)
+	@rm -f $@
+	$(CC) -r -nostdlib -o $(@:.a=.o) $^
+	$(OBJCOPY) --wildcard --keep-global-symbol='etlift_*' $(@:.a=.o)
+	$(AR) rcsD $@ $(@:.a=.o)
 
 $B/etlift: $(CLI_OBJ) $(LIBA)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(CLI_OBJ) $(LIBA) $(LIBS)
@@ -156,7 +168,7 @@ unit: $B/unit
 LIBTEST := $B/libtest.a
 $(LIBTEST): $(patsubst %.c,$B/%.o,$(sort $(wildcard tests/lib/*.c)))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) rcsD $@ $^
 
 # Test tools: tests/tools/NAME/*.c -> build/CONFIG/tools/NAME
 define tool_rule
@@ -179,7 +191,7 @@ endef
 fuzzers:
 $(foreach f,$(FUZZ_NAMES),$(eval $(call fuzz_rule,$f)))
 
-.PHONY: deps check check-build demo bench fuzz lint sweep
+.PHONY: deps check check-build demo bench fuzz lint sweep doc
 deps:
 	@tools/deps.sh build
 check:
@@ -199,24 +211,32 @@ sweep:
 	@tests/sweep.sh
 lint:
 	@tests/lint.sh
+# build/doc/html: the manual of the library
+doc:
+	@mkdir -p build/doc
+	doxygen docs/Doxyfile
 
 # ---- installing ----------------------------------------------------------------------------------------------------------------------
-.PHONY: install uninstall clean
-install: all
-	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(docdir)
+.PHONY: install install-data uninstall clean
+install: all install-data $(LIBPUBLIC)
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
 	install -m 755 $B/etlift $(DESTDIR)$(bindir)/etlift
-	install -m 644 $B/libetlift.a $(DESTDIR)$(libdir)/libetlift.a
+	install -m 644 $B/libetlift-public.a $(DESTDIR)$(libdir)/libetlift.a
 	install -m 755 $B/libetlift.so.$(SOVERSION) $(DESTDIR)$(libdir)/libetlift.so.$(SOVERSION)
 	ln -sf libetlift.so.$(SOVERSION) $(DESTDIR)$(libdir)/libetlift.so
 	install -m 644 include/etlift.h $(DESTDIR)$(includedir)/etlift.h
 	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' -e 's|@version@|$(VERSION)|' \
 	    -e 's|@requires@|$(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f))|' tools/etlift.pc.in > $(DESTDIR)$(libdir)/pkgconfig/etlift.pc
+# what is the same on every machine
+install-data:
+	install -d $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(docdir)
 	install -m 644 man/*.1 $(DESTDIR)$(mandir)/man1/
 	install -m 644 README.md LICENSE NOTICE CHANGELOG.md docs/*.md docs/*.json docs/*.xsd $(DESTDIR)$(docdir)/
-	install -d $(DESTDIR)$(docdir)/formats $(DESTDIR)$(bashcompdir) $(DESTDIR)$(zshcompdir)
+	install -d $(DESTDIR)$(docdir)/formats $(DESTDIR)$(docdir)/examples $(DESTDIR)$(bashcompdir) $(DESTDIR)$(zshcompdir)
 	install -m 644 contrib/completion/etlift.bash $(DESTDIR)$(bashcompdir)/etlift
 	install -m 644 contrib/completion/_etlift $(DESTDIR)$(zshcompdir)/_etlift
 	install -m 644 docs/formats/*.md $(DESTDIR)$(docdir)/formats/
+	install -m 644 contrib/examples/sessions.c contrib/examples/sessions.py $(DESTDIR)$(docdir)/examples/
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/etlift $(DESTDIR)$(libdir)/libetlift.a $(DESTDIR)$(libdir)/libetlift.so $(DESTDIR)$(libdir)/libetlift.so.$(SOVERSION)
 	rm -f $(DESTDIR)$(includedir)/etlift.h $(DESTDIR)$(libdir)/pkgconfig/etlift.pc
@@ -225,6 +245,19 @@ uninstall:
 	rm -f $(DESTDIR)$(bashcompdir)/etlift $(DESTDIR)$(zshcompdir)/_etlift
 clean:
 	rm -rf $(BUILD)
+
+# ---- releasing -----------------------------------------------------------------------------------------------------------------------
+# `make tarball`: one file that runs on any Linux with the C library of Debian 12 or a younger one. Every library that comes as an archive is linked in;
+# one that does not comes along in lib/. Same sources and compiler: same bytes, wherever they lie.
+.PHONY: tarball
+tarball: all $B/portable/etlift
+	+@tools/tarball.sh $B $(VERSION)
+
+STATIC_LIBS = $(shell $(PKG_CONFIG) --static --libs $(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f))) $(filter -lbz2,$(LIB_LIBS)) -lm
+$B/portable/etlift: $(CLI_OBJ) $(LIBA) tools/staticlibs.sh
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -static-libgcc -static-libstdc++ -Wl,-rpath,'$$ORIGIN/../lib' -o $@ $(CLI_OBJ) $(LIBA) \
+	    -Wl,--start-group $(shell tools/staticlibs.sh $(CC) $(STATIC_LIBS)) -Wl,--end-group
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(UNIT_OBJ:.o=.d)
 -include $(wildcard $B/tests/tools/*/*.d $B/fuzz/*.d)

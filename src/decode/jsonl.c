@@ -96,7 +96,7 @@ static bool is_plain(uint8_t c)
 	return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
 }
 
-void json_string(struct buf *out, const char *s, size_t n)
+void jsonl_string(struct buf *out, const char *s, size_t n)
 {
 	size_t from = 0;
 
@@ -125,7 +125,7 @@ void json_string(struct buf *out, const char *s, size_t n)
 static void put_text(struct buf *out, const char *s)
 {
 	if (s)
-		json_string(out, s, strlen(s));
+		jsonl_string(out, s, strlen(s));
 	else
 		put_str(out, "null");
 }
@@ -168,10 +168,10 @@ static void put_key(struct buf *out, const struct dfield *f, uint32_t i)
 			nth += strcmp(f[k].name, name) == 0;
 		buf_init(&made);
 		buf_printf(&made, "%s_%u", name, nth);
-		json_string(out, (const char *)made.p, made.n);
+		jsonl_string(out, (const char *)made.p, made.n);
 		buf_free(&made);
 	} else {
-		json_string(out, name, strlen(name));
+		jsonl_string(out, name, strlen(name));
 	}
 	buf_u8(out, ':');
 }
@@ -200,7 +200,7 @@ void json_value(struct buf *out, const struct dval *v)
 		put_float(out, v->d, v->type == DV_FLOAT);
 		break;
 	case DV_TEXT:
-		json_string(out, v->text, v->n);
+		jsonl_string(out, v->text, v->n);
 		break;
 	case DV_BYTES:
 		put_bytes(out, v->bytes, v->n);

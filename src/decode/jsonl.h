@@ -11,6 +11,6 @@ void jsonl_event(struct buf *out, const struct event *ev, bool raw);
 /* One value as JSON (shared with sinks that print single fields). */
 void json_value(struct buf *out, const struct dval *v);
 /* A JSON string with its quotes: UTF-8 in, control characters escaped, broken sequences replaced. */
-void json_string(struct buf *out, const char *s, size_t n);
+void jsonl_string(struct buf *out, const char *s, size_t n);
 
 #endif

@@ -12,7 +12,7 @@
 static void member(struct buf *out, const char *key)
 {
 	buf_u8(out, ',');
-	json_string(out, key, strlen(key));
+	jsonl_string(out, key, strlen(key));
 	buf_u8(out, ':');
 }
 
@@ -21,7 +21,7 @@ static void text_member(struct buf *out, const char *key, const char *s)
 	if (!s)
 		return;
 	member(out, key);
-	json_string(out, s, strlen(s));
+	jsonl_string(out, s, strlen(s));
 }
 
 static void number_member(struct buf *out, const char *key, bool has, uint64_t v)
@@ -81,7 +81,7 @@ static void put_message(struct buf *out, const struct event *ev)
 	}
 	if (ev->data.type != DV_STRUCT)
 		buf_printf(&m, " (%s)", ev->reason ? ev->reason : "no schema");
-	json_string(out, (const char *)m.p, m.n);
+	jsonl_string(out, (const char *)m.p, m.n);
 	out->failed |= m.failed;
 	buf_free(&m);
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The installed library: only etlift_* is exported, pkg-config knows it, a C program and ctypes use it, uninstall leaves nothing.
+# The installed library: only etlift_* is exported, pkg-config knows it, programs in C (shared and static) and Python use it, its manual has no gap, the
+# static program's names may be ours; every file that belongs to an installation is there, uninstall leaves nothing.
 set -u
 bad=0
 fail() { echo "$1"; bad=1; }
@@ -12,6 +13,8 @@ make install DESTDIR="$root" prefix=/usr >"$SCRATCH/log" 2>&1 || { cat "$SCRATCH
 lib=$root/usr/lib/libetlift.so
 extra=$(nm -D --defined-only "$lib" | awk '$2 != "A" && $3 !~ /^etlift_/ {print $3}')
 [ -z "$extra" ] || fail "exported besides etlift_*: $extra"
+extra=$(nm --defined-only -g "$root/usr/lib/libetlift.a" | awk 'NF == 3 && $3 !~ /^etlift_/ {print $3}')
+[ -z "$extra" ] || fail "global in libetlift.a besides etlift_*: $(echo "$extra" | head -n 5)"
 export PKG_CONFIG_PATH=$root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root
 # shellcheck disable=SC2046
 cc -Wall -Wextra -Werror -o "$SCRATCH/embed" tests/sys/embed.c $(pkg-config --cflags --libs etlift) || { echo "the program does not build"; exit 1; }
@@ -33,6 +36,43 @@ code = lib.etlift_open(ctypes.byref(image), b"/", None, error, ctypes.c_size_t(5
 assert code == -13 and error.value, (code, error.value)
 assert lib.etlift_error_word(code)
 P
+
+# the examples, on a made image: they say what the program says
+"$TOOLS/mkdump" testdata/recipes/demo.recipe "$SCRATCH/demo.raw" || exit 1
+"$ETLIFT" recover -q "$SCRATCH/demo.raw" -o "$SCRATCH/demo.out" || fail "recover"
+want=$(python3 -c 'import json, sys
+s = json.load(open(sys.argv[1]))["sessions"]
+print("%d sessions, %d events" % (len(s), sum(b["events"] for x in s for b in x["buffers"])))' "$SCRATCH/demo.out/report.json")
+installed=$root/usr/share/doc/etlift/examples
+# shellcheck disable=SC2046
+cc -Wall -Wextra -Werror -o "$SCRATCH/sessions" "$installed/sessions.c" $(pkg-config --cflags --libs etlift) || fail "the C example does not build"
+{ echo 'int json_string(void); int json_string(void) { return 1; }'; cat "$installed/sessions.c"; } >"$SCRATCH/clash.c"
+# shellcheck disable=SC2046
+cc -o "$SCRATCH/static" "$SCRATCH/clash.c" $(pkg-config --cflags etlift) "$root/usr/lib/libetlift.a" $(pkg-config --static --libs etlift | sed 's/-L[^ ]*  *-letlift//; s/-letlift//') $(make -s print-LIB_LIBS) \
+	2>"$SCRATCH/err" || fail "the C example does not link with libetlift.a: $(tail -n 3 "$SCRATCH/err")"
+for p in sessions static; do
+	"$SCRATCH/$p" "$SCRATCH/demo.raw" >"$SCRATCH/said" 2>&1 || fail "$p: status $?"
+	grep -q "^$want, " "$SCRATCH/said" && grep -q 'EdrFlightRecorder: 2 buffers' "$SCRATCH/said" || fail "$p says something else than $want: $(tail -n 1 "$SCRATCH/said")"
+	"$SCRATCH/$p" /dev/null >/dev/null 2>&1
+	[ $? = 3 ] || fail "$p takes an empty file"
+done
+LIBETLIFT=$lib python3 "$installed/sessions.py" "$SCRATCH/demo.raw" "$SCRATCH/py.out" >"$SCRATCH/said" 2>&1 || fail "the Python example: status $?: $(tail -n 1 "$SCRATCH/said")"
+grep -q "^$want, " "$SCRATCH/said" || fail "the Python example says something else"
+diff -r "$SCRATCH/demo.out" "$SCRATCH/py.out" || fail "the Python example writes other files than recover"
+if command -v doxygen >/dev/null; then
+	make -s doc 2>"$SCRATCH/err" && [ ! -s "$SCRATCH/err" ] && [ -s build/doc/html/etlift_8h.html ] || fail "doxygen: $(head -n 5 "$SCRATCH/err")"
+else
+	echo "there is no doxygen: the manual was not made"
+fi
+
+# every man page, document and completion of the tree is installed, and programs run from there
+for f in man/*.1 docs/*.md docs/*.json docs/*.xsd docs/formats/*.md README.md CHANGELOG.md NOTICE LICENSE; do
+	find "$root/usr/share" -name "$(basename "$f")" | grep -q . || fail "$f is not installed"
+done
+for f in bash-completion/completions/etlift zsh/site-functions/_etlift; do [ -s "$root/usr/share/$f" ] || fail "$f is not installed"; done
+"$root/usr/bin/etlift" --version >/dev/null || fail "the installed program does not run"
+outside=$(find "$root" ! -type d ! -path "$root/usr/*")
+[ -z "$outside" ] || fail "installed outside of the prefix: $outside"
 make uninstall DESTDIR="$root" prefix=/usr >/dev/null || fail "uninstall"
 left=$(find "$root" ! -type d)
 [ -z "$left" ] || fail "uninstall leaves: $left"
