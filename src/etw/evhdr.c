@@ -7,17 +7,20 @@
 #define MARKER_MESSAGE 0x90u
 
 struct form {
-	uint8_t type, size_at, ts_at;
+	uint8_t size_at, ts_at;
 	uint8_t min; /* least size, and header size */
 	enum etw_kind kind;
 };
 
-static const struct form forms[] = {
-	{0x01, 4, 0x10, 0x20, ETW_KIND_SYSTEM32},   {0x02, 4, 0x10, 0x20, ETW_KIND_SYSTEM64}, {0x03, 4, 0x10, 0x18, ETW_KIND_COMPACT32},
-	{0x04, 4, 0x10, 0x18, ETW_KIND_COMPACT64},  {0x10, 4, 8, 0x10, ETW_KIND_PERFINFO32},  {0x11, 4, 8, 0x10, ETW_KIND_PERFINFO64},
-	{0x0a, 0, 0x10, 0x30, ETW_KIND_FULL32},     {0x14, 0, 0x10, 0x30, ETW_KIND_FULL64},   {0x0b, 0, 0x10, 0x38, ETW_KIND_INSTANCE32},
-	{0x15, 0, 0x10, 0x38, ETW_KIND_INSTANCE64}, {0x0d, 0, 0x10, 0x50, ETW_KIND_ERROR},    {0x12, 0, 0x10, 0x50, ETW_KIND_EVENT32},
-	{0x13, 0, 0x10, 0x50, ETW_KIND_EVENT64},
+/* By type; min 0: no such record. */
+static const struct form forms[0x16] = {
+	[0x01] = {4, 0x10, 0x20, ETW_KIND_SYSTEM32},   [0x02] = {4, 0x10, 0x20, ETW_KIND_SYSTEM64},
+	[0x03] = {4, 0x10, 0x18, ETW_KIND_COMPACT32},  [0x04] = {4, 0x10, 0x18, ETW_KIND_COMPACT64},
+	[0x10] = {4, 8, 0x10, ETW_KIND_PERFINFO32},    [0x11] = {4, 8, 0x10, ETW_KIND_PERFINFO64},
+	[0x0a] = {0, 0x10, 0x30, ETW_KIND_FULL32},     [0x14] = {0, 0x10, 0x30, ETW_KIND_FULL64},
+	[0x0b] = {0, 0x10, 0x38, ETW_KIND_INSTANCE32}, [0x15] = {0, 0x10, 0x38, ETW_KIND_INSTANCE64},
+	[0x0d] = {0, 0x10, 0x50, ETW_KIND_ERROR},      [0x12] = {0, 0x10, 0x50, ETW_KIND_EVENT32},
+	[0x13] = {0, 0x10, 0x50, ETW_KIND_EVENT64},
 };
 
 enum { MSG_SEQUENCE = 1, MSG_GUID = 2, MSG_COMPONENT = 4, MSG_TIMESTAMP = 8, MSG_SYSTEM = 0x20 };
@@ -26,10 +29,7 @@ enum { MSG_SEQUENCE = 1, MSG_GUID = 2, MSG_COMPONENT = 4, MSG_TIMESTAMP = 8, MSG
 
 static const struct form *form_of(uint8_t type)
 {
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
-		if (forms[i].type == type)
-			return &forms[i];
-	return NULL;
+	return type < sizeof(forms) / sizeof(forms[0]) && forms[type].min ? &forms[type] : NULL;
 }
 
 static uint32_t step_of(uint32_t size)

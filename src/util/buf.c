@@ -63,7 +63,7 @@ uint8_t *buf_grow(struct buf *b, size_t n)
 	return p;
 }
 
-void buf_put(struct buf *b, const void *p, size_t n)
+void buf_put_slow(struct buf *b, const void *p, size_t n)
 {
 	if (!n || !reserve(b, n))
 		return;
@@ -77,11 +77,6 @@ void buf_fill(struct buf *b, uint8_t v, size_t n)
 		return;
 	memset(b->p + b->n, v, n);
 	b->n += n;
-}
-
-void buf_u8(struct buf *b, uint8_t v)
-{
-	buf_put(b, &v, 1);
 }
 
 void buf_u16(struct buf *b, uint16_t v)
@@ -106,11 +101,6 @@ void buf_u64(struct buf *b, uint64_t v)
 
 	put_le64(t, v);
 	buf_put(b, t, sizeof(t));
-}
-
-void buf_puts(struct buf *b, const char *s)
-{
-	buf_put(b, s, strlen(s));
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

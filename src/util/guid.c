@@ -1,7 +1,6 @@
 /* guid.c - see guid.h */
 #include "guid.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "rd.h"

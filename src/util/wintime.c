@@ -1,9 +1,6 @@
 /* wintime.c - see wintime.h */
 #include "wintime.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #define TICKS INT64_C(10000000)
 
 /* Days since 1601-01-01 of a proleptic Gregorian date; 1601 starts a 400-year cycle. */
@@ -21,10 +18,22 @@ static int month_days(int64_t y, int m)
 	return (int)(m == 12 ? 31 : days_of(y, m + 1, 1) - days_of(y, m, 1));
 }
 
+static char *put_digits(char *o, unsigned v, int n, char behind)
+{
+	for (int i = n - 1; i >= 0; i--) {
+		o[i] = (char)('0' + v % 10);
+		v /= 10;
+	}
+	o[n] = behind;
+	return o + n + 1;
+}
+
+/* By hand: every event printed passes here. */
 bool wintime_text(int64_t t, char out[WINTIME_STR])
 {
 	int64_t days = t / (TICKS * 86400), rest = t % (TICKS * 86400), y;
-	int m = 1, sec = (int)(rest / TICKS);
+	unsigned sec = (unsigned)(rest / TICKS);
+	int m = 1;
 
 	out[0] = 0;
 	if (t < 0 || t > WINTIME_MAX)
@@ -34,8 +43,14 @@ bool wintime_text(int64_t t, char out[WINTIME_STR])
 		y++;
 	while (m < 12 && days_of(y, m + 1, 1) <= days)
 		m++;
-	snprintf(out, WINTIME_STR, "%04d-%02d-%02dT%02d:%02d:%02d.%07dZ", (int)y % 10000, m % 100, (int)(days - days_of(y, m, 1) + 1) % 100,
-		 sec / 3600 % 100, sec / 60 % 60, sec % 60, (int)(rest % TICKS));
+	out = put_digits(out, (unsigned)y, 4, '-');
+	out = put_digits(out, (unsigned)m, 2, '-');
+	out = put_digits(out, (unsigned)(days - days_of(y, m, 1) + 1), 2, 'T');
+	out = put_digits(out, sec / 3600, 2, ':');
+	out = put_digits(out, sec / 60 % 60, 2, ':');
+	out = put_digits(out, sec % 60, 2, '.');
+	out = put_digits(out, (unsigned)(rest % TICKS), 7, 'Z');
+	*out = 0;
 	return true;
 }
 
@@ -138,8 +153,13 @@ bool wintime_parse(const char *s, int64_t *out)
 
 int64_t muldiv_floor(int64_t a, int64_t b, int64_t c)
 {
-	__int128 p = (__int128)a * b, q = p / c;
+	__int128 p, q;
+	int64_t small;
 
+	if (a >= 0 && !__builtin_mul_overflow(a, b, &small) && small >= 0 && c > 0)
+		return small / c;
+	p = (__int128)a * b;
+	q = p / c;
 	if (p % c != 0 && p < 0)
 		q--;
 	if (q > INT64_MAX)

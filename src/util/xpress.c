@@ -3,6 +3,7 @@
 #include "xpress.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "err.h"
 #include "rd.h"
@@ -53,30 +54,58 @@ static uint32_t long_length(struct stream *s)
 	return len;
 }
 
+/* len bytes from `distance` before o, which they may reach into. */
+static size_t copy_match(uint8_t *o, uint32_t distance, size_t len)
+{
+	const uint8_t *from = o - distance;
+	size_t i = 0;
+
+	if (distance >= 8)
+		for (; i + 8 <= len; i += 8)
+			memcpy(o + i, from + i, 8);
+	for (; i < len; i++)
+		o[i] = from[i];
+	return len;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 size_t xpress_unpack_some(const uint8_t *in, size_t n_in, uint8_t *out, size_t n_out, int *broken)
 {
 	struct stream s = {.p = in, .n = n_in};
-	uint32_t flags = 0;
+	uint32_t flags = 0; /* the next one is the highest bit */
 	unsigned left = 0;
 	size_t made = 0;
 
-	while (made < n_out) {
+	while (made < n_out && !s.broken && (left == 0 || s.at < s.n)) {
 		uint32_t match, distance;
 		size_t len;
+		unsigned run;
 
 		if (!left) {
 			if (s.at == s.n)
 				break;
 			flags = take(&s, 4);
 			left = 32;
-		}
-		left--;
-		if (s.broken || s.at == s.n)
-			break;
-		if (!(flags >> left & 1)) {
-			out[made++] = s.p[s.at++];
 			continue;
 		}
+		run = flags ? (unsigned)__builtin_clz(flags) : 32;
+		if (run) { /* literals */
+			run = (unsigned)least(run, left);
+			len = least(run, least(s.n - s.at, n_out - made));
+			for (size_t i = 0; i < len; i++)
+				out[made + i] = s.p[s.at + i];
+			made += len;
+			s.at += len;
+			flags = run < 32 ? flags << run : 0;
+			left -= run;
+			continue;
+		}
+		flags <<= 1;
+		left--;
 		match = take(&s, 2);
 		distance = (match >> 3) + 1;
 		len = match & 7;
@@ -87,8 +116,7 @@ size_t xpress_unpack_some(const uint8_t *in, size_t n_in, uint8_t *out, size_t n
 			s.broken = true;
 			break;
 		}
-		for (; len && made < n_out; len--, made++)
-			out[made] = out[made - distance];
+		made += copy_match(out + made, distance, least(len, n_out - made));
 	}
 	*broken = s.broken;
 	return made;
