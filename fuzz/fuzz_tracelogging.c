@@ -34,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ev.pointer_size = p[3] & 1 ? 4 : 8;
 	arena_init(&a);
 	buf_init(&out);
+	tracelogging_traits(ev.traits, &a, &ev.provider_name, &ev.provider_group, &ev.has_provider_group);
 	if (tracelogging_decode(&ev, &a)) {
 		if (ev.data.type != DV_STRUCT)
 			abort();

@@ -193,8 +193,9 @@ static void summary(struct cli *c, const struct sources *s, const struct decoder
 		cli_warn(c, "%s: %llu events %s are left out", o->sink->name, (unsigned long long)o->unfit, o->sink->unfit);
 	for (int i = 0; i < EVENT_KINDS; i++)
 		if (k->decoded[i] + k->undecoded[i])
-			cli_info(c, "%s: %llu decoded, %llu not", event_kind_name((enum event_kind)i), (unsigned long long)k->decoded[i],
-				 (unsigned long long)k->undecoded[i]);
+			cli_info(c, "%s: %llu decoded, %llu not (%.2f %%)", event_kind_name((enum event_kind)i),
+				 (unsigned long long)k->decoded[i], (unsigned long long)k->undecoded[i],
+				 100.0 * (double)k->decoded[i] / (double)(k->decoded[i] + k->undecoded[i]));
 	if (k->no_definition + k->not_fitting)
 		cli_info(c, "manifest events without a definition: %llu; whose definition does not fit: %llu",
 			 (unsigned long long)k->no_definition, (unsigned long long)k->not_fitting);

@@ -53,7 +53,7 @@ static const char *provider_line(struct catalogue *c, const struct guid *guid)
 	guid_text(guid, want + 1);
 	s = text_of(c, want[1]);
 	while (s && *s) {
-		if (*s == 'P' && strncmp(s, want, GUID_STR) == 0)
+		if (*s == 'P' && strncmp(s, want, strlen(want)) == 0)
 			return s;
 		nl = strchr(s, '\n');
 		s = nl ? nl + 1 : NULL;
@@ -81,12 +81,30 @@ struct type_name {
 	uint16_t type;
 };
 
-static const struct type_name types[] = {
-	{"u8", IN_UINT8},           {"u16", IN_UINT16},     {"u32", IN_UINT32},  {"u64", IN_UINT64},     {"i8", IN_INT8},
-	{"i16", IN_INT16},          {"i32", IN_INT32},      {"i64", IN_INT64},   {"f32", IN_FLOAT},      {"f64", IN_DOUBLE},
-	{"wstr", IN_UNICODESTRING}, {"str", IN_ANSISTRING}, {"guid", IN_GUID},   {"sid", IN_SID},        {"systemtime", IN_SYSTEMTIME},
-	{"filetime", IN_FILETIME},  {"bool", IN_BOOLEAN},   {"ptr", IN_POINTER}, {"hex32", IN_HEXINT32}, {"hex64", IN_HEXINT64},
-	{"bytes", IN_BINARY},       {"struct", IN_STRUCT}};
+static const struct type_name types[] = {{"u8", IN_UINT8},
+					 {"u16", IN_UINT16},
+					 {"u32", IN_UINT32},
+					 {"u64", IN_UINT64},
+					 {"i8", IN_INT8},
+					 {"i16", IN_INT16},
+					 {"i32", IN_INT32},
+					 {"i64", IN_INT64},
+					 {"f32", IN_FLOAT},
+					 {"f64", IN_DOUBLE},
+					 {"wstr", IN_UNICODESTRING},
+					 {"str", IN_ANSISTRING},
+					 {"guid", IN_GUID},
+					 {"sid", IN_SID},
+					 {"systemtime", IN_SYSTEMTIME},
+					 {"filetime", IN_FILETIME},
+					 {"bool", IN_BOOLEAN},
+					 {"ptr", IN_POINTER},
+					 {"hex32", IN_HEXINT32},
+					 {"hex64", IN_HEXINT64},
+					 {"bytes", IN_BINARY},
+					 {"cwstr", IN_COUNTEDSTRING},
+					 {"cstr", IN_COUNTEDANSISTRING},
+					 {"struct", IN_STRUCT}};
 
 static const struct type_name outs[] = {
 	{"hex", OUT_HEXINT64}, {"ipv4", OUT_IPV4}, {"ipv6", OUT_IPV6}, {"port", OUT_PORT}, {"sockaddr", OUT_SOCKETADDRESS}};
@@ -172,7 +190,7 @@ static bool parse_field(struct schema_field *f, uint32_t i, const char *s, size_
 }
 
 /* "<id>.<version>" or "<id>.<version> <name>", then fields. */
-static const struct schema *parse_line(const char *s, size_t n, struct arena *a)
+static struct schema *parse_line(const char *s, size_t n, struct arena *a)
 {
 	struct schema *made = arena_alloc(a, sizeof(*made));
 	struct schema_field *f;
@@ -204,6 +222,7 @@ static const struct schema *parse_line(const char *s, size_t n, struct arena *a)
 const struct schema *catalogue_find(struct catalogue *c, const struct guid *guid, uint16_t id, uint8_t version, struct arena *a)
 {
 	const char *s = provider_line(c, guid);
+	struct schema *first = NULL, *last = NULL, *made;
 
 	if (!s)
 		return NULL;
@@ -213,10 +232,16 @@ const struct schema *catalogue_find(struct catalogue *c, const struct guid *guid
 		s++;
 		if (*s < '0' || *s > '9')
 			break;
-		if (strtoul(s, &dot, 10) == id && *dot == '.' && strtoul(dot + 1, NULL, 10) == version)
-			return parse_line(s, line_len(s), a);
+		if (strtoul(s, &dot, 10) != id || *dot != '.' || strtoul(dot + 1, NULL, 10) != version)
+			continue;
+		made = parse_line(s, line_len(s), a);
+		if (made && last)
+			last->next = made;
+		else if (made)
+			first = made;
+		last = made ? made : last;
 	}
-	return NULL;
+	return first;
 }
 
 const struct schema *schema_narrow(const struct schema *s, struct arena *a)

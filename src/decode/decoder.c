@@ -140,13 +140,17 @@ static bool decode_other_width(struct decoder *d, struct event *ev, const struct
 }
 
 /* A class's own layouts; several may stand for one version. */
-static bool decode_kernel(struct decoder *d, struct event *ev, const struct guid *guid, uint8_t opcode)
+static bool decode_kernel(struct decoder *d, struct event *ev, const struct kernel_type *t)
 {
 	const struct schema *s;
 
-	ev->name = kernelevents_name(d->kernel, guid, opcode);
-	ev->reason = ev->name ? "no layout of this version of the kernel event" : "no definition of this kernel event";
-	for (unsigned i = 0; (s = kernelevents_layout(d->kernel, guid, opcode, ev->version, i)); i++)
+	if (!t) {
+		ev->reason = "no definition of this kernel event";
+		return false;
+	}
+	ev->name = t->name;
+	ev->reason = "no layout of this version of the kernel event";
+	for (unsigned i = 0; (s = kernelevents_layout(t, ev->version, i)); i++)
 		if (schema_decode(ev, s, &d->arena) || decode_other_width(d, ev, s))
 			return true;
 	return false;
@@ -154,14 +158,13 @@ static bool decode_kernel(struct decoder *d, struct event *ev, const struct guid
 
 static bool decode_hook(struct decoder *d, struct event *ev)
 {
-	uint8_t opcode;
+	const struct kernel_type *t = kernelevents_hook(d->kernel, (uint16_t)ev->id);
 
-	if (!kernelevents_hook(d->kernel, (uint16_t)ev->id, &ev->provider, &opcode)) {
-		ev->reason = "no definition of this kernel event";
-		return false;
+	if (t) {
+		ev->provider = t->guid;
+		ev->has_provider = true;
 	}
-	ev->has_provider = true;
-	return decode_kernel(d, ev, &ev->provider, opcode);
+	return decode_kernel(d, ev, t);
 }
 
 /* A classic class: what the trace says of it first, then the kernel's own. */
@@ -172,7 +175,7 @@ static bool decode_class(struct decoder *d, struct event *ev)
 	if (decode_by_schema(d, ev, true))
 		return true;
 	why = ev->reason;
-	if (decode_kernel(d, ev, &ev->provider, ev->opcode))
+	if (decode_kernel(d, ev, kernelevents_class(d->kernel, &ev->provider, ev->opcode)))
 		return true;
 	if (!ev->name)
 		ev->reason = why;
@@ -209,32 +212,44 @@ static bool decode(struct decoder *d, struct event *ev)
 	return false;
 }
 
-/* What one event tells of names. Nothing is counted: it comes again. */
-static void learn_name(struct decoder *d, struct event *ev)
+/* What one event tells of names. Nothing is counted: it comes again. False: it has to wait for definitions that the trace may bring later. */
+static bool learn_name(struct decoder *d, struct event *ev, bool all_known)
 {
-	struct guid guid;
-	uint8_t opcode = 0;
 	bool hook = ev->kind == EVENT_SYSTEM || ev->kind == EVENT_PERFINFO;
+	const struct kernel_type *t = hook ? kernelevents_hook(d->kernel, (uint16_t)ev->id) : NULL;
+	const struct guid *guid = t ? &t->guid : NULL;
 	struct decoder_counts before = d->counts;
 
-	if (ev->reason || (hook && !kernelevents_hook(d->kernel, (uint16_t)ev->id, &guid, &opcode)))
-		return;
-	if (!names_wants(d->names, ev, hook ? &guid : NULL, opcode))
-		return;
+	if (ev->reason || (hook && !t) || hook == all_known || !names_wants(d->names, ev, guid, t ? t->opcode : 0))
+		return true;
+	if (!hook && !all_known)
+		return false;
 	arena_reset(&d->arena);
 	if (decode(d, ev))
-		names_learn(d->names, ev, hook ? &guid : NULL, opcode);
+		names_learn(d->names, ev, guid, t ? t->opcode : 0);
 	d->counts = before;
+	return true;
 }
 
+/* Once for definitions and the names in kernel hooks, whose layouts are known; a second time only where other events tell names. */
 int decoder_learn(struct decoder *d, struct evsource *s, struct err *e)
 {
 	struct event ev;
-	int rc = learn_source(d->learn, s, e);
+	bool again = false;
+	int rc = 0, got = 0;
 
-	while (rc >= 0 && (rc = evsource_next(s, &ev, e)) > 0)
-		learn_name(d, &ev);
+	while (got == 0 && (rc = evsource_next(s, &ev, e)) > 0) {
+		got = learn_event(d->learn, &ev);
+		if (!learn_name(d, &ev, false))
+			again = true;
+	}
+	if (got < 0 || learn_end(d->learn) < 0)
+		return err_set(e, ERR_NOMEM, "out of memory");
 	evsource_rewind(s);
+	while (again && rc >= 0 && (rc = evsource_next(s, &ev, e)) > 0)
+		learn_name(d, &ev, true);
+	if (again)
+		evsource_rewind(s);
 	d->counts.names_dropped = names_dropped(d->names);
 	return rc;
 }
@@ -245,6 +260,8 @@ void decoder_event(struct decoder *d, struct event *ev)
 
 	arena_reset(&d->arena);
 	d->counts.events++;
+	if (ev->traits.n)
+		tracelogging_traits(ev->traits, &d->arena, &ev->provider_name, &ev->provider_group, &ev->has_provider_group);
 	done = !ev->reason && decode(d, ev);
 	if (ev->has_provider && !ev->provider_name && ev->kind != EVENT_WPP)
 		ev->provider_name = schemas_provider_name(d->schemas, &ev->provider);

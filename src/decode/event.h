@@ -46,9 +46,10 @@ struct event {
 	struct event_bytes schema;                           /* item 0xB: TraceLogging metadata */
 	struct event_bytes traits;                           /* item 0xC: provider traits */
 	struct event_bytes event_key, psm_key, container_id; /* items 0xA, 9, 0x10 */
-	bool has_start_key, has_control_guid, has_qpc_delta, has_ts_id, has_instance;
+	bool has_start_key, has_control_guid, has_qpc_delta, has_ts_id, has_instance, has_provider_group;
 	uint64_t start_key, qpc_delta; /* items 0xD, 0xF */
 	struct guid control_guid;      /* item 0xE */
+	struct guid provider_group;    /* from the traits */
 	uint32_t ts_id;                /* item 3: terminal session */
 	uint32_t instance_id, parent_instance_id;
 	struct guid parent_guid;

@@ -33,7 +33,7 @@ struct evsource {
 	struct open **heap; /* min-heap by the next record's key, then buffer number */
 	uint32_t n_heap;
 	size_t heap_cap, open_bytes;
-	struct open *current; /* the buffer of the event handed out last: closed late, its bytes are borrowed */
+	struct open *current; /* the root, when its event was handed out last: moved on late, its bytes are borrowed */
 	uint32_t n_buffers;
 	uint64_t bad;
 	bool limit_told;
@@ -161,8 +161,6 @@ void evsource_rewind(struct evsource *s)
 	for (uint32_t i = 0; i < s->n_heap; i++)
 		close_open(s, s->heap[i]);
 	s->n_heap = 0;
-	if (s->current)
-		close_open(s, s->current);
 	s->current = NULL;
 	s->next_index = 0;
 }
@@ -317,29 +315,25 @@ static int fill(struct evsource *s, struct err *e)
 	return 0;
 }
 
-/* Behind the event handed out last: moves on in its buffer, or closes it. */
-static int settle_current(struct evsource *s, struct err *e)
+/* Behind the event handed out last, which stands at the root: moves on in its buffer, or closes it. */
+static void settle_current(struct evsource *s)
 {
 	struct open *o = s->current;
 
 	s->current = NULL;
 	if (!o)
-		return 0;
-	if (++o->next < o->n) {
-		if (push(s, o) == 0)
-			return 0;
+		return;
+	if (++o->next == o->n) {
+		s->heap[0] = s->heap[--s->n_heap];
 		close_open(s, o);
-		return err_set(e, ERR_NOMEM, "out of memory");
 	}
-	close_open(s, o);
-	return 0;
+	sift_down(s, 0);
 }
 
 static int advance(struct evsource *s, struct err *e)
 {
-	int rc = settle_current(s, e);
-
-	return rc < 0 ? rc : fill(s, e);
+	settle_current(s);
+	return fill(s, e);
 }
 
 int evsource_next(struct evsource *s, struct event *ev, struct err *e)
@@ -352,10 +346,7 @@ int evsource_next(struct evsource *s, struct event *ev, struct err *e)
 		return rc;
 	if (!s->n_heap)
 		return 0;
-	o = s->heap[0];
-	s->heap[0] = s->heap[--s->n_heap];
-	sift_down(s, 0);
-	s->current = o;
+	o = s->current = s->heap[0];
 	if (etw_record_peek(o->b.body, o->b.body_len, o->rec[o->next].off, &r) != ETW_PEEK_RECORD)
 		return err_set(e, ERR_FORMAT, "a record changed while it was read");
 	if (!event_parse(ev, &s->origin, &o->b, &r))

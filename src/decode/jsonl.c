@@ -11,7 +11,7 @@
 
 static const char hex_digits[] = "0123456789abcdef";
 
-static void put_str(struct buf *out, const char *s)
+static inline void put_str(struct buf *out, const char *s)
 {
 	buf_put(out, s, strlen(s));
 }
@@ -90,11 +90,15 @@ static void put_time(struct buf *out, int64_t time)
 	buf_u8(out, '"');
 }
 
-/* Bytes that go out as they are: no quote, backslash, control character; multi-byte sequences were made valid when the text was. */
-static bool is_plain(uint8_t c)
-{
-	return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
-}
+/* Text goes out as it is, but quote, backslash, control characters; multi-byte sequences were made valid when the text was. */
+/* 1: goes out as it is. */
+static const uint8_t plain[256] = {
+#define PLAIN4(x)  (x), (x), (x), (x)
+#define PLAIN16(x) PLAIN4(x), PLAIN4(x), PLAIN4(x), PLAIN4(x)
+	PLAIN16(0),           PLAIN16(0), 1,          1,         0, 1, PLAIN4(1), PLAIN4(1),  PLAIN4(1),  PLAIN16(1), PLAIN16(1),
+	/* 0x50 */ PLAIN4(1), PLAIN4(1),  PLAIN4(1),  0,         1, 1, 1,         PLAIN16(1),
+	/* 0x70 */ PLAIN4(1), PLAIN4(1),  PLAIN4(1),  1,         1, 1, 0,         PLAIN16(1), PLAIN16(1), PLAIN16(1), PLAIN16(1),
+	PLAIN16(1),           PLAIN16(1), PLAIN16(1), PLAIN16(1)};
 
 void jsonl_string(struct buf *out, const char *s, size_t n)
 {
@@ -104,15 +108,16 @@ void jsonl_string(struct buf *out, const char *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		uint8_t c = (uint8_t)s[i];
 
-		if (is_plain(c))
+		if (plain[c])
 			continue;
 		buf_put(out, s + from, i - from);
 		from = i + 1;
 		if (c == '"' || c == '\\') {
-			buf_u8(out, '\\');
-			buf_u8(out, c);
+			char t[2] = {'\\', (char)c};
+
+			buf_put(out, t, 2);
 		} else {
-			char t[7] = {'\\', 'u', '0', '0', hex_digits[c >> 4], hex_digits[c & 15], 0};
+			char t[6] = {'\\', 'u', '0', '0', hex_digits[c >> 4], hex_digits[c & 15]};
 
 			buf_put(out, t, 6);
 		}
@@ -150,7 +155,7 @@ static void put_float(struct buf *out, double d, bool single)
 static bool named_before(const struct dfield *f, uint32_t i)
 {
 	for (uint32_t k = 0; k < i; k++)
-		if (strcmp(f[k].name, f[i].name) == 0)
+		if (f[k].name[0] == f[i].name[0] && strcmp(f[k].name, f[i].name) == 0)
 			return true;
 	return false;
 }
@@ -233,7 +238,7 @@ void json_value(struct buf *out, const struct dval *v)
 	}
 }
 
-static void put_number_or_null(struct buf *out, const char *key, bool has, uint64_t u)
+static inline void put_number_or_null(struct buf *out, const char *key, bool has, uint64_t u)
 {
 	put_str(out, key);
 	if (has)
@@ -328,6 +333,10 @@ static void put_extras(struct buf *out, const struct event *ev)
 		put_number_or_null(out, ",\"terminal_session\":", true, ev->ts_id);
 	if (ev->has_start_key)
 		put_number_or_null(out, ",\"process_start_key\":", true, ev->start_key);
+	if (ev->has_provider_group) {
+		put_str(out, ",\"provider_group\":");
+		put_guid(out, &ev->provider_group);
+	}
 	if (ev->has_control_guid) {
 		put_str(out, ",\"control_guid\":");
 		put_guid(out, &ev->control_guid);

@@ -6,31 +6,26 @@
 
 #include "buf.h"
 #include "packed.h"
+#include "rd.h"
 
 extern const struct packed_file kernel_events_packed[];
 
-struct type { /* one event type of one class */
-	struct guid guid;
-	uint8_t opcode;
-	bool has_hook;
-	uint16_t hook;
-	const char *name; /* "Process/Start" */
+struct kernel_layout {
+	uint8_t version;
+	const struct schema *schema;
+	struct kernel_layout *next; /* of the same or a lower version */
 };
 
-struct layout {
-	struct guid guid;
-	uint8_t opcode, version;
-	const struct schema *schema;
-};
+#define TYPES_MAX 1024
+#define SLOTS     2048 /* power of two, above TYPES_MAX */
 
 struct kernelevents {
 	struct arena arena;
 	char *text;
-	struct type *types; /* in the order of the text */
-	size_t n_types, cap_types;
-	struct layout *layouts;
-	size_t n_layouts, cap_layouts;
-	int16_t by_hook[65536]; /* index into types, -1 none */
+	struct kernel_type types[TYPES_MAX]; /* in the order of the text */
+	size_t n_types;
+	uint16_t slot[SLOTS];    /* by class and type: 1 + index into types, 0 none */
+	uint16_t by_hook[65536]; /* the same */
 };
 
 struct parser {
@@ -64,7 +59,9 @@ static const struct field_type field_types[] = {{"u8", IN_UINT8, OUT_NULL, 0, fa
 						{"f64", IN_DOUBLE, OUT_NULL, 0, false},
 						{"ptr", IN_POINTER, OUT_NULL, 0, false},
 						{"ptr*", IN_POINTER, OUT_NULL, 0, true},
-						{"bytes*", IN_UINT8, OUT_HEXINT8, 0, true},
+						{"bytes*", IN_BINARY, OUT_NULL, 0, true},
+						{"bytes", IN_BINARY, OUT_NULL, 0, false},
+						{"wstr*", IN_MOF_NONNULLTERMINATEDSTRING, OUT_NULL, 0, false},
 						{"str", IN_ANSISTRING, OUT_NULL, 0, false},
 						{"wstr", IN_UNICODESTRING, OUT_NULL, 0, false},
 						{"guid", IN_GUID, OUT_NULL, 0, false},
@@ -109,89 +106,147 @@ static int parse_class(struct parser *p, char *s)
 	return 0;
 }
 
+/* Where a class's type stands in k->slot, or would stand. */
+static uint32_t slot_of(const struct kernelevents *k, const struct guid *guid, uint8_t opcode)
+{
+	uint32_t i = ((le32(guid->b) ^ opcode * 0x9e3779b9u) * 0x85ebca6bu) >> 21;
+
+	while (k->slot[i] && !(k->types[k->slot[i] - 1].opcode == opcode && guid_equal(&k->types[k->slot[i] - 1].guid, guid)))
+		i = (i + 1) & (SLOTS - 1);
+	return i;
+}
+
 static int parse_type(struct parser *p, char *s)
 {
 	struct kernelevents *k = p->k;
 	char *number = word(&s), *name = word(&s), *hook = word(&s);
-	void *arr = k->types;
+	uint8_t opcode = number ? (uint8_t)strtoul(number, NULL, 10) : 0;
+	struct kernel_type *t = &k->types[k->n_types];
 	struct dval full;
-	struct type *t;
+	uint32_t slot;
 
-	if (!name || !p->class_name)
+	if (!name || !p->class_name || k->n_types == TYPES_MAX)
 		return bad_line(p, number ? number : "type");
 	full = dv_format(&k->arena, "%s/%s", p->class_name, name);
-	if (full.type != DV_TEXT || arr_reserve(&arr, &k->cap_types, k->n_types, sizeof(*k->types)) < 0)
+	if (full.type != DV_TEXT)
 		return err_set(p->e, ERR_NOMEM, "out of memory");
-	k->types = arr;
-	t = &k->types[k->n_types];
-	memset(t, 0, sizeof(*t));
-	t->guid = p->guid;
-	t->opcode = (uint8_t)strtoul(number, NULL, 10);
-	t->name = full.text;
-	t->has_hook = hook || p->group >= 0;
-	t->hook = hook ? (uint16_t)strtoul(hook, NULL, 16) : (uint16_t)((unsigned)p->group << 8 | t->opcode);
-	if (t->has_hook)
-		k->by_hook[t->hook] = (int16_t)k->n_types;
-	k->n_types++;
+	slot = slot_of(k, &p->guid, opcode);
+	if (k->slot[slot])
+		return bad_line(p, full.text);
+	*t = (struct kernel_type){p->guid, opcode, full.text, NULL};
+	k->slot[slot] = (uint16_t)++k->n_types;
+	if (hook || p->group >= 0)
+		k->by_hook[hook ? (uint16_t)strtoul(hook, NULL, 16) : (uint16_t)((unsigned)p->group << 8 | opcode)] = (uint16_t)k->n_types;
 	return 0;
 }
 
-static bool parse_field(struct schema_field *f, char *s)
+/* "TYPE(LENGTH)" or "TYPE[COUNT]": a number, or the name of one of the n fields before. False: neither. */
+static bool take_size(struct schema_field *f, const struct schema_field *before, uint32_t n, char *s)
 {
+	char *open = strpbrk(s, "(["), *end;
+	uint32_t number;
+	int16_t ref = SCHEMA_NO_REF;
+
+	if (!open)
+		return true;
+	number = (uint32_t)strtoul(open + 1, &end, 10);
+	if (end == open + 1) {
+		end = strpbrk(open + 1, ")]");
+		for (uint32_t i = 0; end && i < n; i++)
+			if (strlen(before[i].name) == (size_t)(end - open - 1) &&
+			    memcmp(before[i].name, open + 1, (size_t)(end - open - 1)) == 0)
+				ref = (int16_t)i;
+		if (ref < 0)
+			return false;
+	}
+	if (*open == '(') {
+		f->length = number;
+		f->length_ref = ref;
+	} else {
+		f->is_array = true;
+		f->count = number;
+		f->count_ref = ref;
+	}
+	*open = 0;
+	return *end == ')' || *end == ']';
+}
+
+/* The n-th field of a layout. */
+static bool parse_field(struct schema_field *fields, uint32_t n, char *s)
+{
+	struct schema_field *f = &fields[n];
 	char *colon = strchr(s, ':');
 
 	if (!colon)
 		return false;
 	*colon = 0;
+	memset(f, 0, sizeof(*f));
+	f->name = colon + 1;
+	f->count = 1;
+	f->length_ref = f->count_ref = SCHEMA_NO_REF;
+	if (!take_size(f, fields, n, s))
+		return false;
 	for (size_t i = 0; i < sizeof(field_types) / sizeof(field_types[0]); i++) {
 		const struct field_type *t = &field_types[i];
 
 		if (strcmp(t->name, s) != 0)
 			continue;
-		memset(f, 0, sizeof(*f));
-		f->name = colon + 1;
 		f->in = t->in;
 		f->out = t->out;
-		f->length = t->length;
-		f->count = 1;
-		f->is_array = f->to_end = t->to_end;
-		f->length_ref = f->count_ref = SCHEMA_NO_REF;
+		f->length = t->length ? t->length : f->length;
+		f->to_end = t->to_end;
+		f->is_array = f->is_array || (t->to_end && t->in != IN_BINARY);
 		return true;
 	}
 	return false;
 }
 
+/* Behind those of its own and of higher versions. */
 static int add_layout(struct parser *p, uint8_t opcode, uint8_t version, const struct schema *schema)
 {
 	struct kernelevents *k = p->k;
-	void *arr = k->layouts;
+	uint16_t i = k->slot[slot_of(k, &p->guid, opcode)];
+	struct kernel_layout *l = arena_alloc(&k->arena, sizeof(*l));
+	struct kernel_layout **at;
 
-	if (arr_reserve(&arr, &k->cap_layouts, k->n_layouts, sizeof(*k->layouts)) < 0)
+	if (!i)
+		return err_set(p->e, ERR_FORMAT, "kernel-events.txt: a layout of %s for type %u, which has no name", p->class_name, opcode);
+	if (!l)
 		return err_set(p->e, ERR_NOMEM, "out of memory");
-	k->layouts = arr;
-	k->layouts[k->n_layouts++] = (struct layout){p->guid, opcode, version, schema};
+	at = &k->types[i - 1].layouts;
+	while (*at && (*at)->version >= version)
+		at = &(*at)->next;
+	*l = (struct kernel_layout){version, schema, *at};
+	*at = l;
 	return 0;
 }
+
+#define LAYOUT_FIELDS_MAX 64
 
 static int parse_layout(struct parser *p, char *s)
 {
 	char *types = word(&s), *version = word(&s), *w;
+	struct schema_field f[LAYOUT_FIELDS_MAX], *kept;
 	struct schema *made = arena_alloc(&p->k->arena, sizeof(*made));
-	struct schema_field *f = arena_alloc(&p->k->arena, 64 * sizeof(*f));
 	uint32_t n = 0;
 	int rc = 0;
 
-	if (!made || !f)
-		return err_set(p->e, ERR_NOMEM, "out of memory");
 	if (!version)
 		return bad_line(p, types ? types : "layout");
-	while ((w = word(&s)))
-		if (n == 64 || !parse_field(&f[n++], w))
+	while ((w = word(&s))) {
+		if (n == LAYOUT_FIELDS_MAX || !parse_field(f, n, w))
 			return bad_line(p, w);
+		n++;
+	}
+	kept = arena_alloc(&p->k->arena, (n ? n : 1) * sizeof(*f));
+	if (!made || !kept)
+		return err_set(p->e, ERR_NOMEM, "out of memory");
+	if (n)
+		memcpy(kept, f, n * sizeof(*f));
 	memset(made, 0, sizeof(*made));
 	made->source = SCHEMA_CLASSIC;
 	made->n_fields = n;
-	made->fields = f;
+	made->fields = kept;
 	while (rc == 0 && *types) {
 		char *end;
 		unsigned long opcode = strtoul(types, &end, 10);
@@ -228,7 +283,6 @@ int kernelevents_new(struct kernelevents **out, struct err *e)
 	if (!k)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	arena_init(&k->arena);
-	memset(k->by_hook, 0xff, sizeof(k->by_hook));
 	k->text = packed_text(&kernel_events_packed[0]);
 	if (!k->text)
 		rc = err_set(e, ERR_NOMEM, "out of memory");
@@ -254,37 +308,29 @@ void kernelevents_free(struct kernelevents *k)
 		return;
 	arena_free(&k->arena);
 	free(k->text);
-	free(k->types);
-	free(k->layouts);
 	free(k);
 }
 
-bool kernelevents_hook(const struct kernelevents *k, uint16_t hook, struct guid *guid, uint8_t *opcode)
+const struct kernel_type *kernelevents_hook(const struct kernelevents *k, uint16_t hook)
 {
-	int i = k->by_hook[hook];
-
-	if (i < 0)
-		return false;
-	*guid = k->types[i].guid;
-	*opcode = k->types[i].opcode;
-	return true;
+	return k->by_hook[hook] ? &k->types[k->by_hook[hook] - 1] : NULL;
 }
 
-const char *kernelevents_name(const struct kernelevents *k, const struct guid *guid, uint8_t opcode)
+const struct kernel_type *kernelevents_class(const struct kernelevents *k, const struct guid *guid, uint8_t opcode)
 {
-	for (size_t i = 0; i < k->n_types; i++)
-		if (k->types[i].opcode == opcode && guid_equal(&k->types[i].guid, guid))
-			return k->types[i].name;
-	return NULL;
+	uint16_t i = k->slot[slot_of(k, guid, opcode)];
+
+	return i ? &k->types[i - 1] : NULL;
 }
 
-const struct schema *kernelevents_layout(const struct kernelevents *k, const struct guid *guid, uint8_t opcode, uint8_t version, unsigned i)
+const struct schema *kernelevents_layout(const struct kernel_type *t, uint8_t version, unsigned i)
 {
-	for (size_t n = 0; n < k->n_layouts; n++) {
-		const struct layout *l = &k->layouts[n];
+	const struct kernel_layout *l = t->layouts;
 
-		if (l->opcode == opcode && l->version == version && guid_equal(&l->guid, guid) && i-- == 0)
-			return l->schema;
-	}
-	return NULL;
+	while (l && l->version > version)
+		l = l->next;
+	version = l ? l->version : 0;
+	for (; l && i; i--)
+		l = l->next;
+	return l && l->version == version ? l->schema : NULL;
 }

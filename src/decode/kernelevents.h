@@ -11,14 +11,21 @@ struct kernelevents;
 int kernelevents_new(struct kernelevents **out, struct err *e);
 void kernelevents_free(struct kernelevents *k); /* takes NULL */
 
-/* The class GUID and event type of a hook. False: not in the text. */
-bool kernelevents_hook(const struct kernelevents *k, uint16_t hook, struct guid *guid, uint8_t *opcode);
+struct kernel_layout;
 
-/* "Process/Start" for a class and event type, or NULL. */
-const char *kernelevents_name(const struct kernelevents *k, const struct guid *guid, uint8_t opcode);
+struct kernel_type { /* one event type of one class */
+	struct guid guid;
+	uint8_t opcode;
+	const char *name;              /* "Process/Start" */
+	struct kernel_layout *layouts; /* by version, highest first */
+};
 
-/* The i-th layout of (class, type, version); NULL behind the last. Several may stand for one version: the one that fits is right. */
-const struct schema *kernelevents_layout(const struct kernelevents *k, const struct guid *guid, uint8_t opcode, uint8_t version,
-					 unsigned i);
+/* NULL: not in the text. */
+const struct kernel_type *kernelevents_hook(const struct kernelevents *k, uint16_t hook);
+const struct kernel_type *kernelevents_class(const struct kernelevents *k, const struct guid *guid, uint8_t opcode);
+
+/* The i-th layout to try for a version; NULL behind the last. Several may stand for one version: the one that fits is right. A version that the text
+ * does not have takes the layout of the nearest one below it: versions grow at their ends, so what still fits is unchanged. */
+const struct schema *kernelevents_layout(const struct kernel_type *t, uint8_t version, unsigned i);
 
 #endif

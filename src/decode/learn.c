@@ -205,21 +205,18 @@ static int take_kept(struct learn *l)
 	return rc == ERR_NOMEM ? rc : 0;
 }
 
-int learn_source(struct learn *l, struct evsource *src, struct err *e)
+int learn_event(struct learn *l, const struct event *ev)
 {
-	struct event ev;
-	int rc, got = 0;
+	if (ev->kind == EVENT_MOF && ev->has_opcode && guid_equal(&ev->provider, &trace_control))
+		return learn_control(l, ev) == ERR_NOMEM ? ERR_NOMEM : 0;
+	if (is_envelope(ev))
+		return learn_piece(l, ev) == ERR_NOMEM ? ERR_NOMEM : 0;
+	return 0;
+}
 
-	while (got != ERR_NOMEM && (rc = evsource_next(src, &ev, e)) > 0) {
-		if (ev.kind == EVENT_MOF && ev.has_opcode && guid_equal(&ev.provider, &trace_control))
-			got = learn_control(l, &ev);
-		else if (is_envelope(&ev))
-			got = learn_piece(l, &ev);
-	}
+int learn_end(struct learn *l)
+{
 	while (l->n_pending)
 		drop(l, &l->pending[l->n_pending - 1]);
-	if (got == ERR_NOMEM || take_kept(l) < 0)
-		return err_set(e, ERR_NOMEM, "out of memory");
-	evsource_rewind(src);
-	return rc;
+	return take_kept(l);
 }

@@ -20,9 +20,10 @@ struct learn;
 struct learn *learn_new(struct schemas *s); /* NULL: out of memory */
 void learn_free(struct learn *l);           /* takes NULL */
 
-/* Reads a source from end to end and rewinds it. What is broken is passed over: its events stay raw, with the reason. ERR_NOMEM or the source's
- * own errors. */
-int learn_source(struct learn *l, struct evsource *src, struct err *e);
+/* To be given every event of a source, in order; then learn_end(), which takes what waited for the whole. What is broken is passed over: its events
+ * stay raw, with the reason. 0 or ERR_NOMEM. */
+int learn_event(struct learn *l, const struct event *ev);
+int learn_end(struct learn *l);
 
 /* One manifest piece, for its own sake: the envelope's numbers, and the XML as text. False: no envelope. */
 bool learn_envelope(struct event *ev, struct arena *a);

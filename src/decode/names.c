@@ -55,6 +55,8 @@ struct names {
 	struct buf pool;
 	bool sorted, files;
 	uint64_t dropped;
+	const char *scope_file; /* of the last event, and its scope */
+	uint64_t scope;
 };
 
 struct names *names_new(void)
@@ -99,12 +101,17 @@ bool names_wants(const struct names *n, const struct event *ev, const struct gui
 	return rule_of(n, ev, hook_guid, hook_opcode) != NULL;
 }
 
-static uint64_t scope_of(const struct event *ev)
+/* Of the event's source; the same file gives the same. */
+static uint64_t scope_of(struct names *n, const struct event *ev)
 {
 	uint64_t h = UINT64_C(0xcbf29ce484222325);
 
+	if (ev->origin->file && ev->origin->file == n->scope_file)
+		return n->scope;
 	for (const char *p = ev->origin->file; p && *p; p++)
 		h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	n->scope_file = ev->origin->file;
+	n->scope = h;
 	return h;
 }
 
@@ -131,7 +138,7 @@ void names_learn(struct names *n, const struct event *ev, const struct guid *hoo
 		n->dropped++;
 		return;
 	}
-	n->v[n->n] = (struct known){.scope = scope_of(ev),
+	n->v[n->n] = (struct known){.scope = scope_of(n, ev),
 				    .key = key,
 				    .time = ev->time,
 				    .text = (uint32_t)n->pool.n,
@@ -229,7 +236,7 @@ void names_event(struct names *n, struct event *ev)
 		qsort(n->v, n->n, sizeof(*n->v), by_key_and_time);
 		n->sorted = true;
 	}
-	want.scope = scope_of(ev);
+	want.scope = scope_of(n, ev);
 	if (process_of(ev, &want.key))
 		ev->process_name = name_at(n, &want);
 	if (n->files)

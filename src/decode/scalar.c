@@ -420,8 +420,15 @@ static bool read_time(struct cursor *c, unsigned in, struct dval *v)
 	return true;
 }
 
+bool scalar_count(struct cursor *c)
+{
+	return ++c->values <= VALUES_MAX || fail(c, "more values than an event can hold");
+}
+
 bool scalar_read(struct cursor *c, unsigned in, unsigned out, uint32_t length, struct dval *v)
 {
+	if (!scalar_count(c))
+		return false;
 	switch (in) {
 	case IN_NULL:
 		v->type = DV_NULL;

@@ -86,14 +86,20 @@ enum tdh_out { /* TDH_OUT_TYPE, as manifests number them */
 	       OUT_DATETIME_UTC
 };
 
+#define VALUES_MAX 131072u /* of one event: more than it has bytes. Types of no size in arrays of arrays would have no end */
+
 /* A payload being read. */
 struct cursor {
 	struct arena *arena;
 	const uint8_t *p;
 	uint32_t n, off;
+	uint32_t values;       /* made so far; readers of structs count theirs too */
 	unsigned pointer_size; /* 4 or 8 */
 	const char *why;       /* set on failure: one phrase */
 };
+
+/* False, with the reason: one value too many. */
+bool scalar_count(struct cursor *c);
 
 /* Reads one value. `length`: bytes (or, for strings, characters) when the definition gives one; UINT32_MAX: none. False: does not fit. */
 bool scalar_read(struct cursor *c, unsigned in, unsigned out, uint32_t length, struct dval *v);

@@ -76,6 +76,8 @@ static bool read_scalar(struct reader *r, uint32_t i, struct dval *v)
 
 	if (f->length_ref >= 0 && !reference(r, f->length_ref, &length))
 		return false;
+	if (f->to_end && f->in == IN_BINARY)
+		length = r->c.n - r->c.off;
 	if (f->length_ref >= 0 && length >= UINT32_MAX)
 		return fail(r, "a length that leaves the payload");
 	if (!scalar_read(&r->c, f->in, f->out, (uint32_t)length, v))
@@ -138,6 +140,8 @@ static bool read_members(struct reader *r, uint32_t from, uint32_t n, int depth,
 
 	if (depth > DEPTH_MAX || from > r->s->n_fields || n > r->s->n_fields - from)
 		return fail(r, "a broken definition");
+	if (!scalar_count(&r->c))
+		return false;
 	v->type = DV_STRUCT;
 	v->fields = arena_alloc(r->c.arena, (n ? n : 1) * sizeof(*v->fields));
 	if (!v->fields)

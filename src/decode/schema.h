@@ -28,7 +28,7 @@ struct schema_field {
 	uint32_t length;    /* constant length when > 0 and no length_ref */
 	uint32_t count;     /* constant count: 1 for a scalar; is_array says which */
 	bool is_array;
-	bool to_end;                  /* an array of scalars of fixed size that takes the rest of the payload */
+	bool to_end;                  /* an array of scalars of fixed size, or IN_BINARY, that takes the rest of the payload */
 	uint16_t n_members;           /* in == IN_STRUCT: the members are the next n_members fields of the list */
 	const struct schema_map *map; /* NULL: none */
 };
@@ -41,6 +41,7 @@ struct schema { /* one version of one event */
 	const char *provider, *name; /* NULL unknown; name = symbol or task/opcode text */
 	uint32_t n_fields;           /* of the flat list, members of structs included */
 	const struct schema_field *fields;
+	const struct schema *next; /* another reading of the same event by the same source, to try when this one does not fit; NULL: none */
 };
 
 /* Reads ev->payload by s. On success ev->data (and name, provider_name where s has them and ev not). On failure ev->reason, data stays DV_NULL. */

@@ -153,6 +153,8 @@ const struct schema *schemas_find(struct schemas *s, const struct schema_key *ke
 
 	if (!e)
 		return NULL;
+	if (weaker_than && weaker_than->next)
+		return weaker_than->next;
 	while (--i >= 0) {
 		if (i == SCHEMA_CATALOGUE && !e->asked)
 			ask_catalogue(s, e);

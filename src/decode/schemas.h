@@ -28,7 +28,7 @@ struct schema_key {
 /* Adds a definition that lives in the store's arena; a better source replaces a weaker one, the first of equals stays. 0, ERR_NOMEM, ERR_LIMIT. */
 int schemas_add(struct schemas *s, const struct schema_key *key, const struct schema *schema);
 
-/* The best definition, or NULL. `weaker_than`: only from sources below it (to try the next best); NULL: any. */
+/* The best definition, or NULL. `weaker_than`: the one to try after it (another reading of its source, or a weaker source's); NULL: any. */
 const struct schema *schemas_find(struct schemas *s, const struct schema_key *key, const struct schema *weaker_than);
 
 /* A value map by provider and name; `map` lives in the store's arena. */

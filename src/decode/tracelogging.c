@@ -203,6 +203,8 @@ static bool read_fields(struct tl *t, uint32_t want, int depth, struct dval *v)
 		t->c.why = "structs are nested too deeply";
 		return false;
 	}
+	if (!scalar_count(&t->c))
+		return false;
 	while (n < want && (want != UINT32_MAX || t->off < t->end)) {
 		struct tl_field def;
 
@@ -269,7 +271,6 @@ bool tracelogging_decode(struct event *ev, struct arena *a)
 {
 	struct tl t = {.meta = rd_init(ev->schema.p, ev->schema.n)};
 	struct dval v = {.type = DV_NULL};
-	bool has_group;
 
 	t.c = (struct cursor){.arena = a, .p = ev->payload.p, .n = ev->payload.n, .pointer_size = ev->pointer_size};
 	t.end = rd_u16(&t.meta, 0);
@@ -280,8 +281,6 @@ bool tracelogging_decode(struct event *ev, struct arena *a)
 	ev->name = take_name(&t);
 	if (!ev->name)
 		return false;
-	if (ev->traits.n)
-		tracelogging_traits(ev->traits, a, &ev->provider_name, NULL, &has_group);
 	if (!read_fields(&t, UINT32_MAX, 0, &v)) {
 		ev->reason = t.c.why ? t.c.why : "the schema does not fit the payload";
 		return false;

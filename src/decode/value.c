@@ -89,6 +89,10 @@ struct dval dv_utf16(struct arena *a, const uint8_t *p, size_t n_bytes)
 	for (size_t i = 0; i < n; i++) {
 		uint32_t c = le16(p + 2 * i);
 
+		if (c < 0x80) {
+			*o++ = (char)c;
+			continue;
+		}
 		if (c >= 0xd800 && c < 0xe000) {
 			uint32_t lo = c < 0xdc00 && i + 1 < n ? le16(p + 2 * i + 2) : 0;
 
@@ -175,7 +179,7 @@ const struct dval *dv_field(const struct dval *st, const char *name)
 	if (st->type != DV_STRUCT)
 		return NULL;
 	for (uint32_t i = 0; i < st->n; i++)
-		if (strcmp(st->fields[i].name, name) == 0)
+		if (st->fields[i].name[0] == name[0] && strcmp(st->fields[i].name, name) == 0)
 			return &st->fields[i].v;
 	return NULL;
 }

@@ -45,7 +45,7 @@ fi
 "$ETLIFT" --version | grep -q 'libexpat.*no' && { echo "built without libexpat"; exit 77; }
 rate() { # FILE ARGS...: decoded and not decoded manifest events
 	"$ETLIFT" events -v "${@:2}" "$1" -o out.jsonl 2>err || bad "$*: status $?"
-	sed -n 's/^.*manifest: \([0-9]*\) decoded, \([0-9]*\) not$/\1 \2/p' err
+	sed -n 's/^.*manifest: \([0-9]*\) decoded, \([0-9]*\) not .*$/\1 \2/p' err
 }
 all=0 left=0
 for f in "$DATA"/etl/*.etl; do
