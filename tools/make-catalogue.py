@@ -89,7 +89,7 @@ def event_name(p, ev, strings, made):
         op = next((o for o in parent.iter() if local(o) == "opcode" and o.get("name") == ev.get("opcode")), None) if op is None else op
     t, o = title(task, strings), WIN.get(ev.get("opcode")) or title(op, strings)
     if made:
-        t = "" if (t or "").startswith("task_") else t
+        t = "" if t == "None" or (t or "").startswith("task_") else t
         o = re.sub(r"(_\d+)+$", "", o or "")
         o = "" if o.startswith("opcode") else o
         return "%s/%s" % (t, o) if t and o else t or ""
@@ -192,7 +192,7 @@ def tsv(path, events, names):
             key = "%s.%s" % (cells[1], cells[2])
             if key not in events.setdefault(guid, {}) and not any(f.startswith("bytes ") for f in fields):
                 opcode = re.sub(r"(_\d+)+$", "", cells[4])
-                add(events[guid], key, clean("%s/%s" % (cells[6], opcode)) if opcode and cells[6] and not cells[6].startswith("task_") else "", fields)
+                add(events[guid], key, clean("%s/%s" % (cells[6], opcode)) if opcode and cells[6] and cells[6] != "None" and not cells[6].startswith("task_") else "", fields)
 
 
 def more(path, events, names):
