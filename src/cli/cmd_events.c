@@ -187,6 +187,7 @@ static void name_loss(struct cli *c, const struct note *n)
 static void summary(struct cli *c, const struct sources *s, const struct decoder *d, const struct out *o)
 {
 	const struct decoder_counts *k = decoder_counts(d);
+	unsigned long long losses = (unsigned long long)s->losses + s->notes.n;
 
 	cli_info(c, "%llu events read, %llu written", (unsigned long long)k->events, (unsigned long long)o->events);
 	if (o->unfit && o->sink->unfit)
@@ -204,8 +205,8 @@ static void summary(struct cli *c, const struct sources *s, const struct decoder
 			 (unsigned long long)k->names_dropped);
 	for (size_t i = 0; i < s->notes.n; i++)
 		name_loss(c, &s->notes.v[i]);
-	if (s->losses + s->notes.n)
-		cli_warn(c, "%llu losses", (unsigned long long)(s->losses + s->notes.n));
+	if (losses)
+		cli_warn(c, "%llu losses", losses);
 }
 
 static void broken_file(void *ctx, const struct err *why)

@@ -34,27 +34,25 @@ struct event {
 	const char *provider_name; /* NULL unknown */
 	uint32_t id;               /* event id, HookId, or message number */
 	uint8_t version, channel, level, opcode;
-	uint16_t task;
+	uint16_t task, wpp_flags; /* MESSAGE: OptionFlags */
 	uint64_t keywords;
 	const char *name; /* event name; NULL unknown */
 	uint32_t pid, tid, cpu;
 	struct guid activity, related;
 	struct event_bytes sid;   /* extended item 2 */
 	struct event_bytes stack; /* item 5, 6 or 18: addresses, stack_wide bytes each (behind the match id) */
-	bool stack_wide;
 	uint64_t stack_match;
 	struct event_bytes schema;                           /* item 0xB: TraceLogging metadata */
 	struct event_bytes traits;                           /* item 0xC: provider traits */
 	struct event_bytes event_key, psm_key, container_id; /* items 0xA, 9, 0x10 */
 	bool has_start_key, has_control_guid, has_qpc_delta, has_ts_id, has_instance, has_provider_group;
+	bool has_wpp_sequence, has_wpp_component, has_buffer, has_pa, stack_wide;
 	uint64_t start_key, qpc_delta; /* items 0xD, 0xF */
 	struct guid control_guid;      /* item 0xE */
 	struct guid provider_group;    /* from the traits */
 	uint32_t ts_id;                /* item 3: terminal session */
 	uint32_t instance_id, parent_instance_id;
 	struct guid parent_guid;
-	uint16_t wpp_flags; /* MESSAGE: OptionFlags */
-	bool has_wpp_sequence, has_wpp_component;
 	uint32_t wpp_sequence, wpp_component;
 	uint64_t kernel_time, user_time; /* raw counts of the header; 0 where there are none */
 	unsigned pointer_size;           /* of the writer: 4 or 8 */
@@ -63,9 +61,8 @@ struct event {
 	const char *reason;
 	const char *process_name, *file_name; /* told by other events of the trace (names.h); NULL unknown */
 	uint64_t buffer;                      /* VA in an image, file offset in a file */
-	bool has_buffer, has_pa;
-	uint64_t pa;     /* of the record's first byte, when its page is known */
-	uint32_t offset; /* of the record, in the buffer as it was */
+	uint64_t pa;                          /* of the record's first byte, when its page is known */
+	uint32_t offset;                      /* of the record, in the buffer as it was */
 };
 
 /* Header facts of one record of b->body (rec.off counts from its start; the first record stands there at 0). data stays DV_NULL. False: the

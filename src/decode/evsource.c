@@ -241,7 +241,7 @@ static int list_records(struct evsource *s, struct open *o, uint64_t first)
 	uint64_t key = first;
 	struct etw_record r;
 
-	o->rec = malloc((o->b.n_events ? o->b.n_events : 1) * sizeof(*o->rec));
+	o->rec = calloc(o->b.n_events ? o->b.n_events : 1, sizeof(*o->rec));
 	if (!o->rec)
 		return ERR_NOMEM;
 	while (o->n < o->b.n_events && etw_record_peek(o->b.body, o->b.body_len, off, &r) == ETW_PEEK_RECORD) {
@@ -321,7 +321,7 @@ static void settle_current(struct evsource *s)
 	struct open *o = s->current;
 
 	s->current = NULL;
-	if (!o)
+	if (!o || !s->n_heap)
 		return;
 	if (++o->next == o->n) {
 		s->heap[0] = s->heap[--s->n_heap];

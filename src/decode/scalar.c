@@ -109,7 +109,7 @@ static struct dval ipv6(struct cursor *c, const uint8_t *p)
 	for (int i = 0; i < 8; i++) {
 		int run = 0;
 
-		while (i + run < 8 && !p[2 * (i + run)] && !p[2 * (i + run) + 1])
+		while (i + run < 8 && !be16(p + 2 * ((size_t)i + (size_t)run)))
 			run++;
 		if (run > best_n) {
 			best = i;

@@ -101,7 +101,7 @@ static bool parse_clock(const char **s, int64_t *ticks)
 		if (sec < 0 || sec > 59)
 			return false;
 	}
-	*ticks += ((int64_t)h * 3600 + mi * 60 + sec) * TICKS;
+	*ticks += ((int64_t)h * 3600 + (int64_t)mi * 60 + sec) * TICKS;
 	return parse_fraction(s, ticks);
 }
 
@@ -122,7 +122,7 @@ static bool parse_zone(const char **s, int64_t *ticks)
 	m = digits(s, 2);
 	if (h < 0 || h > 14 || m < 0 || m > 59)
 		return false;
-	*ticks += sign * ((int64_t)h * 3600 + m * 60) * TICKS;
+	*ticks += sign * ((int64_t)h * 3600 + (int64_t)m * 60) * TICKS;
 	return true;
 }
 
