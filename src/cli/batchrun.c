@@ -248,9 +248,15 @@ static void read_hashes(struct batch_image *im, const struct job_paths *p)
 /* The folder under its name. When that can't be done (the disk is full), this image has failed, and gives back the space for the next one. */
 static void keep(struct batch *b, struct batch_image *im, const struct job_paths *p)
 {
+	char there[PATH_ROOM];
 	struct err e;
-	int rc = put_job(b, im, p, &e);
+	int rc;
 
+	snprintf(there, sizeof(there), "%s/%s", b->out, im->folder);
+	if (path_is_file(there) || (path_is_folder(there) && !path_is_file(p->done)))
+		rc = err_set(&e, ERR_EXISTS, "%s is in the way, and no folder of a batch: it stays as it is", there);
+	else
+		rc = put_job(b, im, p, &e);
 	if (rc == 0)
 		rc = outtree_commit(b->dir, p->work_name, im->folder, &e);
 	if (rc == 0)

@@ -148,6 +148,9 @@ int cli_fail(struct cli *c, const struct err *e, bool input);
 
 /* True once the user has pressed Ctrl-C (or SIGTERM came) in a command with CMD_FILES. `unused` fits stop callbacks. */
 bool cli_stopped(void *unused);
+/* Before the first file is made such a signal ends the program at once (status 130): it may be looking through a huge image. From this call on it only
+ * says so by cli_stopped(). */
+void cli_guard(void);
 
 /* Progress on a terminal only: done of total bytes (0: unknown), with rate and time left, at most ten times a second. `what` is kept. */
 void cli_progress(struct cli *c, const char *what, uint64_t done, uint64_t total);

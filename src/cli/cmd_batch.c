@@ -259,6 +259,7 @@ int cmd_batch(struct cli *c)
 		cli_error(c, "batch: the output folder's name is too long");
 		return EXIT_USAGE;
 	}
+	cli_guard();
 	buf_init(&b.options);
 	status = run(&b);
 	outdir_close(b.dir);

@@ -7,6 +7,7 @@
 #include "common.h"
 #include "decoder.h"
 #include "deffile.h"
+#include "dirlist.h"
 #include "evsink.h"
 #include "jsonl.h"
 #include "outfile.h"
@@ -110,7 +111,7 @@ static int flush_out(struct out *o, struct err *e)
 	if (o->f)
 		rc = outfile_write(o->f, o->b.p, o->b.n, e);
 	else if (o->b.n && fwrite(o->b.p, 1, o->b.n, stdout) != o->b.n)
-		rc = err_set(e, ERR_IO, "standard output can't be written");
+		rc = err_set(e, ERR_IO, "standard output: could not be written");
 	buf_clear(&o->b);
 	return rc;
 }
@@ -244,11 +245,34 @@ static int add_definitions(struct cli *c, struct decoder *d)
 	return EXIT_OK;
 }
 
+static bool one_of(const struct opt_value *o, const char *path)
+{
+	for (unsigned i = 0; i < o->count; i++)
+		if (path_same(o->list ? o->list[i] : o->str, path))
+			return true;
+	return false;
+}
+
+/* Evidence is never written over. */
+static bool output_is_input(const struct cli *c)
+{
+	const char *out = cli_str(c, OPT_OUTPUT);
+
+	for (size_t i = 0; out && i < c->n_args; i++)
+		if (path_same(c->arg[i], out))
+			return true;
+	return out && (one_of(&c->opt[OPT_PAGEFILE], out) || one_of(&c->opt[OPT_SIDECAR], out) || one_of(&c->opt[OPT_MANIFEST], out) ||
+		       one_of(&c->opt[OPT_TMF], out));
+}
+
 static int write_events(struct cli *c, struct sources *s, struct decoder *d, const struct evsink *sink)
 {
 	struct out o = {.sink = sink};
 	struct err e;
-	int rc = cli_str(c, OPT_OUTPUT) ? outfile_create_path(&o.f, cli_str(c, OPT_OUTPUT), &e) : 0;
+	int rc;
+
+	cli_guard();
+	rc = cli_str(c, OPT_OUTPUT) ? outfile_create_path(&o.f, cli_str(c, OPT_OUTPUT), &e) : 0;
 
 	buf_init(&o.b);
 	if (rc == 0 && sink->open)
@@ -272,7 +296,10 @@ static int write_events(struct cli *c, struct sources *s, struct decoder *d, con
 	buf_free(&o.b);
 	if (rc < 0)
 		return cli_fail(c, &e, false);
-	return cli_stopped(NULL) ? EXIT_INTERRUPTED : EXIT_OK;
+	if (!cli_stopped(NULL))
+		return EXIT_OK;
+	cli_error(c, cli_str(c, OPT_OUTPUT) ? "interrupted; no file is written" : "interrupted");
+	return EXIT_INTERRUPTED;
 }
 
 int cmd_events(struct cli *c)
@@ -289,6 +316,10 @@ int cmd_events(struct cli *c)
 	}
 	if (!cli_str(c, OPT_OUTPUT) && (sink->head || (sink->binary && isatty(STDOUT_FILENO)))) {
 		cli_error(c, "events: %s is written to a file: add -o FILE", sink->name);
+		return EXIT_USAGE;
+	}
+	if (output_is_input(c)) {
+		cli_error(c, "events: %s: is read, and can't be written over", cli_str(c, OPT_OUTPUT));
 		return EXIT_USAGE;
 	}
 	if (!cli_str(c, OPT_OUTPUT))

@@ -52,12 +52,14 @@ static int on_orphan(void *ctx, const struct carve_orphan *o, const struct repor
 
 static bool progress(void *ctx, uint64_t done, uint64_t total)
 {
+	cli_guard(); /* it asks, here and in stop() */
 	cli_progress(ctx, "carving", done, total);
 	return !cli_stopped(ctx);
 }
 
 static bool stop(void *ctx)
 {
+	cli_guard();
 	return cli_stopped(ctx);
 }
 

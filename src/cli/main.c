@@ -7,12 +7,24 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, guarded;
 
 static void on_stop(int sig)
 {
+	static const char line[] = "etlift: interrupted\n";
+
 	(void)sig;
 	stopped = 1;
+	if (guarded)
+		return;
+	if (write(STDERR_FILENO, line, sizeof(line) - 1) < 0)
+		_exit(EXIT_INTERNAL);
+	_exit(EXIT_INTERRUPTED);
+}
+
+void cli_guard(void)
+{
+	guarded = 1;
 }
 
 bool cli_stopped(void *unused)
@@ -21,7 +33,8 @@ bool cli_stopped(void *unused)
 	return stopped != 0;
 }
 
-/* A command that makes files finishes or drops the one it is at; the second signal ends it at once. The others may die of it. */
+/* A command that makes files finishes or drops the one it is at, from its first one on (cli_guard); the second signal ends it at once. The others may
+ * die of it. */
 static void set_signals(const struct command *cmd)
 {
 	struct sigaction sa;
@@ -61,7 +74,8 @@ static int finish(struct cli *c, int status)
 	bad = ferror(stdout) != 0;
 	errno = 0;
 	if (fflush(stdout) != 0 || close(STDOUT_FILENO) != 0 || bad) {
-		cli_error(c, "standard output: %s", errno ? strerror(errno) : "could not be written");
+		if (status != EXIT_INTERNAL) /* else a line stands there already */
+			cli_error(c, "standard output: %s", errno ? strerror(errno) : "could not be written");
 		if (status == EXIT_OK || status == EXIT_LOSSES)
 			status = EXIT_INTERNAL;
 	}

@@ -19,8 +19,9 @@ struct outdir {
 };
 
 struct outfile {
-	int fd, dirfd;
+	int fd, dirfd;      /* dirfd: -1 when direct */
 	char *final, *temp; /* names in dirfd */
+	bool direct;        /* a pipe or a device: written to as it is, nothing is renamed */
 	uint64_t size;      /* bytes given to outfile_write */
 	size_t n_pending;
 	uint8_t pending[WRITE_BUFFER];
@@ -201,15 +202,37 @@ nomem:
 
 int outfile_create(struct outfile **out, struct outdir *d, const char *rel, struct err *e)
 {
-	const char *name;
-	int dirfd, rc = open_parent(d->fd, rel, &dirfd, &name, e);
+	const char *name = NULL;
+	int dirfd = -1, rc = open_parent(d->fd, rel, &dirfd, &name, e);
 
 	if (rc < 0)
 		return rc;
 	return start(out, dirfd, name, e);
 }
 
-int outfile_create_path(struct outfile **out, const char *path, struct err *e)
+/* A pipe, a terminal, /dev/null: there is nothing to make whole, and the thing itself must stay what it is. */
+static int start_direct(struct outfile **out, const char *path, struct err *e)
+{
+	struct outfile *f = calloc(1, sizeof(*f));
+
+	if (!f || !(f->final = strdup(path))) {
+		free(f);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	f->direct = true;
+	f->dirfd = -1;
+	f->fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	if (f->fd < 0) {
+		fail(e, "can't open", path);
+		outfile_abort(f);
+		return ERR_IO;
+	}
+	*out = f;
+	return 0;
+}
+
+/* A regular file (there, or to be made) by its path without a link at its end. */
+static int start_path(struct outfile **out, const char *path, struct err *e)
 {
 	const char *slash = strrchr(path, '/');
 	char *dir;
@@ -232,10 +255,34 @@ int outfile_create_path(struct outfile **out, const char *path, struct err *e)
 	return start(out, dirfd, slash ? slash + 1 : path, e);
 }
 
+int outfile_create_path(struct outfile **out, const char *path, struct err *e)
+{
+	struct stat st;
+	char *real;
+	int rc;
+
+	if (stat(path, &st) < 0)
+		return start_path(out, path, e);
+	if (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))
+		return start_direct(out, path, e);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_USAGE, "%s: is %s, and no file to write", path, S_ISDIR(st.st_mode) ? "a folder" : "a device");
+	real = realpath(path, NULL); /* of a link, what it leads to is replaced, not the link */
+	rc = start_path(out, real ? real : path, e);
+	free(real);
+	return rc;
+}
+
+/* What can't be sought in is written in order. */
+static ssize_t put_some(struct outfile *f, uint64_t off, const uint8_t *p, size_t n)
+{
+	return f->direct ? write(f->fd, p, n) : pwrite(f->fd, p, n, (off_t)off);
+}
+
 static int put(struct outfile *f, uint64_t off, const uint8_t *p, size_t n, struct err *e)
 {
 	while (n) {
-		ssize_t w = pwrite(f->fd, p, n, (off_t)off);
+		ssize_t w = put_some(f, off, p, n);
 
 		if (w < 0 && errno == EINTR)
 			continue;
@@ -286,6 +333,8 @@ int outfile_pwrite(struct outfile *f, uint64_t off, const void *p, size_t n, str
 		return rc;
 	if (off > f->size || n > f->size - off)
 		return err_set(e, ERR_USAGE, "%s: write past the end", f->final);
+	if (f->direct)
+		return err_set(e, ERR_USAGE, "%s: a pipe or a device can't hold this format: its beginning is written last", f->final);
 	return put(f, off, p, n, e);
 }
 
@@ -309,7 +358,8 @@ static void release(struct outfile *f)
 {
 	if (f->fd >= 0)
 		close(f->fd);
-	close(f->dirfd);
+	if (f->dirfd >= 0)
+		close(f->dirfd);
 	free(f->final);
 	free(f->temp);
 	free(f);
@@ -320,7 +370,7 @@ static int settle(struct outfile *f, struct err *e)
 {
 	int rc = flush(f, e);
 
-	if (rc == 0 && fsync(f->fd) < 0)
+	if (rc == 0 && !f->direct && fsync(f->fd) < 0)
 		rc = fail(e, "fsync", f->final);
 	return rc;
 }
@@ -328,9 +378,9 @@ static int settle(struct outfile *f, struct err *e)
 /* The last step, after settle() gave `rc`: the final name, or nothing. Frees f. */
 static int appear(struct outfile *f, int rc, struct err *e)
 {
-	if (rc == 0 && renameat(f->dirfd, f->temp, f->dirfd, f->final) < 0)
+	if (rc == 0 && !f->direct && renameat(f->dirfd, f->temp, f->dirfd, f->final) < 0)
 		rc = fail(e, "rename", f->final);
-	if (rc < 0)
+	if (rc < 0 && !f->direct)
 		unlinkat(f->dirfd, f->temp, 0);
 	release(f);
 	return rc;
@@ -345,7 +395,7 @@ void outfile_abort(struct outfile *f)
 {
 	if (!f)
 		return;
-	if (f->fd >= 0)
+	if (f->fd >= 0 && !f->direct)
 		unlinkat(f->dirfd, f->temp, 0);
 	release(f);
 }

@@ -23,7 +23,8 @@ int outdir_fd(const struct outdir *d); /* for util itself */
 /* Starts a file; folders in `rel` are made. The outdir must outlive it. */
 int outfile_create(struct outfile **out, struct outdir *d, const char *rel, struct err *e);
 
-/* A single file by path (the user's own words): for -o FILE. Replaces an existing file on commit. */
+/* A single file by path (the user's own words): for -o FILE. Replaces an existing file on commit; of a link, what it leads to. A pipe or a character
+ * device (/dev/stdout, /dev/null) is written to in order, as it is; a folder or another device is ERR_USAGE. */
 int outfile_create_path(struct outfile **out, const char *path, struct err *e);
 
 int outfile_write(struct outfile *f, const void *p, size_t n, struct err *e);                /* at the end */

@@ -109,6 +109,7 @@ int outtree_commit(struct outdir *d, const char *from, const char *to, struct er
 {
 	DIR *dir = one_part(from) ? open_folder(outdir_fd(d), from) : NULL;
 	char old[300];
+	struct stat st;
 	int rc = 0;
 
 	if (!dir)
@@ -117,6 +118,8 @@ int outtree_commit(struct outdir *d, const char *from, const char *to, struct er
 		rc = fail(e, "can't be brought to the disk", from);
 	closedir(dir);
 	snprintf(old, sizeof(old), ".old-%.250s", to);
+	if (rc == 0 && fstatat(outdir_fd(d), to, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+		rc = err_set(e, ERR_EXISTS, "%s: is a file, and no folder to be replaced", to);
 	if (rc == 0)
 		rc = outtree_remove(d, old, e);
 	if (rc == 0 && renameat(outdir_fd(d), to, outdir_fd(d), old) < 0 && errno != ENOENT)

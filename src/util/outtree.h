@@ -12,7 +12,7 @@ int outtree_remove(struct outdir *d, const char *name, struct err *e); /* with a
 /* Removes one file of a folder; none there is fine. */
 int outtree_drop(struct outdir *d, const char *folder, const char *name, struct err *e);
 /* Brings what is in `from` to the disk and gives it the name `to`. A folder of that name is moved away first (".old-" before its name) and removed
- * afterwards: at no moment stands half of it there. */
+ * afterwards: at no moment stands half of it there. A file of that name is ERR_EXISTS. */
 int outtree_commit(struct outdir *d, const char *from, const char *to, struct err *e);
 
 /* Only one process at a time works on something: takes the lock file `name` of the folder, waiting at most `ms` milliseconds. Returns a descriptor,
