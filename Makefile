@@ -237,6 +237,11 @@ install-data:
 	install -m 644 contrib/completion/_etlift $(DESTDIR)$(zshcompdir)/_etlift
 	install -m 644 docs/formats/*.md $(DESTDIR)$(docdir)/formats/
 	install -m 644 contrib/examples/sessions.c contrib/examples/sessions.py $(DESTDIR)$(docdir)/examples/
+	install -d $(DESTDIR)$(docdir)/examples/slurm $(DESTDIR)$(docdir)/examples/snakemake $(DESTDIR)$(docdir)/examples/openrelik/src
+	install -m 755 contrib/slurm/* $(DESTDIR)$(docdir)/examples/slurm/
+	install -m 644 contrib/snakemake/Snakefile $(DESTDIR)$(docdir)/examples/snakemake/
+	install -m 644 contrib/openrelik/README.md contrib/openrelik/pyproject.toml $(DESTDIR)$(docdir)/examples/openrelik/
+	install -m 644 contrib/openrelik/src/*.py $(DESTDIR)$(docdir)/examples/openrelik/src/
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/etlift $(DESTDIR)$(libdir)/libetlift.a $(DESTDIR)$(libdir)/libetlift.so $(DESTDIR)$(libdir)/libetlift.so.$(SOVERSION)
 	rm -f $(DESTDIR)$(includedir)/etlift.h $(DESTDIR)$(libdir)/pkgconfig/etlift.pc

@@ -162,6 +162,13 @@ echo more >>sets/a.E02
 "$ETLIFT" batch few -o few/cases -q && "$ETLIFT" batch few -o few/cases -q --resume && [ "$(jq .totals.images few/cases/batch.json)" = 10 ] || bad "output in the input"
 rm -r few/cases
 
+# progress over all on a terminal, with the time left; none elsewhere
+truncate -s 600M long.img
+TERM=xterm script -qec "'$ETLIFT' batch long.img few -j 1 -o tty" typescript >/dev/null </dev/null
+grep -qE '[0-9]+ of 11 images \[[# ]*\] +[0-9]+%' typescript && grep -qE ' [0-9]+:[0-9]{2} left' typescript || bad "progress: $(tr '\r' '\n' <typescript | head -n 20)"
+grep -q '\[#' err.txt said.txt && bad "progress without a terminal"
+rm long.img
+
 # bounds, and a child that is killed: it costs its image and no other
 "$ETLIFT" batch few/image-14.raw few/image-15.raw -o bound -q --max-memory 8 2>/dev/null
 [ $? = 1 ] && jq -e '[.images[]|.status=="failed" or .status=="crashed"]|all' bound/batch.json >/dev/null || bad "a memory bound of 8 MiB is not felt"
