@@ -4,11 +4,11 @@
 #include "buf.h"
 #include "cli.h"
 #include "etlcheck.h"
-#include "input.h"
+#include "etlfile.h"
 #include "jsonw.h"
 
-/* One element of "files"; `o` NULL: the file could not be read, `why` says why. */
-static void put_file(struct jsonw *w, const char *path, const struct etl_checked *o, const char *why)
+/* One element of "files"; `packed`: how, or NULL; `o` NULL: the file could not be read, `why` says why. */
+static void put_file(struct jsonw *w, const char *path, const struct etl_checked *o, const char *packed, const char *why)
 {
 	jsonw_object(w, NULL, false);
 	jsonw_string(w, "path", path);
@@ -18,6 +18,7 @@ static void put_file(struct jsonw *w, const char *path, const struct etl_checked
 		jsonw_end(w);
 		return;
 	}
+	jsonw_string(w, "packed", packed);
 	jsonw_bool(w, "valid", o->n_findings == 0);
 	jsonw_array(w, "findings", false);
 	for (size_t i = 0; i < o->n_findings; i++) {
@@ -70,18 +71,22 @@ static int print_file(const char *path, const struct etl_checked *o)
 	return rc;
 }
 
-static int check_path(struct etl_checked *o, const char *path, struct err *e)
+/* *packed: static text. */
+static int check_path(struct cli *c, struct etl_checked *o, const char **packed, const char *path, struct err *e)
 {
-	struct input *in;
-	int rc = input_open(&in, path, e);
+	struct etlfile f;
+	int rc = etlfile_open(&f, path, e);
 
 	if (rc < 0)
 		return rc;
-	if (input_size(in) == 0)
+	*packed = f.outer ? f.packed.name : NULL;
+	if (f.outer && f.packed.truncated)
+		cli_warn(c, "%s: %s: only the first %llu bytes can be unpacked", path, f.packed.name, (unsigned long long)f.packed.size);
+	if (input_size(f.in) == 0)
 		rc = err_set(e, ERR_NOIMAGE, "%s: the file is empty", path);
-	else if ((rc = etl_check(o, in, e)) < 0)
+	else if ((rc = etl_check(o, f.in, e)) < 0)
 		err_prepend(e, "%s", path);
-	input_close(in);
+	etlfile_close(&f);
 	return rc;
 }
 
@@ -89,18 +94,19 @@ static int check_path(struct etl_checked *o, const char *path, struct err *e)
 static int one_file(struct cli *c, struct jsonw *w, const char *path)
 {
 	struct etl_checked o;
+	const char *packed = NULL;
 	struct err e;
 	int status;
 
-	if (check_path(&o, path, &e) < 0) {
+	if (check_path(c, &o, &packed, path, &e) < 0) {
 		status = cli_fail(c, &e, true);
 		if (w)
-			put_file(w, path, NULL, e.msg);
+			put_file(w, path, NULL, NULL, e.msg);
 		return status;
 	}
 	status = o.n_findings ? EXIT_CHECK : EXIT_OK;
 	if (w)
-		put_file(w, path, &o, NULL);
+		put_file(w, path, &o, packed, NULL);
 	else if (print_file(path, &o) < 0)
 		status = ERR_NOMEM;
 	etl_checked_clear(&o);

@@ -250,7 +250,7 @@ static int run(struct scan *s)
 		status = sources_add(c, &s->src, i);
 		if (status == EXIT_NOKERNEL && memory)
 			status = EXIT_OK;
-		if (status == EXIT_OK && memory && !(s->src.n > before && s->src.v[before]->in))
+		if (status == EXIT_OK && memory && !(s->src.n > before && s->src.v[before]->file.in))
 			status = scan_image(s, i);
 		worst = status > worst ? status : worst;
 	}

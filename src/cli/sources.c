@@ -11,7 +11,7 @@ void sources_free(struct sources *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		evsource_close(s->v[i]->ev);
-		input_close(s->v[i]->in);
+		etlfile_close(&s->v[i]->file);
 		etw_session_clear(&s->v[i]->session);
 		free(s->v[i]);
 	}
@@ -61,13 +61,13 @@ static int out_of_memory(struct err *e)
 	return err_set(e, ERR_NOMEM, "out of memory");
 }
 
-/* A trace file: ERR_NOTMINE when it is none. Takes `in` over on success. */
-static int add_file(struct cli *c, struct sources *s, struct input *in, const char *name, struct err *e)
+/* A trace file: ERR_NOTMINE when it is none. Takes `f` over on success. */
+static int add_file(struct cli *c, struct sources *s, const struct etlfile *f, const char *name, struct err *e)
 {
 	const struct etw_session *ses;
 	struct evsource *ev;
 	struct source *n;
-	int rc = evsource_open_etl(&ev, in, name, &s->notes, e);
+	int rc = evsource_open_etl(&ev, f->in, name, &s->notes, e);
 
 	if (rc < 0)
 		return rc;
@@ -77,7 +77,10 @@ static int add_file(struct cli *c, struct sources *s, struct input *in, const ch
 		return out_of_memory(e);
 	}
 	n->ev = ev;
-	n->in = in;
+	n->file = *f;
+	if (f->outer && f->packed.truncated)
+		notes_add(&s->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, f->packed.size, 0), "%s: only %llu bytes can be unpacked",
+			  f->packed.why[0] ? f->packed.why : f->packed.name, (unsigned long long)f->packed.size);
 	ses = evsource_origin(ev)->session;
 	n->wanted = want_session_id(c, ses->id, ses->name);
 	return 0;
@@ -166,16 +169,16 @@ static int add_image(struct cli *c, struct sources *s, size_t arg, const char *n
 int sources_add(struct cli *c, struct sources *s, size_t arg)
 {
 	const char *name = keep_name(s, c->arg[arg]);
-	struct input *in;
+	struct etlfile f;
 	struct err e;
-	int rc = name ? input_open(&in, c->arg[arg], &e) : out_of_memory(&e);
+	int rc = name ? etlfile_open(&f, c->arg[arg], &e) : out_of_memory(&e);
 
 	if (rc < 0)
 		return cli_fail(c, &e, true);
-	rc = add_file(c, s, in, name, &e);
+	rc = add_file(c, s, &f, name, &e);
 	if (rc == 0)
 		return 0;
-	input_close(in);
+	etlfile_close(&f);
 	if (rc != ERR_NOTMINE) {
 		err_prepend(&e, "%s", c->arg[arg]);
 		return cli_fail(c, &e, true);

@@ -3,12 +3,13 @@
 #define ETLIFT_SOURCES_H
 
 #include "cli.h"
+#include "etlfile.h"
 #include "evsource.h"
 #include "job.h"
 
 struct source { /* one trace file, or one session of an image */
 	struct evsource *ev;
-	struct input *in;           /* owned; a file's */
+	struct etlfile file;        /* owned; a file's */
 	struct etw_session session; /* owned; an image's, with its buffers */
 	struct etw_system sys;
 	int64_t next;  /* for merging by time */

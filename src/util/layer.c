@@ -66,6 +66,27 @@ const struct layer_codec *layer_probe(const uint8_t *head, size_t n)
 	return NULL;
 }
 
+int64_t layer_peek(const struct layer_codec *codec, struct input *in, uint8_t *buf, size_t n)
+{
+	size_t have = 0;
+	uint64_t size;
+	void *state;
+	int64_t got = codec->open(&state, in, NULL);
+
+	if (got < 0)
+		return got;
+	if (codec->known && codec->known(state, &size))
+		got = codec->seek(state, 0, NULL);
+	while (got >= 0 && have < n) {
+		got = codec->read(state, buf + have, n - have, NULL);
+		if (got <= 0)
+			break;
+		have += (size_t)got;
+	}
+	codec->close(state);
+	return have || got >= 0 ? (int64_t)have : got;
+}
+
 const char *layer_missing(const uint8_t *head, size_t n)
 {
 #define LAYER(name)

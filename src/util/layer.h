@@ -55,6 +55,9 @@ struct layer_facts {
 /* The codec for these first bytes, or NULL. */
 const struct layer_codec *layer_probe(const uint8_t *head, size_t n);
 
+/* The first up to n unpacked bytes, without opening the layer. How many, or negative. */
+int64_t layer_peek(const struct layer_codec *codec, struct input *in, uint8_t *buf, size_t n);
+
 /* Which library a packed file would want that is not built in: its name, or NULL. */
 const char *layer_missing(const uint8_t *head, size_t n);
 
