@@ -271,6 +271,8 @@ static bool read_wide(struct cursor *c, uint32_t length, struct dval *v)
 	}
 	while (2 * n + 2 <= left && le16(p + 2 * (size_t)n))
 		n++;
+	if (2 * n + 2 > left && left % 2) /* without its end, and with half a character left: the field is something else */
+		return fail(c, "a string that ends inside a character");
 	*v = dv_utf16(c->arena, p, 2 * (size_t)n);
 	c->off += 2 * n + 2 <= left ? 2 * n + 2 : left;
 	return true;

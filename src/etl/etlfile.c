@@ -13,7 +13,8 @@ static bool is_trace(const uint8_t *p, size_t n)
 {
 	const uint8_t *r = p + ETW_BUFFER_HEADER_SIZE;
 
-	return n >= HEAD && le32(p) >= 0x100 && le32(p) <= ETW_BUFFER_SIZE_MAX && r[3] == 0xc0 && (r[2] == 1 || r[2] == 2) && le16(r + 6) == 0;
+	return n >= HEAD && le32(p) >= 0x100 && le32(p) <= ETW_BUFFER_SIZE_MAX && r[3] == 0xc0 && (r[2] == 1 || r[2] == 2) &&
+	       le16(r + 6) == 0;
 }
 
 int etlfile_open(struct etlfile *f, const char *path, struct err *e)

@@ -9,8 +9,8 @@
 #include "layer.h"
 
 struct etlfile {
-	struct input *in;	   /* what to read; owned */
-	struct input *outer;	   /* the packed file beneath it, or NULL; owned */
+	struct input *in;          /* what to read; owned */
+	struct input *outer;       /* the packed file beneath it, or NULL; owned */
 	struct layer_facts packed; /* with outer: how it is packed, whether all of it could be unpacked */
 };
 
