@@ -205,14 +205,15 @@ def records_of(path):
             off += n + 7 & ~7
 
 
-def untold(b):
-    """Records that touch a page in which none begins (and which no fill tells): shuffled, nothing says whose it is."""
+def untold(b, bufs):
+    """Records that touch a page in which none begins (and which no fill tells, begun at a place where no other's does): shuffled, nothing says whose it is."""
     at, out, spans = HDR, set(), []
     for r in b.records:
         spans.append((at, at + len(r)))
         at += len(r) + 7 & ~7
     begun = {0} | {s // PAGE for s, _ in spans}  # (the first page is known)
-    fill = {b.end // PAGE} if b.form in ("file", "rtbackup") and b.end % PAGE <= PAGE - 8 else set()
+    files = [x for x in bufs if x.form in ("file", "rtbackup") and x.size % PAGE == 0 and x.end % PAGE <= PAGE - 8]
+    fill = {b.end // PAGE} if b in files and sum(x.end % PAGE == b.end % PAGE for x in files) == 1 else set()
     for r, (s, e) in zip(b.records, spans):
         if any(k not in begun | fill for k in range(s // PAGE, (e - 1) // PAGE + 1)):
             out.add(r)
@@ -242,9 +243,11 @@ def main():
                 for b in bufs:
                     if hasattr(b, "pool") and not deep:
                         continue
-                    forgiven = untold(b) if scattered else ()
+                    forgiven = untold(b, bufs) if scattered else ()
                     lost = [r for r in b.records if r not in have and r not in forgiven]
-                    other = [where[r] for r in b.records if r in where and (where[r][0] != b.origin or where[r][1] != b.ident)]
+                    # whether fill stands behind the data is all that tells a file's page from a consumer's copy
+                    dim = any(r in forgiven for r in b.records) and b.origin in ("file_cache", "consumer")
+                    other = [where[r] for r in b.records if r in where and (where[r][0] != b.origin and not dim or where[r][1] != b.ident)]
                     missing += len(lost)
                     wrong += len(other)
                     if (lost or other) and said < 12:

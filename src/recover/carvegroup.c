@@ -19,12 +19,17 @@ static bool filled(const struct carve *c, const struct carve_buf *b)
 	uint32_t at = (uint32_t)(b->f->pa % CARVE_PAGE) + s->end, page = at / CARVE_PAGE, off = at % CARVE_PAGE;
 	uint32_t n = CARVE_PAGE - off, left = s->h.buffer_size - s->end;
 	uint8_t bytes[CARVE_PAGE];
+	uint64_t pa = ETW_NO_PA;
 
 	if (s->fill)
 		return true;
 	if (n > left)
 		n = left;
-	if (!n || page >= b->n_pages || b->page[page] == ETW_NO_PA || phys_read(c->im->dump->phys, b->page[page] + off, bytes, n) != 0)
+	if (page < b->n_pages)
+		pa = b->page[page];
+	else if (page == b->n_pages && page && b->page[page - 1] != ETW_NO_PA) /* the data end with their page: what stands behind it? */
+		pa = b->page[page - 1] + CARVE_PAGE;
+	if (!n || pa == ETW_NO_PA || phys_read(c->im->dump->phys, pa + off, bytes, n) != 0)
 		return false;
 	for (uint32_t i = 0; i < n; i++)
 		if (bytes[i] != 0xff)
@@ -58,9 +63,23 @@ struct end { /* one link of one buffer */
 	bool forward;
 };
 
-static void links_of(const struct carve *c, const struct etw_bufhdr *h, uint64_t *flink, uint64_t *blink)
+/* Two 32-bit pointers, seen as one of 64 bits, are none that a 64-bit system has. */
+bool carve_narrow(const struct carve *c, const struct carve_buf *b)
 {
-	bool narrow = c->im->kernel ? vm_pointer_size(c->im->kernel->vm) == 4 : h->flink >> 47 != 0 && h->flink >> 47 != 0x1ffff;
+	uint64_t flink = b->f->shape.h.flink, blink = b->f->shape.h.blink, top = flink >> 47;
+	bool no_pointer = top != 0 && top != 0x1ffff;
+
+	if (c->im->kernel && vm_pointer_size(c->im->kernel->vm) == 4)
+		return true;
+	if (c->im->kernel) /* a 32-bit process of a 64-bit system */
+		return no_pointer && (b->user || b->f->shape.h.logger_id & CARVE_PRIVATE);
+	return no_pointer && !(flink >> 56 == 0xff && blink >> 56 == 0xff); /* those of five levels of page tables */
+}
+
+static void links_of(const struct carve *c, const struct carve_buf *b, uint64_t *flink, uint64_t *blink)
+{
+	const struct etw_bufhdr *h = &b->f->shape.h;
+	bool narrow = carve_narrow(c, b);
 
 	*flink = narrow ? h->flink & UINT32_MAX : h->flink;
 	*blink = narrow ? h->flink >> 32 : h->blink;
@@ -106,7 +125,7 @@ static int find_rings(struct carve_groups *g)
 		const struct carve_buf *b = g->v[i].b;
 		uint64_t flink, blink;
 
-		links_of(g->c, &b->f->shape.h, &flink, &blink);
+		links_of(g->c, b, &flink, &blink);
 		g->v[i].ring = i;
 		if (flink >= 0x10000)
 			end[n++] = (struct end){flink, i, true};
@@ -135,7 +154,7 @@ static void find_heads(struct carve_groups *g)
 
 		if (g->v[i].b->f->pa % CARVE_PAGE != 0)
 			continue; /* buffers of the pool begin anywhere: which place is the head can't be told */
-		links_of(g->c, &g->v[i].b->f->shape.h, &link[0], &link[1]);
+		links_of(g->c, g->v[i].b, &link[0], &link[1]);
 		for (unsigned k = 0; k < 2; k++)
 			if (link[k] >= 0x10000 && link[k] % CARVE_PAGE != ENTRY_PAGE && link[k] % 4 == 0)
 				g->v[ring_of(g->v, i)].head = link[k];

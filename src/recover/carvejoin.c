@@ -13,7 +13,10 @@
 #define TRIES_MAX   4096u /* pages read for one buffer beyond its own number */
 #define NEAR_MAX    24u   /* pages with records tried for one place */
 #define UNTIMED     4u    /* and of those whose first record has no time */
+#define FILL_LEAST  8u    /* bytes behind the end of data that tell anything */
 #define ZEROS_LAST  16u   /* bytes at the end of a record that may all be zeros */
+#define TORN_BEFORE 1u    /* records of a page before one that is torn, and one more, that tell whose it is */
+#define TORN_SURE   2u    /* and when nothing goes on behind it */
 #define OLD_SURE    3u    /* records of an earlier use that tell whose page it is */
 #define ROW_SURE    3u    /* pages that follow each other with records that go on: no chance */
 #define PROC_WIN7   0x800u
@@ -265,23 +268,24 @@ static bool goes_on(const struct join *j, const struct carve_walk *w, uint32_t h
 	return behind.n > w->n;
 }
 
-/* The last page, in which no record begins: it ends as this buffer does when all behind the end of data is zeros and the data before it is not, or
- * when records of an earlier use stand there. */
+/* The last page, in which no record begins: it ends as this buffer does when all behind the end of data is zeros or fill and the data before it is
+ * not, or when records of an earlier use stand there. */
 static bool ends_here(const struct join *j, uint32_t start, uint32_t have)
 {
 	const uint8_t *raw = j->c->raw;
 	uint8_t page[CARVE_PAGE] = {0};
 	struct carve_head head[CARVE_HEADS];
 	uint32_t at = j->end, from = j->end - start < ZEROS_LAST ? start : j->end - ZEROS_LAST;
+	uint8_t fill = at < have ? raw[at] : 0;
 	bool any = false;
 	unsigned n;
 
 	while (from < j->end)
-		any |= raw[from++] != 0;
-	while (at < have && raw[at] == 0)
+		any |= raw[from++] != fill;
+	while (at < have && raw[at] == fill)
 		at++;
-	if (at == have)
-		return any && have > j->end;
+	if (at == have && (fill == 0 || fill == 0xff))
+		return any && have >= j->end + FILL_LEAST;
 	if (j->b->f->shape.met == ETW_MET_FILE)
 		return false;
 	memcpy(page, raw + start, have - start);
@@ -312,14 +316,17 @@ static bool take(struct join *j, uint32_t i, uint64_t pa)
 	uint32_t start = page_start(j, i), size = j->b->f->shape.h.buffer_size;
 	uint32_t have = size - start < CARVE_PAGE ? size : start + CARVE_PAGE, to = have < j->end ? have : j->end;
 	struct carve_walk w = l->before;
-	bool proved;
+	bool proved, torn;
 
 	if (l->how == HOW_NONE)
 		memset(j->c->raw + start, 0, have - start);
 	else if (phys_read(j->c->im->dump->phys, pa, j->c->raw + start, have - start) != 0)
 		return false;
 	carve_go_on(&w, j->c->raw, to, j->end);
-	if (l->how != HOW_MAPPED && (w.bad || !times_fit(j, l->how, &l->before, &w) || goes_on(j, &w, have)))
+	if (w.bad && w.n > l->before.n + TORN_BEFORE)
+		carve_resume(&w, j->c->raw, to, j->end);
+	torn = w.bad && !j->o->whole && w.n > l->before.n + TORN_SURE; /* nothing is known behind it, but the page is this buffer's */
+	if (l->how != HOW_MAPPED && ((w.bad && !torn) || !times_fit(j, l->how, &l->before, &w) || goes_on(j, &w, have)))
 		return false;
 	/* a record whose header lies across the edge proves nothing: the page before may hold all of it that tells */
 	proved = w.n > l->before.n + (l->before.off < start) || l->how == HOW_FILL;

@@ -147,10 +147,31 @@ void carve_go_on(struct carve_walk *w, const uint8_t *raw, uint32_t have, uint32
 	w->bad = s == STEP_BAD;
 }
 
+bool carve_resume(struct carve_walk *w, const uint8_t *raw, uint32_t have, uint32_t end)
+{
+	uint32_t n = have < end ? have : end;
+
+	for (uint32_t off = (w->off & ~7u) + 8; off + 8 <= n; off += 8) {
+		struct carve_walk go = *w;
+
+		if (raw[off + 3] != 0xc0 && raw[off + 3] != 0x90)
+			continue;
+		go.off = off;
+		go.bad = false;
+		carve_go_on(&go, raw, n, end);
+		if (!go.bad && go.n > w->n) {
+			*w = go;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* ---- header and records -------------------------------------------------------------------------------------------------------------- */
 
-/* The first records, of a buffer that may be bigger than what is at hand. */
-static void begin(struct carve_walk *w, const uint8_t *p, uint32_t have, uint32_t end)
+/* The first records, of a buffer that may be bigger than what is at hand. *torn: as far as the walk came when something that is no record stands
+ * among them and it was taken up again behind; n == 0: nothing does. */
+static void begin(struct carve_walk *w, struct carve_walk *torn, const uint8_t *p, uint32_t have, uint32_t end)
 {
 	uint8_t page[CARVE_PAGE + PEEK_BYTES];
 	uint32_t n = have < CARVE_PAGE ? have : CARVE_PAGE;
@@ -160,6 +181,9 @@ static void begin(struct carve_walk *w, const uint8_t *p, uint32_t have, uint32_
 	memset(page + n, 0, PEEK_BYTES);
 	*w = (struct carve_walk){.off = ETW_BUFFER_HEADER_SIZE};
 	carve_go_on(w, page, n < end ? n : end, end);
+	*torn = *w;
+	if (!w->bad || !w->n || !carve_resume(torn, page, n, end))
+		torn->n = 0;
 }
 
 static bool by_file(const struct etw_bufhdr *h)
@@ -208,30 +232,9 @@ static bool fill_behind(const uint8_t *p, uint32_t have, uint32_t end, uint32_t 
 	return true;
 }
 
-/* Behind the place where the walk broke off: does a chain of records stand there that reaches the end of what is at hand? */
-static bool resumes(const struct carve_walk *w, const uint8_t *p, uint32_t have, uint32_t end)
-{
-	uint8_t page[CARVE_PAGE + PEEK_BYTES];
-	uint32_t n = have < end ? have : end;
-
-	memcpy(page, p, n);
-	memset(page + n, 0, PEEK_BYTES);
-	for (uint32_t off = (w->off & ~7u) + 8; off + 8 <= n; off += 8) {
-		struct carve_walk go = *w;
-
-		if (page[off + 3] != 0xc0 && page[off + 3] != 0x90)
-			continue;
-		go.off = off;
-		go.bad = false;
-		carve_go_on(&go, page, n, end);
-		if (!go.bad && go.n > w->n)
-			return true;
-	}
-	return false;
-}
-
-/* Is what stands behind the header enough to believe it? `closed`: the records reach the end of what is at hand. */
-static bool believed(const struct carve_shape *s, const uint8_t *p, uint32_t have, bool closed, bool pool)
+/* Is what stands behind the header enough to believe it? `closed`: the records reach the end of what is at hand; `torn`: behind
+ * something that is none they do. */
+static bool believed(const struct carve_shape *s, bool closed, bool torn, bool pool)
 {
 	unsigned n = agreement(s), records = s->walk.n;
 
@@ -242,12 +245,13 @@ static bool believed(const struct carve_shape *s, const uint8_t *p, uint32_t hav
 	if (closed)
 		return n >= (records == 1 ? 4 : 3);
 	/* a chain that breaks off (a page that something else has taken, a record that was never written) needs more */
-	return n >= 4 && (records >= 4 || (n >= 5 && resumes(&s->walk, p, have, s->end)));
+	return n >= 4 && (records >= 4 || (n >= 5 && torn));
 }
 
 bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape *out)
 {
 	struct carve_shape s;
+	struct carve_walk torn;
 	uint32_t at_hand;
 	bool closed;
 
@@ -263,7 +267,7 @@ bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape 
 	s.end = etw_end_of_data(&s.h, s.met, s.h.buffer_size);
 	if (s.end <= ETW_BUFFER_HEADER_SIZE)
 		return false;
-	begin(&s.walk, p, have, s.end);
+	begin(&s.walk, &torn, p, have, s.end);
 	if (s.walk.bad && s.walk.n && s.walk.off == ((s.h.offset + 7) & ~7u)) { /* a copy that was cut at Offset */
 		s.met = ETW_MET_SECONDARY;
 		s.end = s.h.offset;
@@ -277,9 +281,11 @@ bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape 
 		*out = s;
 		return agreement(&s) >= 3 && file_header(p, have, s.h.buffer_size);
 	}
-	if (!believed(&s, p, have, closed, pool))
+	if (!believed(&s, closed, torn.n != 0, pool))
 		return false;
-	s.next = closed && s.walk.off < at_hand ? s.walk.off + carve_record_step(p + s.walk.off) : s.walk.off;
+	if (!closed && torn.n)
+		s.walk = torn;
+	s.next = !s.walk.bad && s.walk.off < at_hand ? s.walk.off + carve_record_step(p + s.walk.off) : s.walk.off;
 	s.fill = fill_behind(p, have, s.end, s.h.buffer_size);
 	*out = s;
 	return true;

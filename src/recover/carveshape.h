@@ -49,6 +49,10 @@ bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape 
 /* Goes on with a walk over raw[0, have) of a buffer whose data ends at `end`; raw itself reaches to `end`, zeroed behind `have`. */
 void carve_go_on(struct carve_walk *w, const uint8_t *raw, uint32_t have, uint32_t end);
 
+/* A walk that is bad is taken up again at the first place behind from which records chain to the end of raw[0, have): a writer was caught in the
+ * act. False: there is none, *w is as it was. */
+bool carve_resume(struct carve_walk *w, const uint8_t *raw, uint32_t have, uint32_t end);
+
 /* How far the next record stands, by the first 8 bytes of this one (which must have a marker). */
 uint32_t carve_record_step(const uint8_t p[8]);
 

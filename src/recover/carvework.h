@@ -110,6 +110,9 @@ struct carve_buf *carve_at(const struct carve *c, uint64_t pa);
 /* Addresses: first by what ring neighbours say, then by page tables, for buffers that are not live. 0 or ERR_NOMEM. */
 int carve_map(struct carve *c);
 
+/* Are the links of b 32 bits wide? */
+bool carve_narrow(const struct carve *c, const struct carve_buf *b);
+
 /* Room for n bytes at c->raw. */
 int carve_room(struct carve *c, size_t n);
 

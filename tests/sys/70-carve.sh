@@ -50,6 +50,7 @@ diff groups.txt - <<'END' || bad "carve.recipe: other groups"
 20	private	context	certain	Private
 21	private	filetime	certain	carved-21
 22	private	boot_time	likely	carved-22
+23	private	context	certain	PrivateWow
 30	file_cache	file_header	certain	FileOfAService
 31	file_cache	boot_time	guess	carved-31
 32	rtbackup	filetime	certain	carved-32
@@ -64,6 +65,8 @@ sed 's/"fnv":"[0-9a-f]/&0/' carve.json >changed.json
 for b in 7601 9600 14393 22000; do
 	"$TOOLS/mkdump" -b $b "$R/carve.recipe" b.img b.json || exit 1
 	"$ETLIFT" recover -q --carve b.img -o b || bad "build $b: recover --carve ends with $?"
+	jq -e '[.orphans[]|select(.origin=="private" and .time_anchor.source=="context")|.name]==["Private","PrivateWow"]' b/report.json >/dev/null ||
+		bad "build $b: contexts of private loggers"
 	/usr/bin/python3 "$TOP/tests/truthcmp.py" b.json b >t.txt || { cat t.txt; bad "build $b: --carve changes what recover finds"; }
 	cmp b.json b
 	rm -rf b b.img

@@ -65,28 +65,41 @@ void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context)
 	free(waste);
 }
 
-/* ETW_UM_LOGGER_CONTEXT, 64-bit, as docs/live-buffers.md tells of it. */
+/* ETW_UM_LOGGER_CONTEXT as geoffchappell.com tells of it: Windows 7 and later, 64 and 32 bits. */
+struct um {
+	unsigned name, file, size, list, mode;
+};
+
+static const struct um *um_of(const struct winimg *w, const struct wi_process *p)
+{
+	static const struct um um[2][2] = {{{0x88, 0x98, 0xc0, 0xe0, 0x13c}, {0x98, 0xa8, 0xd0, 0xf0, 0x14c}},
+					   {{0x60, 0x68, 0x80, 0x9c, 0xcc}, {0x6c, 0x74, 0x8c, 0xa8, 0xd8}}};
+
+	return &um[p->wow64][w->p.build >= 9000];
+}
+
 static void private_context(struct winimg *w, struct wi_session *s, struct wi_process *p, uint64_t ctx)
 {
+	const struct um *um = um_of(w, p);
 	uint64_t name = ctx + 0x400;
 
 	wm_put(&p->space, ctx, (uint64_t)s->start_time, 8);
 	wm_put(&p->space, ctx + 8, s->start_ts, 8);
 	wm_put(&p->space, ctx + 0x10, s->clock, 4);
 	wm_put(&p->space, ctx + 0x14, s->id, 4);
-	wm_put(&p->space, ctx + 0x98, 2 * s->n_name16, 2);
-	wm_put(&p->space, ctx + 0x9a, 2 * s->n_name16 + 2, 2);
-	wm_put(&p->space, ctx + 0xa0, name, 8);
+	wm_put(&p->space, ctx + um->name, 2 * s->n_name16, 2);
+	wm_put(&p->space, ctx + um->name + 2, 2 * s->n_name16 + 2, 2);
+	wm_put(&p->space, ctx + um->name + (p->wow64 ? 4 : 8), name, p->wow64 ? 4 : 8);
 	for (unsigned i = 0; i < s->n_name16; i++)
 		wm_put(&p->space, name + 2 * i, s->name16[i], 2);
-	wm_put(&p->space, ctx + 0xd0, s->buffer_size, 4);
-	wm_put(&p->space, ctx + 0x14c, 0x20800, 4);
-	(void)w;
+	wm_put(&p->space, ctx + um->size, s->buffer_size, 4);
+	wm_put(&p->space, ctx + um->mode, 0x20800, 4);
 }
 
 void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, bool context)
 {
-	uint64_t ctx = p->heap + 0x10, head = ctx + 0xf0, first;
+	uint64_t ctx = p->heap + 0x10, head = ctx + um_of(w, p)->list, first;
+	unsigned link = p->wow64 ? 4 : 8;
 
 	p->heap = (p->heap + 2 * WM_PAGE) & ~(uint64_t)(WM_PAGE - 1);
 	first = p->heap;
@@ -99,8 +112,8 @@ void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, bo
 
 		put_le16(b->raw + 0x2a, (uint16_t)(s->id | PRIVATE));
 		wm_write(&w->k, b->va, b->raw, s->buffer_size);
-		wm_put(&w->k, b->va + ENTRY, flink, 8);
-		wm_put(&w->k, b->va + ENTRY + 8, blink, 8);
+		wm_put(&w->k, b->va + ENTRY, flink, link);
+		wm_put(&w->k, b->va + ENTRY + link, blink, link);
 		for (unsigned k = 0; k < b->n_pages; k++)
 			wm_map(&p->space, p->heap + k * WM_PAGE, b->page[k], PTE_USER);
 		unmap(w, s, b);
@@ -112,8 +125,8 @@ void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, bo
 	if (!context)
 		return;
 	private_context(w, s, p, ctx);
-	wm_put(&p->space, head, first + ENTRY, 8);
-	wm_put(&p->space, head + 8, p->heap - s->buf[0].n_pages * WM_PAGE + ENTRY, 8);
+	wm_put(&p->space, head, first + ENTRY, link);
+	wm_put(&p->space, head + link, p->heap - s->buf[0].n_pages * WM_PAGE + ENTRY, link);
 	s->certain = true;
 }
 
