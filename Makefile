@@ -227,10 +227,17 @@ install: all install-data $(LIBPUBLIC)
 	install -m 644 include/etlift.h $(DESTDIR)$(includedir)/etlift.h
 	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' -e 's|@version@|$(VERSION)|' \
 	    -e 's|@requires@|$(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f))|' tools/etlift.pc.in > $(DESTDIR)$(libdir)/pkgconfig/etlift.pc
+# The pages of the commands, by the program itself.
+COMMANDS := $(shell sed -n 's/^CMD.\([a-z]*\),.*/\1/p' src/cli/commands.def)
+$B/man: $B/etlift
+	rm -rf $@.new $@
+	mkdir $@.new
+	for c in $(COMMANDS); do $B/etlift --man $$c > $@.new/etlift-$$c.1 || exit 1; done
+	mv $@.new $@
 # what is the same on every machine
-install-data:
+install-data: $B/man
 	install -d $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(docdir)
-	install -m 644 man/*.1 $(DESTDIR)$(mandir)/man1/
+	install -m 644 man/*.1 $B/man/*.1 $(DESTDIR)$(mandir)/man1/
 	install -m 644 README.md LICENSE NOTICE CHANGELOG.md docs/*.md docs/*.json docs/*.xsd $(DESTDIR)$(docdir)/
 	install -d $(DESTDIR)$(docdir)/formats $(DESTDIR)$(docdir)/examples $(DESTDIR)$(bashcompdir) $(DESTDIR)$(zshcompdir)
 	install -m 644 contrib/completion/etlift.bash $(DESTDIR)$(bashcompdir)/etlift
@@ -245,7 +252,7 @@ install-data:
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/etlift $(DESTDIR)$(libdir)/libetlift.a $(DESTDIR)$(libdir)/libetlift.so $(DESTDIR)$(libdir)/libetlift.so.$(SOVERSION)
 	rm -f $(DESTDIR)$(includedir)/etlift.h $(DESTDIR)$(libdir)/pkgconfig/etlift.pc
-	for m in man/*.1; do rm -f $(DESTDIR)$(mandir)/man1/$$(basename $$m); done
+	rm -f $(DESTDIR)$(mandir)/man1/etlift.1 $(COMMANDS:%=$(DESTDIR)$(mandir)/man1/etlift-%.1)
 	rm -rf $(DESTDIR)$(docdir)
 	rm -f $(DESTDIR)$(bashcompdir)/etlift $(DESTDIR)$(zshcompdir)/_etlift
 clean:

@@ -125,7 +125,8 @@ bool cli_glob(const char *pattern, const char *s);
 void help_program(FILE *f);
 void help_command(FILE *f, const struct command *cmd);
 void help_version(FILE *f);
-void help_man(FILE *f);                           /* the manual page, roff */
+void help_man(FILE *f); /* the manual page, roff */
+void help_man_command(FILE *f, const struct command *cmd);
 bool help_completion(FILE *f, const char *shell); /* completion.c; false: no such shell */
 const struct command *command_find(const char *name);
 

@@ -139,6 +139,17 @@ static void man_options(FILE *f, uint64_t set)
 	}
 }
 
+static void man_exit(FILE *f)
+{
+	fputs(".SH EXIT STATUS\n", f);
+	for (size_t i = 0; i < N_EXIT_TEXTS; i++) {
+		fprintf(f, ".TP\n.B %d\n", exit_texts[i].code);
+		roff(f, exit_texts[i].text);
+		fputs("\n", f);
+	}
+	fputs(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nwhen set and not empty, \\-\\-color auto means never\n", f);
+}
+
 void help_man(FILE *f)
 {
 	fprintf(f,
@@ -160,11 +171,22 @@ void help_man(FILE *f)
 	}
 	fputs(".SH OPTIONS OF EVERY COMMAND\n", f);
 	man_options(f, OPTS_ALL);
-	fputs(".SH EXIT STATUS\n", f);
-	for (size_t i = 0; i < N_EXIT_TEXTS; i++) {
-		fprintf(f, ".TP\n.B %d\n", exit_texts[i].code);
-		roff(f, exit_texts[i].text);
-		fputs("\n", f);
-	}
-	fputs(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nwhen set and not empty, \\-\\-color auto means never\n", f);
+	man_exit(f);
+}
+
+void help_man_command(FILE *f, const struct command *cmd)
+{
+	fprintf(f, ".\\\" Made by the program itself from its option tables.\n.TH ETLIFT-");
+	for (const char *s = cmd->name; *s; s++)
+		fputc(*s >= 'a' && *s <= 'z' ? *s - 'a' + 'A' : *s, f);
+	fprintf(f, " 1 \"\" \"etlift %s\" \"User Commands\"\n.SH NAME\netlift\\-%s \\- ", ETLIFT_VERSION, cmd->name);
+	roff(f, cmd->summary);
+	fprintf(f, "\n.SH SYNOPSIS\n.B etlift %s\n[\\fIOPTION\\fR]... ", cmd->name);
+	roff(f, cmd->args);
+	fputs("\n.SH DESCRIPTION\n", f);
+	roff(f, cmd->about);
+	fputs("\n.SH OPTIONS\n", f);
+	man_options(f, cmd->opts | OPTS_ALL);
+	man_exit(f);
+	fputs(".SH SEE ALSO\n.BR etlift (1)\n", f);
 }

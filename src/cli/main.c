@@ -92,6 +92,10 @@ static int run(struct cli *c, int argc, char **argv)
 		help_man(stdout);
 		return EXIT_OK;
 	}
+	if (argc == 3 && strcmp(argv[1], "--man") == 0 && (cmd = command_find(argv[2]))) {
+		help_man_command(stdout, cmd);
+		return EXIT_OK;
+	}
 	if (argc == 3 && strcmp(argv[1], "--completion") == 0) {
 		if (help_completion(stdout, argv[2]))
 			return EXIT_OK;

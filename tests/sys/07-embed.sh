@@ -69,6 +69,7 @@ fi
 for f in man/*.1 docs/*.md docs/*.json docs/*.xsd docs/formats/*.md README.md CHANGELOG.md NOTICE LICENSE; do
 	find "$root/usr/share" -name "$(basename "$f")" | grep -q . || fail "$f is not installed"
 done
+for c in $(make -s print-COMMANDS); do [ -s "$root/usr/share/man/man1/etlift-$c.1" ] || fail "no page of $c"; done
 for f in bash-completion/completions/etlift zsh/site-functions/_etlift; do [ -s "$root/usr/share/$f" ] || fail "$f is not installed"; done
 "$root/usr/bin/etlift" --version >/dev/null || fail "the installed program does not run"
 outside=$(find "$root" ! -type d ! -path "$root/usr/*")
