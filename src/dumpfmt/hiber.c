@@ -201,17 +201,6 @@ size_t hiber_unpack(const struct hiber_set *s, const uint8_t *p, uint8_t *out)
 	return made / HIBER_PAGE * HIBER_PAGE;
 }
 
-static void set_bad(struct hiber *h, uint64_t n)
-{
-	pthread_mutex_lock(&h->lock);
-	if (!(h->bad[n / 8] >> n % 8 & 1)) {
-		h->bad[n / 8] |= (uint8_t)(1u << n % 8);
-		if (!h->n_bad++ || h->set[n].off < h->first_bad)
-			h->first_bad = h->set[n].off;
-	}
-	pthread_mutex_unlock(&h->lock);
-}
-
 static int64_t load(void *ctx, uint64_t n, uint8_t *buf, struct err *e)
 {
 	struct hiber *h = ctx;
@@ -227,7 +216,7 @@ static int64_t load(void *ctx, uint64_t n, uint8_t *buf, struct err *e)
 		made = hiber_unpack(s, p, buf);
 	free(p);
 	if (made < s->pages * HIBER_PAGE)
-		set_bad(h, n);
+		late_hit(&h->late, n, s->off);
 	return rc < 0 ? rc : (int64_t)made;
 }
 
@@ -269,17 +258,11 @@ static int read_pages(void *ctx, uint64_t pa, void *buf, size_t len)
 	return 0;
 }
 
-static void late(void *ctx, struct notes *notes)
+static void tell(void *ctx, struct notes *notes)
 {
 	struct hiber *h = ctx;
 
-	pthread_mutex_lock(&h->lock);
-	if (h->n_bad != h->n_told)
-		notes_add(notes, &NOTE_AT(NOTE_CONTEXT_BAD, h->first_bad, 0),
-			  "hiberfil: %llu compression sets do not unpack to all of their pages, the first at file offset %llu",
-			  (unsigned long long)h->n_bad, (unsigned long long)h->first_bad);
-	h->n_told = h->n_bad;
-	pthread_mutex_unlock(&h->lock);
+	late_tell(&h->late, notes, "hiberfil", "compression sets that do not unpack to all of their pages");
 }
 
 /* ---- opening ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -291,10 +274,9 @@ static void close_hiber(struct dump *d)
 	if (!h)
 		return;
 	chunkcache_free(h->cache);
-	pthread_mutex_destroy(&h->lock);
+	late_free(&h->late);
 	free(h->set);
 	free(h->span);
-	free(h->bad);
 	free(h);
 	d->state = NULL;
 }
@@ -305,7 +287,6 @@ static int begin(struct dump *d, struct err *e)
 
 	if (!h)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	pthread_mutex_init(&h->lock, NULL);
 	h->in = d->in;
 	h->notes = d->notes;
 	d->state = h;
@@ -316,15 +297,15 @@ static int add_runs(struct dump *d, struct hiber *h, struct err *e)
 {
 	int rc = settle(h, e);
 
-	if (rc == 0 && !(h->bad = calloc(1, h->n_sets / 8 + 1)))
-		rc = err_set(e, ERR_NOMEM, "out of memory");
+	if (rc == 0)
+		rc = late_init(&h->late, h->n_sets, e);
 	if (rc == 0)
 		rc = chunkcache_new(&h->cache, HIBER_SET_BYTES, load, h, e);
 	for (size_t i = 0; rc == 0 && i < h->n_spans; i++)
 		rc = phys_add(d->phys, h->span[i].pfn * HIBER_PAGE, h->span[i].n * HIBER_PAGE, read_pages, h, e);
 	if (rc < 0)
 		return rc;
-	d->late = late;
+	d->late = tell;
 	d->late_ctx = h;
 	if (h->narrow)
 		d->hints.machine = MACHINE_X86;

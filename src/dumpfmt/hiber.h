@@ -3,10 +3,9 @@
 #ifndef ETLIFT_HIBER_H
 #define ETLIFT_HIBER_H
 
-#include <pthread.h>
-
 #include "chunkcache.h"
 #include "dumpfmt.h"
+#include "late.h"
 
 #define HIBER_PAGE       ((size_t)4096)
 #define HIBER_SET_PAGES  16u                            /* of one compression set or Xpress block */
@@ -41,9 +40,7 @@ struct hiber {
 	bool no_header; /* the first page is all zeros */
 	bool method[2]; /* that were met */
 	struct chunkcache *cache;
-	pthread_mutex_t lock; /* of what follows */
-	uint8_t *bad;         /* a bit for each set that did not unpack to all of its pages */
-	uint64_t n_bad, n_told, first_bad;
+	struct late late; /* sets that did not unpack to all of their pages */
 };
 
 /* Looking for what damage has hidden goes on: a bounded number of times, for a file made to waste time. */

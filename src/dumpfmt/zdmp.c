@@ -1,6 +1,5 @@
 /* zdmp.c - DumpIt's .zdmp: a crash dump in blocks that are packed one by one (LZNT1): an input whose bytes are that dump; what it is, is told by its
  * content. Facts: docs/formats/zdmp.md. A block that is lost is a hole, never zeros. */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "buf.h"
 #include "chunkcache.h"
 #include "dumpfmt.h"
+#include "late.h"
 #include "layer.h"
 #include "lznt1.h"
 #include "rd.h"
@@ -35,9 +35,7 @@ struct zdmp {
 	uint32_t block_size;
 	uint64_t size; /* of what comes out */
 	struct chunkcache *cache;
-	pthread_mutex_t lock; /* of what follows */
-	uint8_t *bad;         /* a bit for each block */
-	uint64_t n_bad, n_told, first_bad;
+	struct late late;                                   /* damaged blocks */
 	void (*inner_late)(void *ctx, struct notes *notes); /* of the container inside */
 	void *inner_ctx;
 };
@@ -137,17 +135,6 @@ static int index_all(struct dump *d, struct zdmp *z, struct err *e)
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------------------------------- */
 
-static void set_bad(struct zdmp *z, uint64_t n)
-{
-	pthread_mutex_lock(&z->lock);
-	if (!(z->bad[n / 8] >> n % 8 & 1)) {
-		z->bad[n / 8] |= (uint8_t)(1u << n % 8);
-		if (!z->n_bad++ || z->v[n].off < z->first_bad)
-			z->first_bad = z->v[n].off;
-	}
-	pthread_mutex_unlock(&z->lock);
-}
-
 /* Unpacks block n. A block that comes out shorter than the others is filled with zeros, as its writer means it, unless it is damaged: *sound. */
 static int64_t unpack(struct zdmp *z, uint64_t n, uint8_t *buf, bool *sound, struct err *e)
 {
@@ -189,7 +176,7 @@ static int64_t load(void *ctx, uint64_t n, uint8_t *buf, struct err *e)
 		return err_set(e, ERR_FAULT, "a block that is lost");
 	made = unpack(z, n, buf, &sound, e);
 	if (!sound && made != ERR_NOMEM)
-		set_bad(z, n); /* what comes out is kept, and the block is named */
+		late_hit(&z->late, n, z->v[n].off); /* what comes out is kept, and the block is named */
 	return made;
 }
 
@@ -231,23 +218,16 @@ static void zdmp_close(void *ctx)
 	struct zdmp *z = ctx;
 
 	chunkcache_free(z->cache);
-	pthread_mutex_destroy(&z->lock);
+	late_free(&z->late);
 	free(z->v);
-	free(z->bad);
 	free(z);
 }
 
-static void late(void *ctx, struct notes *notes)
+static void tell(void *ctx, struct notes *notes)
 {
 	struct zdmp *z = ctx;
 
-	pthread_mutex_lock(&z->lock);
-	if (z->n_bad != z->n_told)
-		notes_add(notes, &NOTE_AT(NOTE_CONTEXT_BAD, z->first_bad, 0),
-			  "zdmp: %llu damaged blocks, the first at file offset %llu: their CRC does not hold, or they do not unpack",
-			  (unsigned long long)z->n_bad, (unsigned long long)z->first_bad);
-	z->n_told = z->n_bad;
-	pthread_mutex_unlock(&z->lock);
+	late_tell(&z->late, notes, "zdmp", "damaged blocks (their CRC does not hold, or they do not unpack)");
 	if (z->inner_late)
 		z->inner_late(z->inner_ctx, notes);
 }
@@ -283,8 +263,10 @@ static int measure(struct dump *d, struct zdmp *z, struct err *e)
 	int64_t made;
 	bool sound;
 
-	if (!buf)
+	if (!buf || !z->v) {
+		free(buf);
 		return err_set(e, ERR_NOMEM, "out of memory");
+	}
 	z->size = (uint64_t)z->n * z->block_size;
 	made = z->v[z->n - 1].off ? unpack(z, z->n - 1, buf, &sound, e) : z->block_size;
 	free(buf);
@@ -311,8 +293,8 @@ static int open_layer(struct dump *d, struct zdmp *z, struct input **layer, stru
 		rc = err_set(e, ERR_TRUNC, "zdmp: no block in it");
 	if (rc == 0)
 		rc = measure(d, z, e);
-	if (rc == 0 && !(z->bad = calloc(1, z->n / 8 + 1)))
-		rc = err_set(e, ERR_NOMEM, "out of memory");
+	if (rc == 0)
+		rc = late_init(&z->late, z->n, e);
 	if (rc == 0)
 		rc = chunkcache_new(&z->cache, z->block_size, load, z, e);
 	return rc < 0 ? rc : input_new(layer, &ops, z, z->size, input_name(d->in), e);
@@ -327,7 +309,6 @@ static int open_zdmp(struct dump *d, struct err *e)
 
 	if (!z)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	pthread_mutex_init(&z->lock, NULL);
 	z->in = d->in;
 	rc = open_layer(d, z, &layer, e);
 	if (rc < 0) {
@@ -345,7 +326,7 @@ static int open_zdmp(struct dump *d, struct err *e)
 	snprintf(d->format, sizeof(d->format), "zdmp:%.30s", inner);
 	z->inner_late = d->late;
 	z->inner_ctx = d->late_ctx;
-	d->late = late;
+	d->late = tell;
 	d->late_ctx = z;
 	return 0;
 }
