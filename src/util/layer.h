@@ -4,7 +4,7 @@
  * lz4), a block of its own (bzip2, xz, snappy), a frame (zstd). What is unpacked on the way stays in a bounded cache; pages of zeros cost one
  * bit. Where a format has no such place but its beginning (an xz file of one block, a zstd file of one frame), going back means from the
  * beginning: layer_open() says so, and a spill folder is the mend. Reads are safe from several threads (one at a time unpacks).
- * Facts and costs: docs/formats/compression.md. */
+ * Facts and costs: docs/formats/packed.md. */
 #ifndef ETLIFT_LAYER_H
 #define ETLIFT_LAYER_H
 
