@@ -5,6 +5,7 @@
 
 #include "mkcrash.h"
 #include "mkhiber.h"
+#include "mkvmrs.h"
 #include "mkzdmp.h"
 #include "rd.h"
 #include "seeds.h"
@@ -99,8 +100,35 @@ static void zdmp_seeds(const char *dir)
 	buf_free(&z);
 }
 
+static const uint8_t *few_pages(void *ctx, uint64_t pfn)
+{
+	return pfn % 64 < 3 ? page(ctx, pfn) : NULL;
+}
+
+static void vmrs_seeds(const char *dir)
+{
+	static const struct mkvmrs_range range[] = {{0, 200}, {0x100000, 300}};
+	static const char *const names[] = {"pages", "one-stream"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct mkvmrs o = {.range = range,
+				   .n_ranges = 2,
+				   .page = few_pages,
+				   .packing = i ? MKVMRS_ONE_STREAM : MKVMRS_PAGES,
+				   .cr3 = 0x1ad000,
+				   .objects = 3};
+		struct buf b;
+
+		buf_init(&b);
+		mkvmrs_build(&b, &o);
+		put(dir, "vmrs", names[i], &b);
+		buf_free(&b);
+	}
+}
+
 void windows_seeds(const char *dir)
 {
 	hiber_seeds(dir);
 	zdmp_seeds(dir);
+	vmrs_seeds(dir);
 }
