@@ -72,12 +72,12 @@ FOUND := $(foreach o,$(OPTIONAL),$(if $(shell $(PKG_CONFIG) --exists $(call pc_n
 LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f))) $(foreach f,$(FOUND),-DHAVE_$(call pc_macro,$f)=1)
 LIB_LIBS := $(shell $(PKG_CONFIG) --libs $(REQUIRED) $(foreach f,$(FOUND),$(call pc_name,$f)))
 # libbz2 comes without a .pc file
-ifneq ($(shell printf '\#include <bzlib.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo y),)
+ifneq ($(shell echo | $(CC) -include bzlib.h -E -x c - >/dev/null 2>&1 && echo y),)
 LIB_CFLAGS += -DHAVE_BZ2=1
 LIB_LIBS += -lbz2
 endif
 # libwim packs XPRESS for the test tools when it is there (its .pc file wants more than is installed with it)
-ifneq ($(shell printf '\#include <wimlib.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo y),)
+ifneq ($(shell echo | $(CC) -include wimlib.h -E -x c - >/dev/null 2>&1 && echo y),)
 TEST_CFLAGS := -DHAVE_WIM=1
 TEST_LIBS := -lwim
 endif
