@@ -15,14 +15,17 @@ static void decode_all(struct evsource *s)
 	struct decoder *d;
 	struct event ev;
 	struct buf out;
+	struct jsonl *j = jsonl_new();
 	static const char *const names[] = {"csv", "xml", "timesketch", "pcapng", "evtx"};
 	enum { SINKS = sizeof(names) / sizeof(names[0]) };
 	const struct evsink *sink[SINKS];
 	void *state[SINKS] = {0};
 	int64_t before = INT64_MIN, at;
 
-	if (decoder_new(&d, NULL) < 0)
+	if (decoder_new(&d, NULL) < 0) {
+		jsonl_free(j);
 		return;
+	}
 	buf_init(&out);
 	for (size_t k = 0; k < SINKS; k++) {
 		sink[k] = evsink_find(names[k]);
@@ -38,8 +41,9 @@ static void decode_all(struct evsource *s)
 			before = at;
 			decoder_event(d, &ev);
 			buf_clear(&out);
-			jsonl_event(&out, &ev, i & 1);
-			if (!out.failed && (out.n < 2 || out.p[out.n - 1] != '\n' || memchr(out.p, '\n', out.n - 1)))
+			if (j)
+				jsonl_event(j, &out, &ev, i & 1);
+			if (j && !out.failed && (out.n < 2 || out.p[out.n - 1] != '\n' || memchr(out.p, '\n', out.n - 1)))
 				abort();
 			for (size_t k = 0; k < SINKS; k++)
 				if (sink[k]->event(state[k], &out, &ev, i & 1) < 0)
@@ -54,6 +58,7 @@ static void decode_all(struct evsource *s)
 			sink[k]->close(state[k]);
 	}
 	buf_free(&out);
+	jsonl_free(j);
 	decoder_free(d);
 }
 

@@ -90,8 +90,7 @@ static void put_time(struct buf *out, int64_t time)
 	buf_u8(out, '"');
 }
 
-/* Text goes out as it is, but quote, backslash, control characters; multi-byte sequences were made valid when the text was. */
-/* 1: goes out as it is. */
+/* Text goes out as it is, but quote, backslash, control characters; multi-byte sequences were made valid when the text was. 1: as it is. */
 static const uint8_t plain[256] = {
 #define PLAIN4(x)  (x), (x), (x), (x)
 #define PLAIN16(x) PLAIN4(x), PLAIN4(x), PLAIN4(x), PLAIN4(x)
@@ -100,14 +99,35 @@ static const uint8_t plain[256] = {
 	/* 0x70 */ PLAIN4(1), PLAIN4(1),  PLAIN4(1),  1,         1, 1, 0,         PLAIN16(1), PLAIN16(1), PLAIN16(1), PLAIN16(1),
 	PLAIN16(1),           PLAIN16(1), PLAIN16(1), PLAIN16(1)};
 
+#define EACH(x) (UINT64_C(0x0101010101010101) * (x))
+
+static uint64_t zero_in(uint64_t w)
+{
+	return (w - EACH(1)) & ~w & EACH(0x80);
+}
+
+/* The same for eight bytes at once; may say no of eight that are. */
+static bool all_plain(const char *s)
+{
+	uint64_t w;
+
+	memcpy(&w, s, sizeof(w));
+	return !(((w - EACH(0x20)) & ~w & EACH(0x80)) | zero_in(w ^ EACH('"')) | zero_in(w ^ EACH('\\')) | zero_in(w ^ EACH(0x7f)));
+}
+
 void jsonl_string(struct buf *out, const char *s, size_t n)
 {
 	size_t from = 0;
 
 	buf_u8(out, '"');
 	for (size_t i = 0; i < n; i++) {
-		uint8_t c = (uint8_t)s[i];
+		uint8_t c;
 
+		while (n - i >= 8 && all_plain(s + i))
+			i += 8;
+		if (i == n)
+			break;
+		c = (uint8_t)s[i];
 		if (plain[c])
 			continue;
 		buf_put(out, s + from, i - from);
@@ -126,7 +146,6 @@ void jsonl_string(struct buf *out, const char *s, size_t n)
 	buf_u8(out, '"');
 }
 
-/* Text that was not made by value.c (names from other modules): broken UTF-8 is made whole first. */
 static void put_text(struct buf *out, const char *s)
 {
 	if (s)
@@ -273,7 +292,12 @@ static void put_descriptor(struct buf *out, const struct event *ev)
 		put_str(out, "null");
 	put_str(out, ",\"name\":");
 	put_text(out, ev->name);
-	put_number_or_null(out, "},\"pid\":", ev->has_pid, ev->pid);
+	buf_u8(out, '}');
+}
+
+static void put_where(struct buf *out, const struct event *ev)
+{
+	put_number_or_null(out, ",\"pid\":", ev->has_pid, ev->pid);
 	put_number_or_null(out, ",\"tid\":", ev->has_pid, ev->tid);
 	put_number_or_null(out, ",\"cpu\":", ev->has_cpu, ev->cpu);
 }
@@ -375,8 +399,6 @@ static void put_extras(struct buf *out, const struct event *ev)
 
 static void put_source(struct buf *out, const struct event *ev)
 {
-	put_str(out, ",\"source\":{\"file\":");
-	put_text(out, ev->origin->file);
 	put_str(out, ",\"buffer\":");
 	if (ev->has_buffer)
 		put_hex(out, ev->buffer);
@@ -391,13 +413,52 @@ static void put_source(struct buf *out, const struct event *ev)
 	put_str(out, "}}\n");
 }
 
-void jsonl_event(struct buf *out, const struct event *ev, bool raw)
+/* ---- parts that many events share -------------------------------------------------------------------------------------------------------- */
+
+#define SLOTS 1024 /* power of two */
+
+/* What the head is made of. Names are compared by address: only those are kept that live as long as the decoder. */
+struct head_key {
+	const struct event_origin *origin;
+	const struct etw_session *session;
+	const char *provider_name, *name, *session_name;
+	struct guid provider;
+	uint64_t keywords;
+	uint32_t id, has;
+	uint16_t task;
+	uint8_t kind, version, channel, level, opcode;
+	uint8_t pad; /* always 0: the whole is compared as bytes */
+};
+
+struct head {
+	struct head_key key;
+	char *text; /* NULL: empty */
+	size_t n;
+};
+
+struct jsonl {
+	struct head heads[SLOTS];
+	struct buf file; /* "source":{"file":... of `origin_file` */
+	const char *origin_file;
+};
+
+struct jsonl *jsonl_new(void)
 {
-	put_str(out, "{\"time\":");
-	if (ev->has_time)
-		put_time(out, ev->time);
-	else
-		put_str(out, "null");
+	return calloc(1, sizeof(struct jsonl));
+}
+
+void jsonl_free(struct jsonl *j)
+{
+	if (!j)
+		return;
+	for (size_t i = 0; i < SLOTS; i++)
+		free(j->heads[i].text);
+	buf_free(&j->file);
+	free(j);
+}
+
+static void put_head(struct buf *out, const struct event *ev)
+{
 	put_str(out, ",\"session\":");
 	put_text(out, ev->origin->session->name);
 	put_str(out, ",\"kind\":\"");
@@ -405,6 +466,79 @@ void jsonl_event(struct buf *out, const struct event *ev, bool raw)
 	buf_u8(out, '"');
 	put_provider(out, ev);
 	put_descriptor(out, ev);
+}
+
+static struct head_key key_of(const struct event *ev)
+{
+	struct head_key k;
+
+	memset(&k, 0, sizeof(k));
+	k.origin = ev->origin;
+	k.session = ev->origin->session;
+	k.session_name = ev->origin->session->name;
+	k.provider_name = ev->provider_name;
+	k.name = ev->name;
+	k.provider = ev->provider;
+	k.keywords = ev->keywords;
+	k.id = ev->id;
+	k.has = (uint32_t)(ev->has_provider | ev->has_id << 1 | ev->has_version << 2 | ev->has_channel << 3 | ev->has_level << 4 |
+			   ev->has_opcode << 5 | ev->has_task << 6 | ev->has_keywords << 7);
+	k.task = ev->task;
+	k.kind = (uint8_t)ev->kind;
+	k.version = ev->version;
+	k.channel = ev->channel;
+	k.level = ev->level;
+	k.opcode = ev->opcode;
+	return k;
+}
+
+static void put_shared_head(struct jsonl *j, struct buf *out, const struct event *ev)
+{
+	struct head_key k = key_of(ev);
+	uint64_t h = (le64(k.provider.b) ^ k.id * UINT64_C(0x9e3779b97f4a7c15) ^ k.opcode * UINT64_C(0xbf58476d1ce4e5b9)) *
+		     UINT64_C(0x94d049bb133111eb);
+	struct head *slot = &j->heads[h >> 54 & (SLOTS - 1)];
+	size_t at = out->n;
+
+	if (slot->text && memcmp(&slot->key, &k, sizeof(k)) == 0) {
+		buf_put(out, slot->text, slot->n);
+		return;
+	}
+	put_head(out, ev);
+	free(slot->text);
+	slot->n = out->n - at;
+	slot->text = out->failed ? NULL : malloc(slot->n);
+	if (slot->text) {
+		memcpy(slot->text, out->p + at, slot->n);
+		slot->key = k;
+	}
+}
+
+static void put_file(struct jsonl *j, struct buf *out, const char *file)
+{
+	if (j->origin_file != file || !j->file.n) {
+		buf_clear(&j->file);
+		put_str(&j->file, ",\"source\":{\"file\":");
+		put_text(&j->file, file);
+		j->origin_file = file;
+	}
+	buf_put(out, j->file.p, j->file.n);
+	out->failed |= j->file.failed;
+}
+
+void jsonl_event(struct jsonl *j, struct buf *out, const struct event *ev, bool raw)
+{
+	put_str(out, "{\"time\":");
+	if (ev->has_time)
+		put_time(out, ev->time);
+	else
+		put_str(out, "null");
+	/* these bring names of their own, which live as long as the event */
+	if (ev->kind == EVENT_TRACELOGGING || ev->kind == EVENT_WPP || ev->traits.n)
+		put_head(out, ev);
+	else
+		put_shared_head(j, out, ev);
+	put_where(out, ev);
 	put_context(out, ev);
 	put_extras(out, ev);
 	put_str(out, ",\"data\":");
@@ -417,5 +551,6 @@ void jsonl_event(struct buf *out, const struct event *ev, bool raw)
 		put_str(out, ",\"payload\":");
 		put_bytes(out, ev->payload.p, ev->payload.n);
 	}
+	put_file(j, out, ev->origin->file);
 	put_source(out, ev);
 }
