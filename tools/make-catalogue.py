@@ -141,7 +141,7 @@ def sized(fields, listed):
     for i, f in enumerate(fields):
         if re.match(r"bytes(:(?!ipv6)\w+)? ", f):
             m = re.fullmatch(r"bytes\[(\d+)\]", listed[i][0]) if listed and len(listed) == len(fields) else None
-            mac = re.search(r"(?i)(mac|macaddress|macaddr|bssid)$", f)
+            mac = re.search(r"(?i)(mac|macaddress|macaddr|bssid| localaddr| peeraddr)$", f)
             if not m and not mac:
                 return None
             f = f.replace(" ", "(%s) " % (m.group(1) if m else "6"), 1)
