@@ -286,17 +286,20 @@ char *batch_read_text(const char *path, uint64_t max, size_t *n, struct err *e)
 
 int batch_list_file(struct batch_list *l, const char *path, struct err *e)
 {
-	size_t n;
-	char *text = batch_read_text(path, LIST_BYTES_MAX, &n, e), *line = text;
-	int rc = 0;
+	char *line, *stop;
+	struct buf b;
+	int rc;
 
-	if (!text)
-		return e ? e->code : ERR_IO;
-	while (rc == 0 && line < text + n) {
-		char *end = memchr(line, '\n', (size_t)(text + n - line)), *next = end ? end + 1 : text + n;
+	buf_init(&b);
+	rc = input_slurp(&b, path, LIST_BYTES_MAX, e);
+	buf_u8(&b, '\n');
+	if (rc == 0 && b.failed)
+		rc = nomem(e);
+	line = (char *)b.p;
+	stop = b.p ? line + b.n : line;
+	while (rc == 0 && line < stop) {
+		char *end = memchr(line, '\n', (size_t)(stop - line)), *next = end + 1;
 
-		if (!end)
-			end = text + n;
 		if (end > line && end[-1] == '\r')
 			end--;
 		*end = 0;
@@ -304,7 +307,7 @@ int batch_list_file(struct batch_list *l, const char *path, struct err *e)
 			rc = batch_list_add(l, line, e);
 		line = next;
 	}
-	free(text);
+	buf_free(&b);
 	return rc;
 }
 

@@ -158,6 +158,41 @@ int input_open(struct input **out, const char *path, struct err *e)
 	return rc;
 }
 
+static int slurp(struct buf *out, int fd, const char *path, uint64_t max, struct err *e)
+{
+	uint64_t got = 0;
+
+	for (;;) {
+		uint8_t some[16384];
+		ssize_t n = read(fd, some, sizeof(some));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return describe_refusal(path, errno, e);
+		if (n == 0)
+			return out->failed ? err_set(e, ERR_NOMEM, "out of memory") : 0;
+		got += (uint64_t)n;
+		if (got > max)
+			return err_set(e, ERR_LIMIT, "%s: too big", path);
+		buf_put(out, some, (size_t)n);
+	}
+}
+
+int input_slurp(struct buf *out, const char *path, uint64_t max, struct err *e)
+{
+	bool is_stdin = strcmp(path, "-") == 0;
+	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int rc;
+
+	if (fd < 0)
+		return describe_refusal(path, errno, e);
+	rc = slurp(out, fd, path, max, e);
+	if (!is_stdin)
+		close(fd);
+	return rc;
+}
+
 int input_open_memory(struct input **out, const void *p, size_t n, const char *name, struct err *e)
 {
 	struct memory_ctx *m = calloc(1, sizeof(*m));

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "err.h"
 
 struct input;
@@ -20,6 +21,10 @@ struct input_ops {
 	int64_t (*read)(void *ctx, uint64_t off, void *buf, size_t len, struct err *e);
 	void (*close)(void *ctx); /* frees ctx; may be NULL */
 };
+
+/* All bytes of a file, or of what is no file with offsets (a pipe; "-" = standard input), at most `max`: ERR_LIMIT. Into an initialised buf, behind what is
+ * there. For lists and other words of the user, not for evidence. */
+int input_slurp(struct buf *out, const char *path, uint64_t max, struct err *e);
 
 /* Opens a regular file or block device ("-" = standard input, which must be seekable). A folder is ERR_NOIMAGE. */
 int input_open(struct input **out, const char *path, struct err *e);

@@ -143,6 +143,10 @@ done
 printf '# a list\r\n%s\n\nin/zero.img\n' few/image-14.raw >list.txt
 "$ETLIFT" batch --list list.txt -o listed -q 2>/dev/null
 [ "$(jq -c '[.images[].folder]' listed/batch.json)" = '["image-14.raw","zero.img"]' ] || bad "--list"
+sed 's/zero/empty/' list.txt | "$ETLIFT" batch --list - --list <(cat list.txt) -o listed -q --force 2>/dev/null
+[ "$(jq -c '[.images[].folder]' listed/batch.json)" = '["image-14.raw","empty.img","zero.img"]' ] || bad "--list from pipes"
+"$ETLIFT" batch --list nowhere.txt -o nothing 2>err.txt
+[ $? = 3 ] && [ "$(cat err.txt)" = "etlift: nowhere.txt: No such file or directory" ] || bad "a list that is not there: $(cat err.txt)"
 mkdir sets
 for n in a.E01 a.E02 a.EAB b.001 b.002 b.010 c.vmem c.vmss C2.VMEM C2.VMSN d.000 d.001 e.E02 f.002 g.vmss 002; do echo "not really $n" >sets/$n; done
 want='["002","C2.VMEM","a.E01","b.001","c.vmem","d.000","e.E02","f.002","g.vmss"]'
