@@ -10,7 +10,7 @@ tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 fail=0
 jobs=$(nproc)
-for recipe in carve full demo; do
+for recipe in carve full demo dense rare damage broken lies; do
 	for seed in ${SEEDS:-1 2 3}; do
 		sed -E "s/^(machine .*)/\1 seed=$seed/; s/seed=[0-9]+ (.*seed=)/\1/" "testdata/recipes/$recipe.recipe" >"$tmp/r.recipe"
 		build/release/tools/mkdump "$tmp/r.recipe" "$tmp/i.img" "$tmp/i.json" || exit 1

@@ -14,6 +14,7 @@
 #define NAME_BYTES    2048u
 #define CONTEXT_MAX   0x400u /* a ring's head lies so far behind its context's first byte at most */
 #define HOUR          INT64_C(36000000000)
+#define MONTH         (UINT64_C(30) * 86400) /* seconds */
 
 /* ---- words ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -217,6 +218,45 @@ static int from_live(struct carve_orphan *o, const struct carve_live *l)
 	return l->name ? carve_set_name(&o->s, l->name) : 0;
 }
 
+/* A session's own pair is one of the whole system's performance counter too: the latest before the last event, where the system names none. */
+static void pair_of_sessions(const struct carve_groups *g, struct etw_system *sys, uint64_t last_ts)
+{
+	for (size_t i = 0; i < g->c->n_live; i++) {
+		const struct carve_live *l = &g->c->live[i];
+
+		if (l->clock != ETW_CLOCK_QPC || !l->has_reference || l->reference_ts > last_ts ||
+		    !carve_is_date((uint64_t)l->reference_time) || (sys->has_qpc_pair && sys->qpc_pair_ts >= l->reference_ts))
+			continue;
+		sys->has_qpc_pair = true;
+		sys->qpc_pair_time = l->reference_time;
+		sys->qpc_pair_ts = l->reference_ts;
+	}
+}
+
+/* Where the image tells nothing of its clock: the header buffer of another file, begun before, not long ago, perhaps in the same boot. */
+static void from_other_file(const struct carve_groups *g, struct carve_orphan *o, uint64_t first_ts, uint64_t last_ts)
+{
+	const struct carve_file *best = NULL;
+
+	for (size_t i = 0; i < g->n_h; i++) {
+		const struct carve_file *h = &g->h[i];
+
+		if (h->clock == ETW_CLOCK_QPC && h->freq && h->t0 <= first_ts && (last_ts - h->t0) / h->freq < MONTH &&
+		    (!best || h->t0 > best->t0))
+			best = h;
+	}
+	if (!best)
+		return;
+	o->sys.perf_freq = best->freq;
+	o->sys.boot_time = best->boot;
+	o->s.clock = ETW_CLOCK_QPC;
+	o->s.has_reference = true;
+	o->s.reference_time = o->s.start_time = best->start;
+	o->s.reference_ts = best->t0;
+	o->anchor = CARVE_ANCHOR_FILE_HEADER;
+	o->sure = CARVE_GUESS;
+}
+
 /* Counter values of this boot: as performance counter, or as processor cycles, the last one must lie between boot and the image's time. */
 static void from_system(struct carve_orphan *o, uint64_t last_ts)
 {
@@ -279,9 +319,13 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 		o->sure = CARVE_LIKELY;
 		return from_live(o, l);
 	}
+	if (!o->sys.has_qpc_pair)
+		pair_of_sessions(g, &o->sys, last_ts);
 	from_system(o, last_ts);
 	if (o->sure == CARVE_LIKELY && in_file)
 		o->sure = CARVE_GUESS; /* a file may be of another boot */
+	if (o->sure == CARVE_UNKNOWN)
+		from_other_file(g, o, first_ts, last_ts);
 	return 0;
 }
 

@@ -41,18 +41,18 @@ done
 jq -r '.orphans[]|[.id,.origin,.time_anchor.source,.time_anchor.sure,.name]|@tsv' c/report.json >groups.txt
 diff groups.txt - <<'END' || bad "carve.recipe: other groups"
 9	freed	context	certain	StoppedFirst
-9	freed	boot_time	likely	carved-9
+9	freed	system	likely	carved-9
 10	freed	context	certain	Unmapped
 11	freed	filetime	certain	carved-11
 12	freed	context	certain	Cycles
-13	freed	boot_time	likely	carved-13
-14	freed	boot_time	likely	carved-14
+13	freed	system	likely	carved-13
+14	freed	system	likely	carved-14
 20	private	context	certain	Private
 21	private	filetime	certain	carved-21
-22	private	boot_time	likely	carved-22
+22	private	system	likely	carved-22
 23	private	context	certain	PrivateWow
 30	file_cache	file_header	certain	FileOfAService
-31	file_cache	boot_time	guess	carved-31
+31	file_cache	system	guess	carved-31
 32	rtbackup	filetime	certain	carved-32
 END
 # the comparers themselves: a changed record, origin or time must be seen
@@ -75,7 +75,7 @@ done
 "$ETLIFT" carve -q carve.img 2>e.txt && bad "carve without a folder"
 
 # a page lost, any page: whatever does not touch it is recovered whole (all of them in turn: make sweep)
-for r in carve full; do
+for r in carve full rare; do
 	"$TOOLS/sweep" $r.img $r.json -n 40 -s "${SEED:-70}" || bad "$r: a page lost elsewhere costs a buffer"
 done
 rm -f ./*.img
