@@ -102,12 +102,12 @@ static void zdmp_seeds(const char *dir)
 
 static const uint8_t *few_pages(void *ctx, uint64_t pfn)
 {
-	return pfn % 64 < 3 ? page(ctx, pfn) : NULL;
+	return pfn % 16 < 3 ? page(ctx, pfn) : NULL;
 }
 
 static void vmrs_seeds(const char *dir)
 {
-	static const struct mkvmrs_range range[] = {{0, 200}, {0x100000, 300}};
+	static const struct mkvmrs_range range[] = {{0, 40}, {0x100000, 30}};
 	static const char *const names[] = {"pages", "one-stream"};
 
 	for (unsigned i = 0; i < 2; i++) {
