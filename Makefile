@@ -7,6 +7,7 @@
 #   make doc             the library's manual, in build/doc/html
 #   make tarball         one archive that runs on other Linux systems
 #   make bench fuzz sweep demo install uninstall clean
+#   make cross TARGET=win64|s390x|i386   a build for another system, in build/TARGET (tools/cross.sh)
 #
 # Layering is enforced here: each module is compiled with -I for the modules it may use and no others (the MAY_ lines).
 
@@ -22,6 +23,9 @@ HOSTCC ?= $(CC)
 AR ?= ar
 OBJCOPY ?= objcopy
 PKG_CONFIG ?= pkg-config
+# What it is built for: posix, or win (src/util/win in place of what it has; Windows' own hashes in place of libcrypto)
+SYS ?= posix
+EXE := $(if $(filter win,$(SYS)),.exe)
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 libdir ?= $(prefix)/lib
@@ -55,16 +59,17 @@ MAY_cli := $(MODULES) cli
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 \
         -Wimplicit-fallthrough -Wnull-dereference $(if $(findstring clang,$(CC)),,-Wno-format-truncation)
 WERROR ?= $(if $(CI),-Werror)
+comma := ,
 # the folder of a build leaves no trace in it
 CFLAGS_release := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -ffile-prefix-map=$(CURDIR)=.
 CFLAGS_san := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
-LDFLAGS_release := -Wl,-z,relro,-z,now
+LDFLAGS_release := $(if $(filter posix,$(SYS)),-Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now)
 LDFLAGS_san := -fsanitize=address,undefined
 LDFLAGS_fuzz := -fsanitize=address,undefined
 
 # Required libraries; optional ones are found by pkg-config, and `etlift --version` says which are in.
-REQUIRED := zlib libcjson libcrypto
+REQUIRED := zlib libcjson $(if $(filter posix,$(SYS)),libcrypto)
 OPTIONAL := LZMA:liblzma MSPACK:libmspack ZSTD:libzstd LZ4:liblz4 SNAPPY:snappy LZO:lzo2 EXPAT:expat YARA:yara
 pc_name = $(word 2,$(subst :, ,$1))
 pc_macro = $(word 1,$(subst :, ,$1))
@@ -81,12 +86,17 @@ ifneq ($(shell echo | $(CC) -include wimlib.h -E -x c - >/dev/null 2>&1 && echo 
 TEST_CFLAGS := -DHAVE_WIM=1
 TEST_LIBS := -lwim
 endif
-BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DETLIFT_VERSION='"$(VERSION)"' -fPIC -pthread $(WARN) $(WERROR) $(CFLAGS_$(CONFIG)) $(LIB_CFLAGS) $(CFLAGS)
-ALL_LDFLAGS := -pthread -Wl,--as-needed $(LDFLAGS_$(CONFIG)) $(LDFLAGS)
-LIBS := $(LIB_LIBS) -lm
+CFLAGS_win := -DWIN32_LEAN_AND_MEAN -D_WIN32_WINNT=0x0601 -Isrc/util/win -include src/util/win/win.h
+LIBS_win := -lbcrypt
+LDFLAGS_win := -static -municode -fstack-protector-strong
+BASE_CFLAGS := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DETLIFT_VERSION='"$(VERSION)"' -fPIC -pthread $(WARN) $(WERROR) $(CFLAGS_$(CONFIG)) $(CFLAGS_$(SYS)) $(LIB_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS := -pthread -Wl,--as-needed $(LDFLAGS_$(CONFIG)) $(LDFLAGS_$(SYS)) $(LDFLAGS)
+LIBS := $(LIB_LIBS) $(LIBS_$(SYS)) -lm
 
 # ---- what there is -------------------------------------------------------------------------------------------------------------------
 LIB_SRC := $(foreach m,$(MODULES),$(sort $(wildcard src/$m/*.c)))
+SYS_SRC := $(if $(filter win,$(SYS)),$(sort $(wildcard src/util/win/*.c)))
+LIB_SRC := $(filter-out $(SYS_SRC:src/util/win/%=src/util/%),$(LIB_SRC)) $(SYS_SRC)
 CLI_SRC := $(sort $(wildcard src/cli/*.c))
 GEN_C :=
 .DEFAULT_GOAL := all
@@ -99,9 +109,9 @@ TOOL_SRC := $(sort $(wildcard tests/tools/*/main.c))
 FUZZ_SRC := $(sort $(wildcard fuzz/fuzz_*.c))
 FUZZ_NAMES := $(patsubst fuzz/fuzz_%.c,%,$(FUZZ_SRC))
 
-BIN := $(if $(CLI_SRC),$B/etlift)
+BIN := $(if $(CLI_SRC),$B/etlift$(EXE))
 LIBA := $B/libetlift.a
-LIBSO := $(if $(filter release,$(CONFIG)),$B/libetlift.so.$(SOVERSION))
+LIBSO := $(if $(filter release-posix,$(CONFIG)-$(SYS)),$B/libetlift.so.$(SOVERSION))
 
 .PHONY: all
 all: $(LIBA) $(LIBSO) $(BIN)
@@ -118,11 +128,11 @@ define module_rule
 $B/src/$1/%.o: src/$1/%.c $B/flags | $$(GEN_H)
 	@mkdir -p $$(@D)
 	$$(if $$(V),,echo "  CC $$<")
-	$$(CC) $$(BASE_CFLAGS) -Iinclude -I$B/gen $(foreach d,$(MAY_$1),-Isrc/$d) -MMD -MP -c -o $$@ $$<
+	$$(CC) $$(BASE_CFLAGS) -Iinclude -I$B/gen $(foreach d,$(MAY_$1),-iquote src/$d) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach m,$(MODULES) cli,$(eval $(call module_rule,$m)))
 
-ALL_INC := -Iinclude -I$B/gen $(foreach d,$(MODULES),-Isrc/$d)
+ALL_INC := -Iinclude -I$B/gen $(foreach d,$(MODULES),-iquote src/$d)
 $B/gen/%.o: $B/gen/%.c $B/flags
 	$(CC) $(BASE_CFLAGS) $(ALL_INC) -MMD -MP -c -o $@ $<
 # Criterion's macros and the test tools need a shorter warning list; tests see every module.
@@ -150,7 +160,7 @@ $(LIBPUBLIC): $(LIB_OBJ)
 	$(OBJCOPY) --wildcard --keep-global-symbol='etlift_*' $(@:.a=.o)
 	$(AR) rcsD $@ $(@:.a=.o)
 
-$B/etlift: $(CLI_OBJ) $(LIBA)
+$B/etlift$(EXE): $(CLI_OBJ) $(LIBA)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(CLI_OBJ) $(LIBA) $(LIBS)
 
 # ---- tests ---------------------------------------------------------------------------------------------------------------------------
@@ -172,10 +182,10 @@ $(LIBTEST): $(patsubst %.c,$B/%.o,$(sort $(wildcard tests/lib/*.c)))
 
 # Test tools: tests/tools/NAME/*.c -> build/CONFIG/tools/NAME
 define tool_rule
-$B/tools/$1: $$(patsubst %.c,$B/%.o,$$(sort $$(wildcard tests/tools/$1/*.c))) $$(LIBTEST) $$(LIBA)
+$B/tools/$1$(EXE): $$(patsubst %.c,$B/%.o,$$(sort $$(wildcard tests/tools/$1/*.c))) $$(LIBTEST) $$(LIBA)
 	@mkdir -p $$(@D)
 	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS) $$(TEST_LIBS)
-tools: $B/tools/$1
+tools: $B/tools/$1$(EXE)
 endef
 .PHONY: tools
 tools:
@@ -191,7 +201,9 @@ endef
 fuzzers:
 $(foreach f,$(FUZZ_NAMES),$(eval $(call fuzz_rule,$f)))
 
-.PHONY: deps check check-build demo bench fuzz lint sweep doc
+.PHONY: deps cross check check-build demo bench fuzz lint sweep doc
+cross:
+	@tools/cross.sh $(TARGET)
 deps:
 	@tools/deps.sh build
 check:

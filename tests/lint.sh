@@ -11,7 +11,7 @@ sources=$(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/**/*.[ch]' 'fuzz/*.[ch]
 clang-format-14 --dry-run --Werror $sources || say "clang-format: run clang-format-14 -i on the files above"
 
 hits=$(grep -nE '#include +"\.\./' $sources) && say "includes that climb out of their room: $hits"
-hits=$(grep -nE '\b(printf|puts|exit|abort|getenv|fprintf) *\(' $(echo "$sources" | grep -E '^src/' | grep -vE '^src/cli/')) && say "library code prints, exits or reads the environment: $hits"
+hits=$(grep -nE '\b(printf|puts|exit|abort|getenv|fprintf) *\(' $(echo "$sources" | grep -E '^src/' | grep -vE '^src/(cli|util/win)/')) && say "library code prints, exits or reads the environment: $hits"
 hits=$(grep -nE '(^|[^>._A-Za-z0-9])(open|openat|creat|fopen|mkdir|unlink|rename|mmap|pread|pwrite|lseek|fstat|opendir) *\(' $(echo "$sources" | grep -E '^src/' | grep -vE '^src/util/') | grep -vE ':[0-9]+:\s*(/?\*|//)') && say "OS calls outside src/util: $hits"
 hits=$(grep -nEi 'build *(>=|<=|>|<|==) *[0-9]{4,}' $(echo "$sources" | grep -E '^src/.*\.c$')) && say "a build number is compared in C: $hits"
 
@@ -28,5 +28,6 @@ tidy() {
 	clang-tidy-14 --quiet "$f" -- -std=c11 -D_GNU_SOURCE -DETLIFT_VERSION='"0"' -Iinclude $inc $LINT_CFLAGS 2>&1 | grep -E 'warning:|error:'
 }
 export -f tidy
-hits=$(echo "$sources" | grep -E '^src/.*\.c$' | xargs -P "$(nproc)" -I{} bash -c 'tidy {}') && [ -n "$hits" ] && say "clang-tidy: $hits"
+# (src/util/win is for another compiler: tests/sys/85-windows.sh builds it with -Werror)
+hits=$(echo "$sources" | grep -E '^src/.*\.c$' | grep -v '^src/util/win/' | xargs -P "$(nproc)" -I{} bash -c 'tidy {}') && [ -n "$hits" ] && say "clang-tidy: $hits"
 exit $bad

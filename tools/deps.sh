@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing for the named purposes (build, check, bench, fuzz), from Debian. Never prompts: as root it installs, else through
-# sudo -n when there is no terminal (or CI is set), else through sudo. Does nothing when all is there.
+# Installs what is missing for the named purposes (build, check, bench, fuzz; win64, s390x, i386: tools/cross.sh), from Debian. Never prompts: as
+# root it installs, else through sudo -n when there is no terminal (or CI is set), else through sudo. Does nothing when all is there.
 set -eu
 build="gcc make pkg-config libc6-dev zlib1g-dev libcjson-dev libssl-dev liblzma-dev libmspack-dev libzstd-dev liblz4-dev libbz2-dev libsnappy-dev liblzo2-dev
 	libexpat1-dev libyara-dev"
@@ -9,11 +9,14 @@ bench="python3 yara"
 fuzz="clang-14 libclang-rt-14-dev"
 check="$check dpkg-dev debhelper lintian mmdebstrap zsh doxygen groff-base"
 check="$check libwim-dev" # packs what hiberfil.sys is packed with
+win64="gcc-mingw-w64-x86-64-posix libz-mingw-w64-dev dpkg-dev wine64"
+s390x="gcc-s390x-linux-gnu qemu-user-static"
+i386="gcc"
 
 want=""
 for purpose in "$@"; do
 	case $purpose in
-	build | check | bench | fuzz) want="$want ${!purpose}" ;;
+	build | check | bench | fuzz | win64 | s390x | i386) want="$want ${!purpose}" ;;
 	*) echo "deps.sh: no such purpose: $purpose" >&2; exit 2 ;;
 	esac
 done
@@ -35,4 +38,4 @@ echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq </dev/null
 # shellcheck disable=SC2086
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing </dev/null >/dev/null
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $missing </dev/null >/dev/null

@@ -8,6 +8,7 @@
 
 #include "dirlist.h"
 #include "input.h"
+#include "path.h"
 
 #define LIST_BYTES_MAX ((uint64_t)64 << 20)
 #define FOLDER_MAX     100 /* bytes of a folder's name, before -2 */
@@ -90,7 +91,7 @@ static bool is_companion(const char *name, has_fn *has, const void *ctx)
 	size_t at = dot ? (size_t)(dot - name) : 0, n = dot ? strlen(dot) : 0;
 	char ending[24];
 
-	if (at == 0 || name[at - 1] == '/' || n >= sizeof(ending) || n < 4)
+	if (at == 0 || path_is_sep(name[at - 1]) || n >= sizeof(ending) || n < 4)
 		return false;
 	if (strcasecmp(dot, ".vmss") == 0 || strcasecmp(dot, ".vmsn") == 0)
 		return has_as(name, at, ".vmem", has, ctx) || has_as(name, at, ".VMEM", has, ctx);
@@ -137,7 +138,7 @@ static bool is_text(const void *ctx, const char *name)
 
 int batch_companions(struct dirlist *d, const char *path, struct err *e)
 {
-	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	const char *slash = path_last_sep(path), *base = path_base(path);
 	const char *dot = strrchr(base, '.');
 	size_t n = 0;
 	struct buf b;
@@ -226,7 +227,7 @@ static int walk(struct batch_list *l, const char *path, struct err *e)
 			continue;
 		}
 		buf_init(&b);
-		buf_printf(&b, "%s%s%s", top->path, top->path[strlen(top->path) - 1] == '/' ? "" : "/", top->d.name[i]);
+		buf_printf(&b, "%s%s%s", top->path, path_is_sep(top->path[strlen(top->path) - 1]) ? "" : "/", top->d.name[i]);
 		if (b.failed)
 			rc = nomem(e);
 		else if (top->d.folder[i])
@@ -340,13 +341,13 @@ struct name {          /* a folder's name that is given out */
 
 static int by_name_text(const void *a, const void *b)
 {
-	return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
+	return strcasecmp(((const struct name *)a)->text, ((const struct name *)b)->text); /* some file systems take them for one */
 }
 
 /* The base name of a path, as a folder's name on any system. */
 static void base_name(struct name *out, const char *path)
 {
-	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	const char *base = path_base(path);
 	size_t n = 0;
 
 	for (; base[n] && n < FOLDER_MAX; n++)
@@ -354,8 +355,10 @@ static void base_name(struct name *out, const char *path)
 	out->text[n] = 0;
 	if (!n)
 		snprintf(out->text, sizeof(out->text), "_");
-	else if (out->text[0] == '.')
+	else if (out->text[0] == '.' || path_is_device(out->text))
 		out->text[0] = '_';
+	if (n && out->text[n - 1] == '.')
+		out->text[n - 1] = '_';
 	out->next = 2;
 }
 

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "dirlist.h"
+#include "path.h"
 #include "rd.h"
 
 #define SUBJECTS_MAX 65536u /* that are looked at */
@@ -397,7 +398,7 @@ static bool has_urn(const struct zip *z, struct input *in, const char *urn)
 /* Adds the volume of the folder that has members of `urn`. 1: found. */
 static int find_volume(struct dump *d, struct aff4 *x, const char *path, const char *urn, struct err *e)
 {
-	const char *slash = strrchr(path, '/');
+	const char *slash = path_last_sep(path);
 	size_t n = slash ? (size_t)(slash - path) + 1 : 2;
 	char *dir = strndup(slash ? path : "./", n);
 	struct dirlist l = {0};

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "dirlist.h"
+#include "path.h"
 #include "rd.h"
 
 #define PAGE         4096u
@@ -322,7 +323,7 @@ static bool ends_with(const char *s, const char *end)
 static int open_beside(struct input **out, const char *name, const char *ending)
 {
 	const char *dot = strrchr(name, '.');
-	size_t base = dot && !strchr(dot, '/') ? (size_t)(dot - name) : strlen(name);
+	size_t base = dot && !path_last_sep(dot) ? (size_t)(dot - name) : strlen(name);
 	char *path = malloc(base + strlen(ending) + 1);
 	int rc = ERR_NOTFOUND;
 
@@ -343,7 +344,7 @@ typedef bool fits_fn(const void *ctx, struct input *in);
 /* The only file of the folder of `name` with one of these endings that fits. */
 static int open_fitting(struct input **out, const char *name, const char *const ending[2], fits_fn *fits, const void *ctx)
 {
-	const char *slash = strrchr(name, '/');
+	const char *slash = path_last_sep(name);
 	size_t n = slash ? (size_t)(slash - name) + 1 : 2, found = 0;
 	char *dir = malloc(n + 1);
 	struct dirlist l = {0};

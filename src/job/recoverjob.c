@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define BATCH          96 /* files open at once: two descriptors and a write buffer each */
 #define COMMIT_DEFAULT 8
@@ -53,7 +54,7 @@ static int commit_pending(struct run *r, struct err *e)
 static bool name_taken(const struct run *r, const char *name)
 {
 	for (size_t i = 0; i < r->n_names; i++)
-		if (strcmp(r->name[i], name) == 0)
+		if (strcasecmp(r->name[i], name) == 0) /* some file systems take them for one */
 			return true;
 	return false;
 }

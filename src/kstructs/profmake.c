@@ -8,6 +8,7 @@
 #include "builtin.h"
 #include "dirlist.h"
 #include "outfile.h"
+#include "path.h"
 #include "symfile.h"
 #include "unpack.h"
 
@@ -184,7 +185,6 @@ static int file_for(struct maker *m, uint32_t build, enum vm_arch arch, struct p
 
 static int add_symbols(struct maker *m, const struct prof_source *s, const char *path, struct err *e)
 {
-	const char *base = strrchr(path, '/');
 	struct prof_facts facts = {0};
 	struct proffile *pf;
 	struct known k;
@@ -199,7 +199,7 @@ static int add_symbols(struct maker *m, const struct prof_source *s, const char 
 		return r;
 	facts.version = k.version;
 	facts.os = k.os;
-	facts.source = m->o->source ? m->o->source : base ? base + 1 : path;
+	facts.source = m->o->source ? m->o->source : path_base(path);
 	return proffile_add_source(pf, s, &facts, e);
 }
 

@@ -5,6 +5,7 @@
 
 #include "builtin.h"
 #include "dirlist.h"
+#include "path.h"
 #include "proffile.h"
 #include "symfile.h"
 
@@ -229,7 +230,7 @@ static bool same_name(const char *a, const char *b)
 /* One folder, by file name (by_name) or by looking into the files whose name says nothing. Depth is bounded, so is the number of files. */
 static int search(struct want *w, const char *path, int depth, bool by_name, struct err *e)
 {
-	bool server = same_name(strrchr(path, '/') ? strrchr(path, '/') + 1 : path, w->server);
+	bool server = same_name(path_base(path), w->server);
 	struct dirlist d;
 	struct buf b;
 	int r = dirlist_read(&d, path, e);

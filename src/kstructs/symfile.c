@@ -6,6 +6,7 @@
 
 #include "cab.h"
 #include "isf.h"
+#include "path.h"
 #include "pdb.h"
 #include "unpack.h"
 
@@ -72,7 +73,6 @@ static int from_cab(struct symfile *out, const struct buf *packed, struct err *e
 
 int symfile_open(struct symfile *out, const char *path, struct err *e)
 {
-	const char *base = strrchr(path, '/');
 	struct input *in;
 	struct buf text;
 	int r = input_open(&in, path, e);
@@ -81,7 +81,7 @@ int symfile_open(struct symfile *out, const char *path, struct err *e)
 	if (r)
 		return r;
 	buf_init(&text);
-	r = from_pdb(out, in, base ? base + 1 : path, e);
+	r = from_pdb(out, in, path_base(path), e);
 	if (r == ERR_NOTMINE) {
 		r = unpack_input(&text, in, ISF_FILE_MAX, e);
 		if (!r && text.n >= 4 && memcmp(text.p, "MSCF", 4) == 0)

@@ -88,7 +88,7 @@ int ksnap_uint(const struct ksnap *s, enum prof_field f, unsigned size, uint64_t
 
 int ksnap_u32(const struct ksnap *s, enum prof_field f, uint32_t *out)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = ksnap_uint(s, f, 4, &v);
 
 	if (r == 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "input.h"
+#include "path.h"
 
 #ifdef HAVE_YARA
 #include <yara.h>
@@ -71,13 +72,6 @@ void rules_free(struct rules *r)
 	if (r->initialized)
 		yr_finalize();
 	free(r);
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
 }
 
 struct complaint { /* the first one: the others follow from it */
@@ -183,7 +177,7 @@ int rules_add(struct rules *r, const char *path, struct err *e)
 	input_close(in);
 	if (rc < 0)
 		return rc;
-	s->file = strdup(base_name(path));
+	s->file = strdup(path_base(path));
 	if (!s->file) {
 		yr_rules_destroy(s->rules);
 		return err_set(e, ERR_NOMEM, "out of memory");

@@ -1,4 +1,4 @@
-/* hash.h - SHA-256 (and what else the evidence formats want) through libcrypto. */
+/* hash.h - SHA-256 (and what else the evidence formats want) through libcrypto (on Windows: its own library). */
 #ifndef ETLIFT_HASH_H
 #define ETLIFT_HASH_H
 

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "path.h"
+
 #define WRITE_BUFFER 65536
 
 struct outdir {
@@ -35,16 +37,18 @@ static int fail(struct err *e, const char *what, const char *name)
 static int make_path(char *path, struct err *e)
 {
 	for (char *s = path + 1; *s; s++) {
-		if (*s != '/')
+		char sep = *s;
+
+		if (!path_is_sep(sep))
 			continue;
 		*s = 0;
 		if (mkdir(path, 0777) < 0 && errno != EEXIST) {
 			int rc = fail(e, "can't make the folder", path);
 
-			*s = '/';
+			*s = sep;
 			return rc;
 		}
-		*s = '/';
+		*s = sep;
 	}
 	if (mkdir(path, 0777) < 0 && errno != EEXIST)
 		return fail(e, "can't make the folder", path);
@@ -234,12 +238,12 @@ static int start_direct(struct outfile **out, const char *path, struct err *e)
 /* A regular file (there, or to be made) by its path without a link at its end. */
 static int start_path(struct outfile **out, const char *path, struct err *e)
 {
-	const char *slash = strrchr(path, '/');
+	const char *slash = path_last_sep(path);
 	char *dir;
 	int dirfd;
 
 	if (slash)
-		dir = slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+		dir = strndup(path, slash == path ? 1 : (size_t)(slash - path));
 	else
 		dir = strdup(".");
 	if (!dir)

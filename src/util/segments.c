@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "dirlist.h"
+#include "path.h"
 
 #define LOOK_BEHIND 16 /* numbers that are tried behind a missing piece */
 
@@ -147,11 +148,8 @@ static void look_behind(struct segments_facts *f, const struct naming *m, struct
 		f->gap = path_is_file(buf_str(name));
 	}
 	if (f->gap) {
-		const char *slash;
-
 		name_of(name, m, m->number);
-		slash = strrchr(buf_str(name), '/');
-		snprintf(f->missing, sizeof(f->missing), "%s", slash ? slash + 1 : buf_str(name));
+		snprintf(f->missing, sizeof(f->missing), "%s", path_base(buf_str(name)));
 	}
 }
 
