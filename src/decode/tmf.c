@@ -301,6 +301,8 @@ static const struct schema_map *list_map(struct reader *r, struct span s, bool b
 	uint32_t n = 1, at = 0, *value;
 	const char **text;
 
+	if (!s.p) /* no list at all */
+		s = (struct span){"", 0};
 	for (size_t i = 0; i < s.n; i++)
 		n += s.p[i] == ',';
 	value = arena_alloc(&r->t->arena, n * sizeof(*value));
