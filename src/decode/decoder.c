@@ -220,7 +220,7 @@ static bool learn_name(struct decoder *d, struct event *ev, bool all_known)
 	const struct guid *guid = t ? &t->guid : NULL;
 	struct decoder_counts before = d->counts;
 
-	if (ev->reason || (hook && !t) || hook == all_known || !names_wants(d->names, ev, guid, t ? t->opcode : 0))
+	if (ev->reason || (hook && (!t || all_known)) || !names_wants(d->names, ev, guid, t ? t->opcode : 0))
 		return true;
 	if (!hook && !all_known)
 		return false;
