@@ -61,8 +61,10 @@ class Etl:
         self.mode, self.written = struct.unpack_from("<II", b, h + 0x20)
         self.lost, = struct.unpack_from("<I", b, h + 0x30)
         self.mhz, = struct.unpack_from("<I", b, h + 0x34)
-        self.bias, = struct.unpack_from("<i", b, h + 0x48)
-        self.boot, self.freq, self.start, self.clock, self.buffers_lost = struct.unpack_from("<qqqII", b, h + 0xF8)
+        self.pointer, = struct.unpack_from("<I", b, h + 0x2C)
+        wide = h if self.pointer == 8 else h - 8  # two pointers stand in front of the time zone
+        self.bias, = struct.unpack_from("<i", b, wide + 0x48)
+        self.boot, self.freq, self.start, self.clock, self.buffers_lost = struct.unpack_from("<qqqII", b, wide + 0xF8)
         self.buffers = []
         if len(b) % self.size or len(b) // self.size != self.written:
             say(path, "size and BuffersWritten disagree")
@@ -248,7 +250,7 @@ def compare_session(truth, ses, rep, out):
             say(what, key, "sha256 in the report is wrong")
         etl = Etl(path)
         compare_file(what + " " + key, etl, want, ses, truth)
-        for k, h, w in (("cpus", etl.cpus, max([truth["cpus"]] + [c + 1 for c, _ in want if c < 2048])), ("build", etl.build, truth["build"]), ("boot", etl.boot, truth["boot_time"]),
+        for k, h, w in (("pointer size", etl.pointer, truth["pointer_size"]), ("cpus", etl.cpus, max([truth["cpus"]] + [c + 1 for c, _ in want if c < 2048])), ("build", etl.build, truth["build"]), ("boot", etl.boot, truth["boot_time"]),
                         ("bias", etl.bias, truth["bias"]), ("clock", etl.clock, ses["clock"]), ("start", etl.start, ses["start_time"]),
                         ("t0", etl.t0, ses["start_ts"]), ("freq", etl.freq, truth["perf_freq"]), ("lost", etl.lost, ses["events_lost"])):
             if h != w:

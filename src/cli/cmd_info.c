@@ -65,7 +65,10 @@ static void print_inferred(struct cli *c, const struct report_inferred *f)
 {
 	char s[320];
 
-	snprintf(s, sizeof(s), "%u logger contexts, found by %s", f->contexts, f->from);
+	if (f->contexts)
+		snprintf(s, sizeof(s), "%u logger contexts, found by %s", f->contexts, f->from);
+	else
+		snprintf(s, sizeof(s), "%s", f->from);
 	line(c, "inferred from", s);
 	for (size_t i = 0; i < f->n; i++) {
 		const struct report_member *m = &f->member[i];

@@ -75,7 +75,13 @@ int profile_choose(struct kernel *k, const struct hints *hints, const struct ker
 /* Does k->prof fit this memory? 0, or ERR_NOKERNEL with the name of the invariant that failed; *checks counts what could be checked. */
 int profile_prove(struct kernel *k, unsigned *checks, struct err *e);
 
-/* The head of the process ring by symbol or KDBG; 0 unknown. */
+/* The head of the process ring by symbol, KDBG, the dump's header or the first process; 0 unknown. */
 uint64_t kernel_process_head(const struct kernel *k);
+/* The _EPROCESS of System by what the kernel exports; 0 unknown. */
+uint64_t kernel_system_process(const struct kernel *k);
+
+/* ---- infer_process.c ---- */
+/* Where k->prof lacks what leads along the processes: finds it out, and adds the evidence to k->inferred. Needs k->kdbg. */
+void infer_process(struct kernel *k);
 
 #endif

@@ -42,7 +42,7 @@ static bool take(struct kernel *k, uint64_t va, int s)
 	head = le64(b + TAG_OFF);
 	if (s >= 0)
 		head = __builtin_bswap64(rol64(head ^ base, (unsigned)s)) ^ k->base;
-	else if (base != k->base)
+	else if (vm_pointer_size(k->vm) == 4 ? (uint32_t)base != k->base : base != k->base) /* 32-bit words are sign-extended */
 		return false;
 	if ((uint32_t)head != KDBG_TAG || !size_ok((uint32_t)(head >> 32)))
 		return false;
@@ -176,8 +176,8 @@ void kdbg_find(struct kernel *k, const struct hints *hints)
 		scan_image(k, hit_kdbg);
 		return;
 	}
-	/* 32-bit kernels never encode it; their words are sign-extended */
-	if (hints && hints->has_kdbg && take(k, hints->kdbg, -1))
+	/* 32-bit kernels never encode it */
+	if (hints && hints->has_kdbg && vm_is_kernel(k->vm, hints->kdbg) && take(k, hints->kdbg, -1))
 		return;
 	scan_image(k, hit_kdbg);
 }

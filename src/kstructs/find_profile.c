@@ -54,7 +54,27 @@ uint64_t kernel_process_head(const struct kernel *k)
 	if (kernel_symbol(k, S_PsActiveProcessHead, &va))
 		return va;
 	va = kdbg_field(k, KDBG_PROCESSES);
-	return vm_is_kernel(k->vm, va) ? va : 0;
+	if (vm_is_kernel(k->vm, va))
+		return va;
+	if (vm_is_kernel(k->vm, k->claimed_head))
+		return k->claimed_head;
+	/* System is the first of the list: the head stands before it, in the kernel's image */
+	if (!k->has_profile || !prof_has(&k->prof, F_EPROCESS_ActiveProcessLinks))
+		return 0;
+	va = kernel_system_process(k);
+	if (!va || kread_ptr_at(k, va + prof_off(&k->prof, F_EPROCESS_ActiveProcessLinks) + vm_pointer_size(k->vm), &va) < 0)
+		return 0;
+	return va > k->base && va - k->base < k->image_size ? va : 0;
+}
+
+uint64_t kernel_system_process(const struct kernel *k)
+{
+	const struct kimage im = {.base = k->base};
+	uint64_t va, ep;
+
+	if (!kernel_symbol(k, S_PsInitialSystemProcess, &va))
+		va = kimage_export(k->vm, &im, "PsInitialSystemProcess");
+	return va && kread_ptr_at(k, va, &ep) == 0 && vm_is_kernel(k->vm, ep) ? ep : 0;
 }
 
 static bool is_ptr(const struct proof *p, uint64_t va)
@@ -402,6 +422,43 @@ static int infer(struct kernel *k, bool scan, struct err *e)
 	return rc;
 }
 
+/* Does every inferred member stand where this layout has it? A queue's member leads to its first link there, to its head here. */
+static bool agrees(const struct inferred *n, const struct profile *p)
+{
+	for (size_t i = 0; i < n->n; i++) {
+		enum prof_field f = n->member[i].field;
+
+		if (f != F_CTX_BufferQueue && f != F_CTX_OverflowQueue && prof_has(p, f) && prof_off(p, f) != n->member[i].off)
+			return false;
+	}
+	return n->n > 0;
+}
+
+/* Nothing led to what proves a layout, but the memory itself told the members: is there a layout of this build that has just these? Then the rest of
+ * it is known as well. */
+static void build_by_inference(struct kernel *k, struct profset *set)
+{
+	struct profile told = k->prof, best = {0};
+	unsigned most = 0;
+
+	for (size_t i = 0; k->build && i < VARIANTS_MAX; i++) {
+		unsigned checks;
+
+		if (profset_variant(set, k->build, layout_arch(k), i, &k->prof, NULL) < 0)
+			break;
+		if (!agrees(k->inferred, &k->prof) || profile_prove(k, &checks, NULL) < 0 || checks + 1 <= most)
+			continue;
+		most = checks + 1;
+		best = k->prof;
+	}
+	k->prof = most ? best : told;
+	if (!most)
+		return;
+	k->match = "build";
+	free(k->inferred);
+	k->inferred = NULL;
+}
+
 int profile_choose(struct kernel *k, const struct hints *hints, const struct kernel_opts *o, struct err *e)
 {
 	struct profile best;
@@ -431,6 +488,8 @@ int profile_choose(struct kernel *k, const struct hints *hints, const struct ker
 		return 0;
 	}
 	rc = infer(k, o->need_profile, &why);
+	if (rc == 0)
+		build_by_inference(k, o->profiles);
 	if (rc != ERR_NOTFOUND)
 		return rc == 0 ? 0 : err_set(e, rc, "%s", why.msg);
 	guid_text(&k->pdb_guid, guid);

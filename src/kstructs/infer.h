@@ -44,7 +44,7 @@ struct infer_member {
 };
 
 struct inferred {
-	const char *roots; /* "logger_table" "buffers" */
+	const char *roots; /* "logger_table" "buffers"; "processes": of processes only, the rest stands in a table */
 	unsigned contexts;
 	struct infer_member member[INFER_MEMBERS];
 	size_t n;

@@ -293,6 +293,7 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 	take_facts(k, &s);
 	(void)kernel_version(k->pe_timestamp, k->image_size, k->version);
 	find_build(k, &s);
+	k->claimed_head = hints && hints->has_process_head ? hints->process_head : 0;
 	rc = choose(k, o, hints, e);
 	if (rc == 0) {
 		set_traits(k);
@@ -300,6 +301,8 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 			kdbg_find(k, hints);
 		if (!k->debugger_data)
 			debugger_data_find(k);
+		if (k->has_profile)
+			infer_process(k);
 		system_root(k);
 		late_facts(k, &s);
 		rc = give_pagefiles(k, o, e);

@@ -28,7 +28,7 @@ struct kernel {
 	bool has_profile;
 	struct profile prof;
 	const char *match;         /* "guid" "isf" "pdb" "given" "build" "inferred", or NULL */
-	struct inferred *inferred; /* owned: the evidence (infer.h), with match "inferred" only */
+	struct inferred *inferred; /* owned: the evidence (infer.h) for what no table had; else NULL */
 	uint64_t base, image_size; /* kernel image */
 	uint32_t pe_timestamp;
 	char pdb_name[40];
@@ -44,6 +44,7 @@ struct kernel {
 	bool has_bias;
 	uint64_t kdbg; /* VA of a KDBG block that proved itself (decoded or plain), 0 none */
 	bool kdbg_encoded;
+	uint64_t claimed_head;     /* PsActiveProcessHead as a dump's header has it; 0 none */
 	uint8_t kdbg_bytes[0x400]; /* the block, decoded; kdbg_len of them */
 	size_t kdbg_len;
 	uint64_t debugger_data; /* VA of EtwpDebuggerData by KDBG or symbol; 0 unknown */

@@ -8,6 +8,9 @@
 
 #define HDR_GLOBAL_ENTRY 0x38u
 #define HEAD_STEPS       4096u /* nodes looked at on the way to a ring's head */
+#define BUFFER_ALIGN     0x1000u
+#define PRCB_WINDOW      0x200u /* bytes of EtwSupport in which the row of slots may begin */
+#define PRCBS_LOOKED     64u
 
 static int add_slot(struct kview *v, uint32_t silo, uint32_t id, uint32_t cpu, uint64_t value)
 {
@@ -80,22 +83,68 @@ static void tell_lost_rows(struct kview *v, uint32_t silo, const struct lost_row
 		notes_add(v->notes, &n, "slots of %u CPUs, the first %u, the last %u, can't be reached", l->n, l->first, l->last);
 }
 
+/* How many slots of a row at p lead to a buffer that says it is of that session. */
+static unsigned row_hits(struct kview *v, const uint8_t *p, uint32_t n)
+{
+	size_t ps = kview_ptr_size(v);
+	unsigned hits = 0;
+
+	for (uint32_t id = 0; id < n; id++) {
+		uint64_t va = kview_fast_ref(v, ps == 4 ? le32(p + id * ps) : le64(p + id * ps));
+		uint8_t raw[ETW_BUFFER_HEADER_SIZE];
+		struct etw_bufhdr h;
+
+		if (va % BUFFER_ALIGN || !kview_is_ptr(v, va) || vm_read(v->k->vm, va, raw, sizeof raw) != 0)
+			continue;
+		etw_bufhdr_parse(&h, raw);
+		hits += h.logger_id == id && h.buffer_size >= KV_BUFFER_MIN && h.buffer_size <= ETW_BUFFER_SIZE_MAX;
+	}
+	return hits;
+}
+
+/* Where the slots begin, from a _KPRCB's EtwSupport on: no public symbol says it. The profile has a lead for x64, none for x86; buffers prove it. */
+static uint32_t slots_off(struct kview *v, uint64_t array, uint32_t cpus)
+{
+	const struct profile *p = &v->k->prof;
+	uint32_t ps = (uint32_t)kview_ptr_size(v), n = p->traits.table_slots, off = p->traits.prcb_slots_off;
+	unsigned best[PRCB_WINDOW / 4] = {0};
+	uint8_t b[PRCB_WINDOW + 64 * 8];
+
+	if (n > 64)
+		n = 64;
+	for (uint32_t cpu = 0; cpu < cpus && cpu < PRCBS_LOOKED; cpu++) {
+		uint64_t prcb;
+
+		if (kread_ptr_at(v->k, array + (uint64_t)cpu * ps, &prcb) != 0 || !kview_is_ptr(v, prcb) ||
+		    vm_read(v->k->vm, prcb + prof_off(p, F_KPRCB_EtwSupport), b, PRCB_WINDOW + n * ps) != 0)
+			continue;
+		for (uint32_t at = 0; at < PRCB_WINDOW; at += ps)
+			best[at / ps] += row_hits(v, b + at, n);
+	}
+	for (uint32_t at = 0; at < PRCB_WINDOW; at += ps)
+		if (best[at / ps] > (off < PRCB_WINDOW ? best[off / ps] : 0))
+			off = at;
+	return off;
+}
+
 static int rows_in_prcb(struct kview *v, uint32_t cpus)
 {
 	const struct profile *p = &v->k->prof;
 	size_t ps = kview_ptr_size(v);
 	uint64_t array = kernel_processor_block(v->k), prcb;
 	struct lost_rows lost = {0};
+	uint32_t off;
 	int r = 0;
 
 	if (!prof_has(p, F_KPRCB_EtwSupport) || !array)
 		return 0;
+	off = slots_off(v, array, cpus);
 	for (uint32_t cpu = 0; cpu < cpus && r == 0; cpu++) {
 		if (kread_ptr_at(v->k, array + (uint64_t)cpu * ps, &prcb) != 0 || !kview_is_ptr(v, prcb)) {
 			no_row(&lost, cpu, array + (uint64_t)cpu * ps);
 			continue;
 		}
-		r = read_row(v, 0, cpu, prcb + prof_off(p, F_KPRCB_EtwSupport) + p->traits.prcb_slots_off, p->traits.table_slots);
+		r = read_row(v, 0, cpu, prcb + prof_off(p, F_KPRCB_EtwSupport) + off, p->traits.table_slots);
 	}
 	tell_lost_rows(v, 0, &lost);
 	return r;

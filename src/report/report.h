@@ -33,7 +33,7 @@ struct report_member {      /* of an inferred layout */
 };
 
 struct report_inferred {
-	const char *from; /* "logger_table" "buffers" */
+	const char *from; /* "logger_table" "buffers" "processes" */
 	unsigned contexts;
 	const struct report_member *member;
 	size_t n;

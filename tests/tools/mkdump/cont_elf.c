@@ -42,7 +42,9 @@ bool cont_elf(struct winimg *w, FILE *f, const char *path)
 
 	(void)path;
 	put_le16(head + 16, 4);
-	put_le16(head + 18, 62);
+	put_le16(head + 18, w->ps == 4              ? 3
+			    : w->m.arch == WM_ARM64 ? 183
+						    : 62); /* a processor that is not in long mode: EM_386 in ELFCLASS64 */
 	put_le32(head + 20, 1);
 	put_le64(head + 32, 128); /* program headers behind one section header */
 	put_le64(head + 40, 64);

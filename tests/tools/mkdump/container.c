@@ -72,23 +72,27 @@ uint64_t container_root(const struct winimg *w)
 	}
 }
 
+/* A symbol's address in the width that the header has. */
+static uint64_t symbol(const struct winimg *w, enum prof_symbol s)
+{
+	return w->p.symbol[s] ? w->base + w->p.symbol[s] : 0;
+}
+
 /* DUMP_HEADER64; what nobody writes is filled with "PAGE". */
-static void crash_header(struct winimg *w, uint8_t h[0x2000], uint32_t type)
+static void header64(struct winimg *w, uint8_t *h, uint32_t type)
 {
 	uint64_t first[2], count[2];
 	unsigned n = container_runs(&w->m, first, count);
 
-	for (unsigned i = 0; i < 0x2000; i += 4)
-		memcpy(h + i, "PAGE", 4);
 	memcpy(h + 4, "DU64", 4);
 	put_le32(h + 8, 15);
 	put_le32(h + 0xc, w->p.build);
 	put_le64(h + 0x10, container_root(w));
-	put_le64(h + 0x20, w->p.symbol[S_PsLoadedModuleList] ? w->base + w->p.symbol[S_PsLoadedModuleList] : 0);
+	put_le64(h + 0x20, symbol(w, S_PsLoadedModuleList));
 	put_le64(h + 0x28, w->head_process);
-	put_le32(h + 0x30, 0x8664);
+	put_le32(h + 0x30, wi_machine(w));
 	put_le32(h + 0x34, w->o.cpus);
-	put_le64(h + 0x80, w->p.symbol[S_KdDebuggerDataBlock] ? w->base + w->p.symbol[S_KdDebuggerDataBlock] : 0);
+	put_le64(h + 0x80, symbol(w, S_KdDebuggerDataBlock));
 	put_le32(h + 0x88, n);
 	put_le64(h + 0x90, w->m.frames);
 	for (unsigned i = 0; i < n; i++) {
@@ -100,43 +104,94 @@ static void crash_header(struct winimg *w, uint8_t h[0x2000], uint32_t type)
 	put_le64(h + 0x1030, (uint64_t)(w->o.system_time - w->o.boot_time));
 }
 
-bool write_full(struct winimg *w, FILE *f, const char *path)
+/* DUMP_HEADER32. */
+static void header32(struct winimg *w, uint8_t *h, uint32_t type)
 {
-	(void)path;
-	uint8_t h[0x2000];
-	bool ok;
+	uint64_t first[2], count[2];
+	unsigned n = container_runs(&w->m, first, count);
 
-	crash_header(w, h, 1);
-	ok = fwrite(h, 1, sizeof(h), f) == sizeof(h);
+	memcpy(h + 4, "DUMP", 4);
+	put_le32(h + 8, 15);
+	put_le32(h + 0xc, w->p.build);
+	put_le32(h + 0x10, (uint32_t)container_root(w));
+	put_le32(h + 0x18, (uint32_t)symbol(w, S_PsLoadedModuleList));
+	put_le32(h + 0x1c, (uint32_t)w->head_process);
+	put_le32(h + 0x20, wi_machine(w));
+	put_le32(h + 0x24, w->o.cpus);
+	h[0x5c] = w->m.arch == WM_PAE;
+	put_le32(h + 0x60, (uint32_t)symbol(w, S_KdDebuggerDataBlock));
+	put_le32(h + 0x64, n);
+	put_le32(h + 0x68, (uint32_t)w->m.frames);
+	for (unsigned i = 0; i < n; i++) {
+		put_le32(h + 0x6c + 8 * i, (uint32_t)first[i]);
+		put_le32(h + 0x70 + 8 * i, (uint32_t)count[i]);
+	}
+	put_le32(h + 0xf88, type);
+	put_le64(h + 0xfb8, (uint64_t)(w->o.system_time - w->o.boot_time));
+	put_le64(h + 0xfc0, (uint64_t)w->o.system_time);
+}
+
+/* The header of the machine's width; returns its size. */
+static uint32_t crash_header(struct winimg *w, uint8_t h[0x2000], uint32_t type)
+{
+	for (unsigned i = 0; i < 0x2000; i += 4)
+		memcpy(h + i, "PAGE", 4);
+	if (w->ps == 8)
+		header64(w, h, type);
+	else
+		header32(w, h, type);
+	return w->ps == 8 ? 0x2000 : 0x1000;
+}
+
+static bool wants(const struct winimg *w, unsigned ps)
+{
+	return w->ps == ps;
+}
+
+static bool crash_full(struct winimg *w, FILE *f)
+{
+	uint8_t h[0x2000];
+	uint32_t size = crash_header(w, h, 1);
+	bool ok = fwrite(h, 1, size, f) == size;
+
 	for (uint64_t i = 0; ok && i < w->m.frames; i++)
 		ok = container_put_page(f, wm_peek(&w->m, i));
 	return ok;
 }
 
-/* Types 5 (all of RAM) and 6 (pages in use): a bitmap, then the pages. */
-static bool write_bitmap(struct winimg *w, FILE *f, uint32_t type)
+/* Types 5 (all of RAM) and 6 (pages in use): a bitmap, then the pages. Type 2, which XP to Windows 7 wrote: the same idea, another head. */
+static bool crash_bitmap(struct winimg *w, FILE *f, uint32_t type)
 {
-	uint64_t bits = wm_pa(&w->m, w->m.frames - 1) / WM_PAGE + 1, bytes = (bits + 7) / 8, at = 0x2038 + bytes, pages = 0;
-	uint64_t first_page = (at + 0xfff) & ~UINT64_C(0xfff);
-	uint8_t h[0x2000], s[0x38] = {0}, *map = calloc(1, first_page - 0x2038);
+	uint32_t head = type != 2 ? 0x38 : w->ps == 8 ? 0x28 : 0x20, size;
+	uint64_t bits = wm_pa(&w->m, w->m.frames - 1) / WM_PAGE + 1, bytes = (bits + 7) / 8, pages = 0, first_page;
+	uint8_t h[0x2000], s[0x38] = {0}, *map;
 	bool ok;
 
-	crash_header(w, h, type);
+	size = crash_header(w, h, type);
+	first_page = (size + head + bytes + 0xfff) & ~UINT64_C(0xfff);
+	bytes = first_page - size - head;
+	map = calloc(1, bytes);
 	for (uint64_t i = 0; i < w->m.frames; i++) {
 		uint64_t pfn = wm_pa(&w->m, i) / WM_PAGE;
 
-		if (type == 6 && !wm_peek(&w->m, i))
+		if (type != 5 && !wm_peek(&w->m, i))
 			continue;
 		map[pfn / 8] |= (uint8_t)(1u << pfn % 8);
 		pages++;
 	}
 	memcpy(s, type == 5 ? "FDMP" : "SDMP", 4);
 	memcpy(s + 4, "DUMP", 4);
-	put_le64(s + 0x20, first_page);
-	put_le64(s + 0x28, pages);
-	put_le64(s + 0x30, bits);
-	ok = fwrite(h, 1, sizeof(h), f) == sizeof(h) && fwrite(s, 1, sizeof(s), f) == sizeof(s) &&
-	     fwrite(map, 1, first_page - 0x2038, f) == first_page - 0x2038;
+	if (type == 2) {
+		put_le32(s + 0xc, (uint32_t)first_page);
+		put_le32(s + 0x10, (uint32_t)bits);
+		put_le32(s + 0x14, (uint32_t)pages);
+		put_le32(s + 0x18, (uint32_t)bytes);
+	} else {
+		put_le64(s + 0x20, first_page);
+		put_le64(s + 0x28, pages);
+		put_le64(s + 0x30, bits);
+	}
+	ok = fwrite(h, 1, size, f) == size && fwrite(s, 1, head, f) == head && fwrite(map, 1, bytes, f) == bytes;
 	for (uint64_t i = 0; ok && i < w->m.frames; i++)
 		if (type == 5 || wm_peek(&w->m, i))
 			ok = container_put_page(f, wm_peek(&w->m, i));
@@ -144,17 +199,21 @@ static bool write_bitmap(struct winimg *w, FILE *f, uint32_t type)
 	return ok;
 }
 
-bool write_bitmap_full(struct winimg *w, FILE *f, const char *path)
-{
-	(void)path;
-	return write_bitmap(w, f, 5);
-}
-
-bool write_bitmap_kernel(struct winimg *w, FILE *f, const char *path)
-{
-	(void)path;
-	return write_bitmap(w, f, 6);
-}
+#define CRASH(name, ps, write)                                                                                                             \
+	bool name(struct winimg *w, FILE *f, const char *path)                                                                             \
+	{                                                                                                                                  \
+		(void)path;                                                                                                                \
+		return wants(w, ps) && (write);                                                                                            \
+	}
+CRASH(crash64_full, 8, crash_full(w, f))
+CRASH(crash64_bitmap, 8, crash_bitmap(w, f, 5))
+CRASH(crash64_kernel, 8, crash_bitmap(w, f, 6))
+CRASH(crash64_summary, 8, crash_bitmap(w, f, 2))
+CRASH(crash32_full, 4, crash_full(w, f))
+CRASH(crash32_bitmap, 4, crash_bitmap(w, f, 5))
+CRASH(crash32_kernel, 4, crash_bitmap(w, f, 6))
+CRASH(crash32_summary, 4, crash_bitmap(w, f, 2))
+#undef CRASH
 
 static const struct {
 	const char *name;

@@ -26,29 +26,59 @@ static bool has_symbol(const struct profile *p, enum prof_symbol s)
 }
 
 /* Places of our own, a page apart: nobody but the exports, KDBG and what is in memory can lead there. */
-static void place_symbols(struct profile *p)
+static void place_symbols(struct profile *p, const char *pdb)
 {
 	for (unsigned i = 0; i < PROF_SYMBOLS; i++)
 		p->symbol[i] = has_symbol(p, (enum prof_symbol)i) ? 0x400000 + i * 0x2000u : 0;
-	snprintf(p->pdb, sizeof(p->pdb), "ntkrnlmp.pdb");
+	snprintf(p->pdb, sizeof(p->pdb), "%s", pdb);
 	memcpy(p->guid.b, "made by mkdump..", 16);
 	p->age = 1;
 }
 
-bool kernel_of_build(unsigned build, const char *version, struct profile *out)
+static bool named(unsigned build, const char *arch, size_t *at)
 {
 	char file[32];
+
+	snprintf(file, sizeof(file), "%u-%s", build, arch);
+	for (*at = 0; *at < builtin_count(); ++*at)
+		if (strcmp(builtin_name(*at), file) == 0)
+			return true;
+	return false;
+}
+
+/* Of a process on ARM64 only ObjectTable is known (docs/profiles.md): the other members are taken to stand about it as on x64. */
+static void arm64_process(unsigned build, struct profile *p)
+{
+	struct profile x;
+	uint32_t by;
+
+	kernel_of_build(build, WM_X64, "", &x);
+	by = prof_off(&x, F_EPROCESS_ObjectTable) - prof_off(p, F_EPROCESS_ObjectTable);
+	for (unsigned f = 0; f < PROF_FIELDS; f++) {
+		enum prof_type t = prof_type_of((enum prof_field)f);
+
+		if (p->field[f].off != PROF_ABSENT || x.field[f].off == PROF_ABSENT || (t != T_EPROCESS && t != T_KPROCESS && t != T_EJOB))
+			continue;
+		p->field[f] = x.field[f];
+		if (t == T_EPROCESS && x.field[f].off >= by)
+			p->field[f].off -= by;
+	}
+	p->size[T_EPROCESS] = x.size[T_EPROCESS];
+	p->size[T_EJOB] = x.size[T_EJOB];
+}
+
+bool kernel_of_build(unsigned build, enum wm_arch arch, const char *version, struct profile *out)
+{
+	bool x86 = arch == WM_X86 || arch == WM_PAE;
 	struct proffile *pf;
 	struct buf text;
 	struct err e = {0};
-	size_t i = 0, k, v;
+	size_t i, k, v;
 	bool real;
 
-	snprintf(file, sizeof(file), "%u-x64", build);
-	while (i < builtin_count() && strcmp(builtin_name(i), file) != 0)
-		i++;
 	buf_init(&text);
-	if (i == builtin_count() || builtin_text(i, &text, &e) < 0 || proffile_parse(&pf, (const char *)text.p, text.n, &e) < 0)
+	if (!(x86 ? named(build, "x86-pae", &i) || named(build, "x86", &i) : named(build, arch == WM_ARM64 ? "arm64" : "x64", &i)) ||
+	    builtin_text(i, &text, &e) < 0 || proffile_parse(&pf, (const char *)text.p, text.n, &e) < 0)
 		die("build %u: no profile %s", build, e.msg);
 	for (k = 0; k < pf->n_k && strcmp(pf->k[k].version, version) != 0; k++)
 		;
@@ -62,7 +92,9 @@ bool kernel_of_build(unsigned build, const char *version, struct profile *out)
 	else
 		proffile_view_variant(pf, *version ? v : pf->n_v - 1, out);
 	if (!real)
-		place_symbols(out);
+		place_symbols(out, arch == WM_PAE ? "ntkrpamp.pdb" : "ntkrnlmp.pdb");
+	if (arch == WM_ARM64)
+		arm64_process(build, out);
 	proffile_free(pf);
 	buf_free(&text);
 	return real;

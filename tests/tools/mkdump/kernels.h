@@ -4,9 +4,10 @@
 #define ETLIFT_KERNELS_H
 
 #include "profile.h"
+#include "winmem.h"
 
 /* `version` names a kernel ("10.0.19041.1466") or a layout variant ("s15063.0"); "" takes the last kernel, else the last variant. True: a real
  * kernel; false: a layout, symbols at places of our own, an identity that no profile has. Ends the program when there is neither. */
-bool kernel_of_build(unsigned build, const char *version, struct profile *out);
+bool kernel_of_build(unsigned build, enum wm_arch arch, const char *version, struct profile *out);
 
 #endif

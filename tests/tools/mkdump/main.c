@@ -1,4 +1,4 @@
-/* mkdump - makes a Windows memory image from a recipe: mkdump [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] [-p PAGEFILE]
+/* mkdump - makes a Windows memory image from a recipe: mkdump [-a ARCH] [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] [-p PAGEFILE]
  *   RECIPE IMAGE [TRUTH.json]
  *
  * -p: the pages that the recipe pages out are written there, and are no loss in the truth.
@@ -28,6 +28,8 @@ int main(int argc, char **argv)
 			r.mib = strtoull(argv[i + 1], NULL, 0);
 		else if (strcmp(argv[i], "-H") == 0)
 			r.hole = strtoull(argv[i + 1], NULL, 0);
+		else if (strcmp(argv[i], "-a") == 0)
+			r.arch = argv[i + 1];
 		else if (strcmp(argv[i], "-f") == 0)
 			container = argv[i + 1];
 		else if (strcmp(argv[i], "-p") == 0)
@@ -36,7 +38,7 @@ int main(int argc, char **argv)
 			die("no such option: %s", argv[i]);
 	}
 	if (argc - i < 2 || argc - i > 3)
-		die("usage: mkdump [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] [-p PAGEFILE] RECIPE IMAGE "
+		die("usage: mkdump [-a ARCH] [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] [-p PAGEFILE] RECIPE IMAGE "
 		    "[TRUTH.json]; "
 		    "containers: %s",
 		    container_names());

@@ -176,6 +176,18 @@ static void future(struct profile *p)
 	p->build = 29000;
 }
 
+static enum wm_arch arch_of(const struct recipe *r, const char *line)
+{
+	static const char *const words[] = {"x64", "la57", "x86-pae", "x86", "arm64"}; /* in the order of enum wm_arch */
+	char given[VALUE_MAX];
+	int a;
+
+	if (r->arch)
+		snprintf(given, sizeof(given), "arch=%s", r->arch);
+	a = word_of(r->arch ? given : line, "arch", words, 5);
+	return a >= 0 ? (enum wm_arch)a : number(line, "levels", 4) == 5 ? WM_LA57 : WM_X64;
+}
+
 static void machine(struct recipe *r, const char *line)
 {
 	static const char *const hints[] = {"kernel", "process", "user", "none"};
@@ -188,7 +200,8 @@ static void machine(struct recipe *r, const char *line)
 			    .encoded_kdbg = number(line, "encoded", 0),
 			    .large_pages = number(line, "large", 0),
 			    .decoy_roots = number(line, "decoys", 0),
-			    .levels = (int)number(line, "levels", 4),
+			    .arch = arch_of(r, line),
+			    .self_map = number(line, "selfmap", 1),
 			    .perf_freq = number(line, "freq", 10000000),
 			    .system_time = (int64_t)number(line, "time", UINT64_C(133600000001234567)),
 			    .boot_time = INT64_C(133599000000000000),
@@ -215,7 +228,7 @@ static void machine(struct recipe *r, const char *line)
 	value(line, "version", want);
 	o.hint = hint < 0 ? HINT_KERNEL : hint;
 	o.boot_time = o.system_time - INT64_C(1000001234567);
-	if (!kernel_of_build(build, r->version ? r->version : want, &p))
+	if (!kernel_of_build(build, o.arch, r->version ? r->version : want, &p))
 		o.foreign_guid = true; /* no kernel with symbols is known: one that nobody knows is made */
 	if (number(line, "future", 0)) {
 		future(&p);
@@ -363,7 +376,7 @@ static void lose(struct recipe *r, const char *line)
  * damage buffer=N off= value= size=, damage field=MEMBER off= value= size= (of the context). What the report must say follows by `expect`. */
 static void damage(struct recipe *r, const char *line)
 {
-	const uint64_t nowhere = UINT64_C(0xffff9a00deadb000);
+	const uint64_t nowhere = wi_nowhere(&r->w);
 	struct winspace *k = &r->w.k;
 	char v[VALUE_MAX];
 
@@ -371,11 +384,11 @@ static void damage(struct recipe *r, const char *line)
 	if (value(line, "forward", v) || value(line, "loop", v))
 		wi_loss(&r->w, "list_broken", r->s, 0);
 	if (value(line, "forward", v))
-		wm_put(k, buffer_of(r, line, "forward")->va + 0x38, nowhere, 8);
+		wi_put_ptr(&r->w, buffer_of(r, line, "forward")->va + 0x38, nowhere);
 	if (value(line, "backward", v))
-		wm_put(k, buffer_of(r, line, "backward")->va + 0x40, nowhere, 8);
+		wi_put_ptr(&r->w, buffer_of(r, line, "backward")->va + 0x38 + r->w.ps, nowhere);
 	if (value(line, "loop", v))
-		wm_put(k, buffer_of(r, line, "loop")->va + 0x38, r->s->buf[0].va + 0x38, 8);
+		wi_put_ptr(&r->w, buffer_of(r, line, "loop")->va + 0x38, r->s->buf[0].va + 0x38);
 	if (value(line, "tail", v)) {
 		uint64_t page = (r->s->ctx + WM_PAGE) & ~(uint64_t)(WM_PAGE - 1);
 
@@ -399,12 +412,13 @@ static void damage(struct recipe *r, const char *line)
 			r->w.ses[i].in_table &= r->w.ses[i].silo != number(line, "table", 0);
 	}
 	if (value(line, "process", v)) /* its link to the next one */
-		wm_put(k, process_of(&r->w, number(line, "process", 0))->eprocess + prof_off(&r->w.p, F_EPROCESS_ActiveProcessLinks),
-		       nowhere, 8);
+		wi_put_ptr(&r->w,
+			   process_of(&r->w, number(line, "process", 0))->eprocess + prof_off(&r->w.p, F_EPROCESS_ActiveProcessLinks),
+			   nowhere);
 	if (value(line, "handles", v)) /* the table leads nowhere */
 		r->w.bad_handles = process_of(&r->w, number(line, "handles", 0))->pid;
 	if (value(line, "slot", v)) /* of the logger table */
-		wm_put(k, r->w.silo[number(line, "silo", 0)].table + 8 * number(line, "slot", 0), number(line, "value", 0), 8);
+		wi_put_ptr(&r->w, r->w.silo[number(line, "silo", 0)].table + r->w.ps * number(line, "slot", 0), number(line, "value", 0));
 	if (value(line, "field", v)) {
 		unsigned f = 0;
 

@@ -1,8 +1,8 @@
 /* recipe.h - the text that says what stands in the memory to be made: a statement a line, KEY=VALUE words behind it, numbers as C writes
  * them, `#` a comment. docs/testing.md explains every word.
  *
- *   machine build= version= mib= hole= cpus= seed= handles= stub= encoded= large= decoys= levels= bias= freq= time= foreign= kpti=
- *           hint=kernel|process|user|none globals= kdbg= etwdata= future= pe_time= pe_size= pte_mask= trimmed= pagefile=
+ *   machine arch= build= version= mib= hole= cpus= seed= handles= stub= encoded= large= decoys= levels= bias= freq= time= foreign= kpti=
+ *           hint=kernel|process|user|none globals= kdbg= etwdata= future= pe_time= pe_size= pte_mask= trimmed= pagefile= selfmap=
  *   process pid= name= wow64= silo=        container (a further silo; numbers count from 1)
  *   session silo= id= name= mode= clock= size= table= nodes= lost_events= lost_buffers= name_lost= tail_lost= fill_name= payload=FILE.etl dns=NAME|NAME
  *           unreachable= tag= straddle=
@@ -31,6 +31,7 @@ struct recipe { /* one being followed */
 	struct wi_session *s;
 	unsigned build;      /* instead of the recipe's; 0: as it says */
 	const char *version; /* likewise, or NULL */
+	const char *arch;    /* likewise, or NULL */
 	uint64_t mib, hole;
 	bool pagefile; /* the reader will get the pagefile */
 };

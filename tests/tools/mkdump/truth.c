@@ -201,12 +201,13 @@ bool truth_write(struct winimg *w, const char *path)
 	if (!f)
 		return false;
 	fprintf(f,
-		"{\"build\":%u,\"cpus\":%u,\"perf_freq\":%llu,\"boot_time\":%lld,\"system_time\":%lld,\"bias\":%d,\"dtb\":\"0x%llx\","
+		"{\"build\":%u,\"pointer_size\":%u,\"cpus\":%u,\"perf_freq\":%llu,\"boot_time\":%lld,\"system_time\":%lld,\"bias\":%d,"
+		"\"dtb\":\"0x%llx\","
 		"\"base\":\"0x%llx\",\"any_dtb\":%s,\"foreign\":%s,\"guid_table\":%s,\"sessions\":[\n",
-		w->p.build, w->o.cpus, (unsigned long long)w->o.perf_freq, (long long)w->o.boot_time, (long long)w->o.system_time,
+		w->p.build, w->ps, w->o.cpus, (unsigned long long)w->o.perf_freq, (long long)w->o.boot_time, (long long)w->o.system_time,
 		w->o.bias, (unsigned long long)w->m.kernel_dtb, (unsigned long long)w->base,
-		w->o.low_stub && w->o.hint == HINT_KERNEL ? "false" : "true", w->o.foreign_guid ? "true" : "false",
-		w->o.foreign_guid && !wi_has(w, F_SILO_EtwpGuidHashTable) ? "false" : "true");
+		w->o.low_stub && w->o.hint == HINT_KERNEL && w->ps == 8 && w->m.arch != WM_ARM64 ? "false" : "true",
+		w->o.foreign_guid ? "true" : "false", w->o.foreign_guid && !wi_has(w, F_SILO_EtwpGuidHashTable) ? "false" : "true");
 	for (unsigned i = 0, n = 0; i < w->n_ses; i++) {
 		if (w->ses[i].unreachable)
 			continue;

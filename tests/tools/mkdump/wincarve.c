@@ -6,7 +6,6 @@
 #include "winses.h"
 
 #define PRIVATE     0x8000u
-#define PTE_USER    0x7u /* present, writable, user */
 #define HEADER_SIZE 0x118u
 
 static void write_back(struct winimg *w, struct wi_buffer *b, uint32_t size)
@@ -61,7 +60,7 @@ void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context)
 	if (!context)
 		wm_write(&w->k, s->ctx, waste, prof_size(&w->p, T_CTX));
 	if (s->in_table)
-		wm_put(&w->k, w->silo[s->silo].table + 8 * s->id, w->p.traits.empty_slot, 8);
+		wi_put_ptr(w, w->silo[s->silo].table + w->ps * s->id, w->p.traits.empty_slot);
 	free(waste);
 }
 
@@ -115,7 +114,7 @@ void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, bo
 		wm_put(&w->k, b->va + ENTRY, flink, link);
 		wm_put(&w->k, b->va + ENTRY + link, blink, link);
 		for (unsigned k = 0; k < b->n_pages; k++)
-			wm_map(&p->space, p->heap + k * WM_PAGE, b->page[k], PTE_USER);
+			wm_map(&p->space, p->heap + k * WM_PAGE, b->page[k]);
 		unmap(w, s, b);
 		b->va = p->heap;
 		b->pid = (unsigned)p->pid;

@@ -8,9 +8,10 @@
 #include "payload.h"
 #include "rd.h"
 
-#define POOL      UINT64_C(0xffff9a0000000000)
-#define POOL_44   UINT64_C(0xfffffa8000000000) /* Windows 7 and 8 have a kernel half of 8 TB */
-#define IMAGE_MAX 0x2000000u
+#define POOL         UINT64_C(0xffff9a0000000000)
+#define POOL_44      UINT64_C(0xfffffa8000000000) /* Windows 7 and 8 have a kernel half of 8 TB */
+#define POOL_32      UINT64_C(0x8b000000)
+#define SLOTS_OFF_32 0x2cu /* in EtwSupport: a place of our own, nobody has published the real one */
 
 bool wi_has(const struct winimg *w, enum prof_field f)
 {
@@ -53,21 +54,41 @@ uint64_t wi_symbol_va(const struct winimg *w, enum prof_symbol s)
 	return w->p.symbol[s] ? w->base + w->p.symbol[s] : 0;
 }
 
+uint64_t wi_kuser(const struct winimg *w)
+{
+	return w->ps == 8 ? UINT64_C(0xfffff78000000000) : 0xffdf0000;
+}
+
+uint64_t wi_nowhere(const struct winimg *w)
+{
+	return w->ps == 8 ? UINT64_C(0xffff9a00deadb000) : 0xbdeab000;
+}
+
+void wi_put_ptr(struct winimg *w, uint64_t va, uint64_t v)
+{
+	wm_put(&w->k, va, v, w->ps);
+}
+
+uint64_t wi_get_ptr(struct winimg *w, uint64_t va)
+{
+	return wm_get(&w->k, va, w->ps);
+}
+
 void wi_ring_init(struct winimg *w, uint64_t head)
 {
-	wm_put(&w->k, head, head, 8);
-	wm_put(&w->k, head + 8, head, 8);
+	wi_put_ptr(w, head, head);
+	wi_put_ptr(w, head + w->ps, head);
 }
 
 /* Appends an entry to the ring at head. */
 void wi_ring_add(struct winimg *w, uint64_t head, uint64_t entry)
 {
-	uint64_t last = wm_get(&w->k, head + 8, 8);
+	uint64_t last = wi_get_ptr(w, head + w->ps);
 
-	wm_put(&w->k, entry, head, 8);
-	wm_put(&w->k, entry + 8, last, 8);
-	wm_put(&w->k, last, entry, 8);
-	wm_put(&w->k, head + 8, entry, 8);
+	wi_put_ptr(w, entry, head);
+	wi_put_ptr(w, entry + w->ps, last);
+	wi_put_ptr(w, last, entry);
+	wi_put_ptr(w, head + w->ps, entry);
 }
 
 /* ---- the kernel image --------------------------------------------------------------------------------------------------------------------- */
@@ -83,7 +104,7 @@ static uint64_t image_size(const struct winimg *w)
 }
 
 /* An export directory with the data symbols that every kernel exports (layouts.md section 6), sorted by name. */
-static void put_exports(const struct winimg *w, uint8_t *h, uint8_t *opt)
+static void put_exports(const struct winimg *w, uint8_t *h, uint8_t *dirs)
 {
 	static const enum prof_symbol sym[] = {S_KeNumberProcessors, S_NtBuildNumber, S_PsInitialSystemProcess};
 	static const char *const name[] = {"KeNumberProcessors", "NtBuildNumber", "PsInitialSystemProcess"};
@@ -103,34 +124,44 @@ static void put_exports(const struct winimg *w, uint8_t *h, uint8_t *opt)
 		memcpy(h + text, name[i], strlen(name[i]));
 		text += (uint32_t)strlen(name[i]) + 1;
 	}
-	put_le32(opt + 0x70, 0x800);
-	put_le32(opt + 0x74, 0x100);
+	put_le32(dirs, 0x800);
+	put_le32(dirs + 4, 0x100);
+}
+
+uint16_t wi_machine(const struct winimg *w)
+{
+	return w->ps == 4 ? 0x14c : w->m.arch == WM_ARM64 ? 0xaa64 : 0x8664;
 }
 
 /* Headers: MZ, PE, two sections, a debug directory with an RSDS record ("PE Format", Microsoft Learn). */
 static void put_headers(struct winimg *w, uint64_t size)
 {
 	uint8_t h[0x1000] = {'M', 'Z'};
-	uint8_t *nt = h + 0x100, *opt = nt + 24, *sec = opt + 0xf0, *dbg = h + 0x600, *rsds = h + 0x700;
+	bool wide = w->ps == 8;
+	uint8_t *nt = h + 0x100, *opt = nt + 24, *dirs = opt + (wide ? 0x70 : 0x60), *sec = dirs + 0x80, *dbg = h + 0x600,
+		*rsds = h + 0x700;
 	const char *pdb = w->p.pdb[0] ? w->p.pdb : "ntkrnlmp.pdb";
 
 	put_le32(h + 0x3c, 0x100);
 	memcpy(nt, "PE\0\0", 4);
-	put_le16(nt + 4, 0x8664);
+	put_le16(nt + 4, wi_machine(w));
 	put_le16(nt + 6, 2);
 	put_le32(nt + 8, w->o.pe_time ? w->o.pe_time : 0x5e3c1b2a);
-	put_le16(nt + 0x14, 0xf0);
-	put_le16(nt + 0x16, 0x22);
-	put_le16(opt, 0x20b);
-	put_le64(opt + 0x18, w->base);
+	put_le16(nt + 0x14, (uint16_t)(sec - opt));
+	put_le16(nt + 0x16, wide ? 0x22 : 0x102);
+	put_le16(opt, wide ? 0x20b : 0x10b);
+	if (wide)
+		put_le64(opt + 0x18, w->base);
+	else
+		put_le32(opt + 0x1c, (uint32_t)w->base);
 	put_le32(opt + 0x20, 0x1000);
 	put_le32(opt + 0x24, 0x200);
 	put_le32(opt + 0x38, w->o.pe_size ? w->o.pe_size : (uint32_t)size);
 	put_le32(opt + 0x3c, 0x1000);
-	put_le32(opt + 0x6c, 16);
-	put_exports(w, h, opt);
-	put_le32(opt + 0x70 + 6 * 8, 0x600);
-	put_le32(opt + 0x70 + 6 * 8 + 4, 28);
+	put_le32(dirs - 4, 16);
+	put_exports(w, h, dirs);
+	put_le32(dirs + 6 * 8, 0x600);
+	put_le32(dirs + 6 * 8 + 4, 28);
 	memcpy(sec, ".text", 5);
 	put_le32(sec + 8, 0x1000);
 	put_le32(sec + 12, 0x1000);
@@ -154,15 +185,16 @@ static void put_headers(struct winimg *w, uint64_t size)
 
 static void map_image(struct winimg *w)
 {
-	uint64_t size = image_size(w);
+	uint64_t size = image_size(w), large = wm_large(&w->m), end;
 
-	w->base = UINT64_C(0xfffff80000000000) + ((wm_rand(&w->m) % 0x4000 + 0x100) << 21);
-	for (uint64_t off = 0; off < size; off += 0x200000) {
-		if (w->o.large_pages)
-			wm_map_2m(&w->k, w->base + off, wm_frames_2m(&w->m));
-		else
-			wm_touch(&w->k, w->base + off, off + 0x200000 < size ? 0x200000 : size - off);
-	}
+	/* 64-bit kernels of Windows 10 begin a large page, 32-bit ones stand where the loader put them */
+	w->base = w->ps == 8 ? UINT64_C(0xfffff80000000000) + ((wm_rand(&w->m) % 0x4000 + 0x100) << 21)
+			     : 0x8104f000 + (wm_rand(&w->m) % 0x10 << 22);
+	end = w->base + size;
+	for (uint64_t va = w->base & ~(large - 1); w->o.large_pages && va < end; va += large)
+		wm_map_large(&w->k, va, wm_frames_large(&w->m));
+	if (!w->o.large_pages)
+		wm_touch(&w->k, w->base, size);
 	put_headers(w, size);
 }
 
@@ -178,20 +210,21 @@ static void put_ksystem_time(struct winimg *w, uint64_t va, uint64_t t)
 static void put_kuser(struct winimg *w)
 {
 	bool ten = w->p.build >= 10000;
+	uint64_t kuser = wi_kuser(w);
 
-	wm_map(&w->k, WI_KUSER, wm_frame(&w->m), 0);
-	put_ksystem_time(w, WI_KUSER + 8, (uint64_t)(w->o.system_time - w->o.boot_time));
-	put_ksystem_time(w, WI_KUSER + 0x14, (uint64_t)w->o.system_time);
-	put_ksystem_time(w, WI_KUSER + 0x20, (uint64_t)((int64_t)w->o.bias * 600000000));
-	wm_put(&w->k, WI_KUSER + 0x30, 0x003a0043, 4); /* NtSystemRoot: C: */
+	wm_map(&w->k, kuser, wm_frame(&w->m));
+	put_ksystem_time(w, kuser + 8, (uint64_t)(w->o.system_time - w->o.boot_time));
+	put_ksystem_time(w, kuser + 0x14, (uint64_t)w->o.system_time);
+	put_ksystem_time(w, kuser + 0x20, (uint64_t)((int64_t)w->o.bias * 600000000));
+	wm_put(&w->k, kuser + 0x30, 0x003a0043, 4); /* NtSystemRoot: C: */
 	if (ten)
-		wm_put(&w->k, WI_KUSER + 0x260, w->p.build, 4);
-	wm_put(&w->k, WI_KUSER + 0x264, 1, 4);
-	wm_put(&w->k, WI_KUSER + 0x26c, ten ? 10 : 6, 4);
-	wm_put(&w->k, WI_KUSER + 0x270, ten ? 0 : w->p.build < 9000 ? 1 : w->p.build < 9600 ? 2 : 3, 4);
-	wm_put(&w->k, WI_KUSER + 0x3c0, w->o.cpus, 4);
+		wm_put(&w->k, kuser + 0x260, w->p.build, 4);
+	wm_put(&w->k, kuser + 0x264, 1, 4);
+	wm_put(&w->k, kuser + 0x26c, ten ? 10 : 6, 4);
+	wm_put(&w->k, kuser + 0x270, ten ? 0 : w->p.build < 9000 ? 1 : w->p.build < 9600 ? 2 : 3, 4);
+	wm_put(&w->k, kuser + 0x3c0, w->o.cpus, 4);
 	if (w->p.build >= 9000)
-		wm_put(&w->k, WI_KUSER + 0x300, w->o.perf_freq, 8);
+		wm_put(&w->k, kuser + 0x300, w->o.perf_freq, 8);
 }
 
 /* ---- KDBG and EtwpDebuggerData --------------------------------------------------------------------------------------------------------------- */
@@ -209,6 +242,12 @@ static uint64_t encode(uint64_t v, uint64_t never, uint64_t always, uint64_t at)
 	return rol(v, 64 - (never & 63)) ^ never;
 }
 
+/* The block's words are 64 bits wide on every machine; pointers of 32 bits are sign-extended (wdbgexts.h). */
+static void put_kd(const struct winimg *w, uint8_t *d, uint64_t va)
+{
+	put_le64(d, w->ps == 8 ? va : (uint64_t)(int64_t)(int32_t)(uint32_t)va);
+}
+
 static void put_kdbg(struct winimg *w)
 {
 	uint8_t d[0x380] = {0};
@@ -216,18 +255,18 @@ static void put_kdbg(struct winimg *w)
 
 	if (!va || w->o.no_kdbg)
 		return;
-	put_le64(d, va);
-	put_le64(d + 8, va);
+	put_kd(w, d, va);
+	put_kd(w, d + 8, va);
 	memcpy(d + 0x10, "KDBG", 4);
 	put_le32(d + 0x14, w->p.build < 9000 ? 0x340 : 0x380);
-	put_le64(d + 0x18, w->base);
-	put_le64(d + 0x48, wi_symbol_va(w, S_PsLoadedModuleList));
-	put_le64(d + 0x50, wi_symbol_va(w, S_PsActiveProcessHead));
-	put_le64(d + 0xc0, wi_symbol_va(w, S_MmPfnDatabase));
-	put_le64(d + 0x218, wi_symbol_va(w, S_KiProcessorBlock));
+	put_kd(w, d + 0x18, w->base);
+	put_kd(w, d + 0x48, wi_symbol_va(w, S_PsLoadedModuleList));
+	put_kd(w, d + 0x50, wi_symbol_va(w, S_PsActiveProcessHead));
+	put_kd(w, d + 0xc0, wi_symbol_va(w, S_MmPfnDatabase));
+	put_kd(w, d + 0x218, wi_symbol_va(w, S_KiProcessorBlock));
 	if (w->p.symbol[S_EtwpDebuggerData])
-		put_le64(d + 0x330, wi_symbol_va(w, S_EtwpDebuggerData));
-	if (w->o.encoded_kdbg && wi_symbol_va(w, S_KiWaitNever) && wi_symbol_va(w, S_KdpDataBlockEncoded)) {
+		put_kd(w, d + 0x330, wi_symbol_va(w, S_EtwpDebuggerData));
+	if (w->o.encoded_kdbg && w->ps == 8 && wi_symbol_va(w, S_KiWaitNever) && wi_symbol_va(w, S_KdpDataBlockEncoded)) {
 		uint64_t never = wm_rand(&w->m), always = wm_rand(&w->m);
 
 		wi_symbol(w, S_KiWaitNever, never, 8);
@@ -247,7 +286,7 @@ static void put_debugger_data(struct winimg *w)
 	if (!va || w->o.no_etwdata)
 		return;
 	wm_write(&w->k, va, head, sizeof(head));
-	wm_put(&w->k, va + 0x10, w->silo[0].table, 8);
+	wi_put_ptr(w, va + 0x10, w->silo[0].table);
 }
 
 /* ---- silos --------------------------------------------------------------------------------------------------------------------------------------------- */
@@ -255,11 +294,11 @@ static void put_debugger_data(struct winimg *w)
 /* The hash table's buckets: three empty rings each. */
 static void put_hash(struct winimg *w, uint64_t hash)
 {
-	uint32_t stride = prof_size(&w->p, T_BUCKET) ? prof_size(&w->p, T_BUCKET) : 0x38;
+	uint32_t stride = prof_size(&w->p, T_BUCKET) ? prof_size(&w->p, T_BUCKET) : 7 * w->ps;
 
 	for (unsigned i = 0; i < 64; i++)
 		for (unsigned k = 0; k < 3; k++)
-			wi_ring_init(w, hash + i * stride + 16 * k);
+			wi_ring_init(w, hash + i * stride + 2 * w->ps * k);
 }
 
 static void put_blocks(struct winimg *w, struct wi_silo *s, uint32_t slots)
@@ -269,11 +308,11 @@ static void put_blocks(struct winimg *w, struct wi_silo *s, uint32_t slots)
 	if (!wi_has(w, F_SILO_ProcessorBlocks))
 		return;
 	s->blocks = wi_alloc(w, (uint64_t)stride * w->o.cpus, 64);
-	wi_set(w, s->state, F_SILO_ProcessorBlocks, s->blocks, 8);
+	wi_set(w, s->state, F_SILO_ProcessorBlocks, s->blocks, w->ps);
 	for (unsigned i = 0; i < w->o.cpus && i < WI_CPUS_MAX; i++) {
-		s->slot[i] = w->p.traits.slots_inline ? s->blocks + i * stride : wi_alloc(w, 8 * slots, 64);
+		s->slot[i] = w->p.traits.slots_inline ? s->blocks + i * stride : wi_alloc(w, w->ps * slots, 64);
 		if (!w->p.traits.slots_inline)
-			wi_set(w, s->blocks + i * stride, F_BLOCK_ProcessorBuffers, s->slot[i], 8);
+			wi_set(w, s->blocks + i * stride, F_BLOCK_ProcessorBuffers, s->slot[i], w->ps);
 	}
 }
 
@@ -291,7 +330,7 @@ static unsigned add_silo(struct winimg *w)
 		s->hash = s->state + prof_off(&w->p, F_SILO_EtwpGuidHashTable);
 		if (wi_has(w, F_SILO_EtwpLoggerContext)) {
 			s->table = wi_alloc(w, WM_PAGE, WM_PAGE); /* a page that can be lost alone */
-			wi_set(w, s->state, F_SILO_EtwpLoggerContext, s->table, 8);
+			wi_set(w, s->state, F_SILO_EtwpLoggerContext, s->table, w->ps);
 			wi_set(w, s->state, F_SILO_MaxLoggers, slots, 4);
 		} else {
 			s->table = s->state + prof_off(&w->p, F_SILO_WmipLoggerContext);
@@ -299,7 +338,7 @@ static unsigned add_silo(struct winimg *w)
 		}
 	}
 	for (unsigned i = 0; i < slots; i++)
-		wm_put(&w->k, s->table + 8 * i, w->p.traits.empty_slot, 8);
+		wi_put_ptr(w, s->table + w->ps * i, w->p.traits.empty_slot);
 	put_hash(w, s->hash);
 	put_blocks(w, s, slots);
 	return w->n_silos++;
@@ -319,9 +358,10 @@ static void put_prcbs(struct winimg *w)
 		wi_set(w, va, F_KPRCB_Number, i, 4);
 		wi_set(w, va, F_KPRCB_MHz, 2900, 4);
 		if (wi_symbol_va(w, S_KiProcessorBlock))
-			wm_put(&w->k, wi_symbol_va(w, S_KiProcessorBlock) + 8 * i, va, 8);
+			wi_put_ptr(w, wi_symbol_va(w, S_KiProcessorBlock) + w->ps * i, va);
 		if (w->p.traits.slots_in_prcb && i < WI_CPUS_MAX && wi_has(w, F_KPRCB_EtwSupport))
-			w->silo[0].slot[i] = va + prof_off(&w->p, F_KPRCB_EtwSupport) + w->p.traits.prcb_slots_off;
+			w->silo[0].slot[i] =
+				va + prof_off(&w->p, F_KPRCB_EtwSupport) + (w->ps == 8 ? w->p.traits.prcb_slots_off : SLOTS_OFF_32);
 	}
 }
 
@@ -343,7 +383,7 @@ static void put_time_zone(struct winimg *w)
 	} else if (globals && wi_has(w, F_SILOGLOBALS_ExTimeZoneState) && wi_has(w, F_TZSTATE_TimeZoneInformation)) {
 		tz = wi_alloc(w, prof_size(&w->p, T_TZSTATE), 16);
 		wm_write(&w->k, tz + prof_off(&w->p, F_TZSTATE_TimeZoneInformation), z, sizeof(z));
-		wi_set(w, globals, F_SILOGLOBALS_ExTimeZoneState, tz, 8);
+		wi_set(w, globals, F_SILOGLOBALS_ExTimeZoneState, tz, w->ps);
 	}
 }
 
@@ -358,7 +398,7 @@ static void put_symbols(struct winimg *w)
 	wi_symbol(w, S_EtwCPUSpeedInMHz, 2900, 4);
 	wi_symbol(w, S_KeMaximumIncrement, 156250, 4);
 	wi_symbol(w, S_NtBuildNumber, 0xf0000000u | w->p.build, 4);
-	snprintf(lab, sizeof(lab), "%u.made.%s", w->p.build, "amd64fre");
+	snprintf(lab, sizeof(lab), "%u.made.%s", w->p.build, w->ps == 4 ? "x86fre" : w->m.arch == WM_ARM64 ? "arm64fre" : "amd64fre");
 	if (wi_symbol_va(w, S_NtBuildLab))
 		wm_write(&w->k, wi_symbol_va(w, S_NtBuildLab), lab, strlen(lab) + 1);
 	if (wi_symbol_va(w, S_MiState) && wi_has(w, F_MISYS_Hardware))
@@ -367,11 +407,11 @@ static void put_symbols(struct winimg *w)
 		wi_ring_init(w, wi_symbol_va(w, S_PsLoadedModuleList));
 	if (w->o.no_globals)
 		return;
-	wi_symbol(w, S_EtwpHostSiloState, w->silo[0].state, 8);
+	wi_symbol(w, S_EtwpHostSiloState, w->silo[0].state, w->ps);
 	if (w->silo[0].state) /* the host's globals stand in the image; a container's are nobody's business here */
-		wi_set(w, w->silo[0].state, F_SILO_SiloGlobals, wi_symbol_va(w, S_PspHostSiloGlobals), 8);
+		wi_set(w, w->silo[0].state, F_SILO_SiloGlobals, wi_symbol_va(w, S_PspHostSiloGlobals), w->ps);
 	if (wi_symbol_va(w, S_PspHostSiloGlobals))
-		wi_set(w, wi_symbol_va(w, S_PspHostSiloGlobals), F_SILOGLOBALS_EtwSiloState, w->silo[0].state, 8);
+		wi_set(w, wi_symbol_va(w, S_PspHostSiloGlobals), F_SILOGLOBALS_EtwSiloState, w->silo[0].state, w->ps);
 }
 
 /* The processor start block (Volatility 3, automagic/windows.py; MemProcFS): jump, kernel address, CR3. */
@@ -384,18 +424,42 @@ static void put_low_stub(struct winimg *w)
 	put_le64(p + 0xa0, w->m.kernel_dtb);
 }
 
+/* Directories that map themselves as those of 32-bit systems do, and nothing else; with PAE, under a root. */
+static void put_decoys32(struct winimg *w)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t dir = wm_frame(&w->m), root = wm_frame(&w->m) + 0x20 * i;
+
+		if (w->m.arch == WM_X86) {
+			put_le32(wm_at(&w->m, dir) + 0xc00, (uint32_t)dir | 0x63);
+			put_le32(wm_at(&w->m, dir) + 0x800, (uint32_t)root | 0x63);
+			continue;
+		}
+		for (unsigned k = 0; k < 4; k++) {
+			uint64_t at = k == 3 ? dir : wm_frame(&w->m);
+
+			put_le64(wm_at(&w->m, dir) + 8 * k, at | 0x63);
+			put_le64(wm_at(&w->m, root) + 8 * k, at | 1);
+		}
+	}
+}
+
 /* Roots that look like page-table roots and map no normal kernel: a dummy, and one that maps another program. */
 static void put_decoys(struct winimg *w)
 {
+	if (w->ps == 4) {
+		put_decoys32(w);
+		return;
+	}
 	for (int i = 0; i < 3; i++) {
 		struct winspace s = {&w->m, wm_frame(&w->m)};
 
 		wm_put(&(struct winspace){&w->m, w->m.kernel_dtb}, w->pool + 0x1000000 + (uint64_t)i * 4096, 0, 1);
 		for (int k = 0; k < 8; k++)
 			put_le64(wm_at(&w->m, s.dtb) + 8 * k, 0);
-		put_le64(wm_at(&w->m, s.dtb) + 8 * (300 + i), s.dtb | 0x63);
+		put_le64(wm_at(&w->m, s.dtb) + 8 * (300 + i), s.dtb | (w->m.arch == WM_ARM64 ? 3 : 0x63));
 		if (i == 2) {
-			wm_map(&s, UINT64_C(0xfffff80011000000), wm_frame(&w->m), 0);
+			wm_map(&s, UINT64_C(0xfffff80011000000), wm_frame(&w->m));
 			wm_write(&s, UINT64_C(0xfffff80011000000), "MZ\x90", 3);
 		}
 	}
@@ -407,11 +471,12 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 	w->o = *o;
 	w->p = *p;
 	w->ses = calloc(WI_SESSIONS_MAX, sizeof(*w->ses));
-	w->pool = p->build < 9600 ? POOL_44 : POOL;
-	wm_init(&w->m, o->mib, o->hole, o->levels, o->seed);
+	wm_init(&w->m, o->mib, o->hole, o->arch, o->self_map, o->seed);
+	w->ps = wm_pointer_size(&w->m);
+	w->pool = w->ps == 4 ? POOL_32 : p->build < 9600 ? POOL_44 : POOL;
 	w->k.m = &w->m;
 	if (o->large_pages)
-		w->m.large_frames = image_size(w) / WM_PAGE + 1024;
+		w->m.large_frames = image_size(w) / WM_PAGE + 2 * wm_large(&w->m) / WM_PAGE;
 	w->k.dtb = wm_new_root(&w->m, true);
 	map_image(w);
 	put_kuser(w);
@@ -424,7 +489,7 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 	put_time_zone(w);
 	put_kdbg(w);
 	put_debugger_data(w);
-	if (o->low_stub)
+	if (o->low_stub && (o->arch == WM_X64 || o->arch == WM_LA57))
 		put_low_stub(w);
 	if (o->decoy_roots)
 		put_decoys(w);

@@ -10,7 +10,6 @@
 #include "profile.h"
 #include "winmem.h"
 
-#define WI_KUSER        UINT64_C(0xfffff78000000000)
 #define WI_PROCS_MAX    64
 #define WI_SESSIONS_MAX 128
 #define WI_BUFFERS_MAX  1024
@@ -24,7 +23,7 @@ struct wi_opts {
 	uint64_t mib, seed, hole; /* hole: MiB of RAM below the hole; 0: 3 GiB */
 	unsigned cpus, handles;   /* handles: in one process, on objects of no interest */
 	bool low_stub, encoded_kdbg, large_pages, decoy_roots, self_map;
-	int levels;
+	enum wm_arch arch;
 	uint64_t perf_freq;
 	int64_t system_time, boot_time;
 	int32_t bias;              /* minutes */
@@ -184,6 +183,7 @@ struct winimg {
 	struct profile p;
 	struct winmem m;
 	struct winspace k; /* the kernel's space */
+	unsigned ps;       /* bytes of a pointer */
 	uint64_t base, pool, head_process;
 	struct wi_process proc[WI_PROCS_MAX];
 	unsigned n_proc;
@@ -212,6 +212,11 @@ void wi_set(struct winimg *w, uint64_t obj, enum prof_field f, uint64_t v, unsig
 void wi_symbol(struct winimg *w, enum prof_symbol s, uint64_t v, unsigned size);
 bool wi_has(const struct winimg *w, enum prof_field f);
 uint64_t wi_symbol_va(const struct winimg *w, enum prof_symbol s); /* 0: this kernel has none */
+uint16_t wi_machine(const struct winimg *w);                       /* of the kernel file's header */
+uint64_t wi_kuser(const struct winimg *w);                         /* KUSER_SHARED_DATA */
+uint64_t wi_nowhere(const struct winimg *w);                       /* an address of the kernel's half where nothing is */
+void wi_put_ptr(struct winimg *w, uint64_t va, uint64_t v);
+uint64_t wi_get_ptr(struct winimg *w, uint64_t va);
 void wi_ring_init(struct winimg *w, uint64_t head);
 void wi_ring_add(struct winimg *w, uint64_t head, uint64_t entry); /* at the end */
 void wi_types(struct winimg *w);                                   /* the object types */

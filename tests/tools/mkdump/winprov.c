@@ -7,8 +7,8 @@
 uint64_t wi_consumer(struct winimg *w, struct wi_session *s, struct wi_process *p)
 {
 	uint64_t c = wi_object(w, TYPE_CONSUMER, prof_size(&w->p, T_CONSUMER)), head = s->ctx + prof_off(&w->p, F_CTX_Consumers);
-	uint64_t last = wm_get(&w->k, head + 8, 8), list, count;
-	unsigned wide = p->wow64 ? 4 : 8;
+	uint64_t list, count;
+	unsigned wide = p->wow64 ? 4 : w->ps;
 
 	list = p->heap;
 	count = p->heap + 16;
@@ -16,17 +16,14 @@ uint64_t wi_consumer(struct winimg *w, struct wi_session *s, struct wi_process *
 	wm_put(&p->space, list, UINT64_C(0x5a5a5a5a00000000), 8); /* whoever reads 8 bytes of a 32-bit head goes astray */
 	wm_put(&p->space, list, 0, wide);
 	wm_put(&p->space, count, 0, 4);
-	wi_set(w, c, F_CONSUMER_ProcessObject, p->eprocess, 8);
-	wi_set(w, c, F_CONSUMER_UserBufferListHead, list, 8);
-	wi_set(w, c, F_CONSUMER_UserBufferCount, count, 8);
+	wi_set(w, c, F_CONSUMER_ProcessObject, p->eprocess, w->ps);
+	wi_set(w, c, F_CONSUMER_UserBufferListHead, list, w->ps);
+	wi_set(w, c, F_CONSUMER_UserBufferCount, count, w->ps);
 	wi_set(w, c, F_CONSUMER_LoggerId, s->id, 2);
 	wi_set(w, c, F_CONSUMER_Wow, p->wow64, 1); /* a bit of Flags, in Windows 7 a byte of its own */
 	if (w->silo[s->silo].state)
-		wi_set(w, c, F_CONSUMER_SiloState, w->silo[s->silo].state, 8);
-	wm_put(&w->k, c, head, 8);
-	wm_put(&w->k, c + 8, last, 8);
-	wm_put(&w->k, last, c, 8);
-	wm_put(&w->k, head + 8, c, 8);
+		wi_set(w, c, F_CONSUMER_SiloState, w->silo[s->silo].state, w->ps);
+	wi_ring_add(w, head, c);
 	wi_set(w, s->ctx, F_CTX_NumConsumers, ++s->n_consumers, 4);
 	s->consumers[s->n_consumers - 1].va = c;
 	s->consumers[s->n_consumers - 1].pid = (unsigned)p->pid;
@@ -49,9 +46,9 @@ void wi_user_copy(struct winimg *w, struct wi_session *s, struct wi_process *p, 
 {
 	struct wi_buffer *b = ses_new_buffer(s);
 	unsigned at = consumer_of(s, p);
-	uint64_t c = s->consumers[at].va, list = wm_get(&w->k, c + prof_off(&w->p, F_CONSUMER_UserBufferListHead), 8), va;
-	uint64_t count = wm_get(&w->k, c + prof_off(&w->p, F_CONSUMER_UserBufferCount), 8);
-	unsigned wide = p->wow64 ? 4 : 8;
+	uint64_t c = s->consumers[at].va, list = wi_get_ptr(w, c + prof_off(&w->p, F_CONSUMER_UserBufferListHead)), va;
+	uint64_t count = wi_get_ptr(w, c + prof_off(&w->p, F_CONSUMER_UserBufferCount));
+	unsigned wide = p->wow64 ? 4 : w->ps;
 	struct ses_fill f = {.raw = b->raw, .off = HDR, .limit = s->buffer_size};
 
 	s->consumers[at].copies++;
@@ -88,21 +85,15 @@ void wi_user_copy(struct winimg *w, struct wi_session *s, struct wi_process *p, 
 /* An entry in ring `list` (0 providers, 2 groups) of the GUID's bucket, with empty slots. */
 static uint64_t guid_entry(struct winimg *w, unsigned silo, const uint8_t guid[16], unsigned list)
 {
-	uint64_t g = wi_alloc(w, prof_size(&w->p, T_GUIDENTRY), 16), head, last;
-	uint32_t stride = prof_size(&w->p, T_BUCKET) ? prof_size(&w->p, T_BUCKET) : 0x38;
+	uint64_t g = wi_alloc(w, prof_size(&w->p, T_GUIDENTRY), 16), head;
+	uint32_t stride = prof_size(&w->p, T_BUCKET) ? prof_size(&w->p, T_BUCKET) : 7 * w->ps;
 
-	head = w->silo[silo].hash + (guid[0] ^ guid[15]) % 64 * stride + 16 * list;
-	last = wm_get(&w->k, head + 8, 8);
-	wm_put(&w->k, g, head, 8);
-	wm_put(&w->k, g + 8, last, 8);
-	wm_put(&w->k, last, g, 8);
-	wm_put(&w->k, head + 8, g, 8);
+	head = w->silo[silo].hash + (guid[0] ^ guid[15]) % 64 * stride + 2 * w->ps * list;
+	wi_ring_add(w, head, g);
 	wm_write(&w->k, g + prof_off(&w->p, F_GUIDENTRY_Guid), guid, 16);
-	head = g + prof_off(&w->p, F_GUIDENTRY_RegListHead);
-	wm_put(&w->k, head, head, 8);
-	wm_put(&w->k, head + 8, head, 8);
+	wi_ring_init(w, g + prof_off(&w->p, F_GUIDENTRY_RegListHead));
 	if (w->silo[silo].state)
-		wi_set(w, g, F_GUIDENTRY_SiloState, w->silo[silo].state, 8);
+		wi_set(w, g, F_GUIDENTRY_SiloState, w->silo[silo].state, w->ps);
 	return g;
 }
 
@@ -146,15 +137,15 @@ void wi_provider(struct winimg *w, const struct wi_provider *f, struct wi_proces
 	w->prov[w->n_prov - 1].pid = (unsigned)p->pid;
 	head = g + prof_off(&w->p, F_GUIDENTRY_RegListHead);
 	reg = wi_object(w, TYPE_REGISTRATION, prof_size(&w->p, T_REG));
-	wi_set(w, reg, F_REG_GuidEntry, g, 8);
-	wi_set(w, reg, F_REG_Process, p->eprocess, 8);
+	wi_set(w, reg, F_REG_GuidEntry, g, w->ps);
+	wi_set(w, reg, F_REG_Process, p->eprocess, w->ps);
 	wi_set(w, reg, F_REG_EnableMask, (1u << f->n) - 1, 1);
 	group = f->has_group && wi_has(w, F_REG_GroupEntry) ? group_entry(w, f) : 0;
 	w->prov[w->n_prov - 1].has_group = group != 0;
-	wi_set(w, reg, F_REG_GroupEntry, group, 8);
-	wm_put(&w->k, reg, head, 8);
-	wm_put(&w->k, reg + 8, head, 8);
-	wm_put(&w->k, head, reg, 8);
-	wm_put(&w->k, head + 8, reg, 8);
+	wi_set(w, reg, F_REG_GroupEntry, group, w->ps);
+	wi_put_ptr(w, reg, head);
+	wi_put_ptr(w, reg + w->ps, head);
+	wi_put_ptr(w, head, reg);
+	wi_put_ptr(w, head + w->ps, reg);
 	wi_handle(w, p, reg);
 }

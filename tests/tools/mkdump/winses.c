@@ -12,10 +12,11 @@
 
 /* ---- records ------------------------------------------------------------------------------------------------------------------------------ */
 
-static void put_record_head(uint8_t *p, uint16_t size, uint64_t ts, uint8_t type)
+/* Types of records come in pairs: the lower number is that of 32-bit writers. */
+static void put_record_head(const struct winimg *w, uint8_t *p, uint16_t size, uint64_t ts, uint8_t type)
 {
 	put_le16(p, size);
-	p[2] = type;
+	p[2] = (uint8_t)(type - (w->ps == 4));
 	p[3] = 0xc0;
 	put_le32(p + 8, 0x100 + (uint32_t)(ts % 50) * 4);
 	put_le32(p + 0xc, 4 + (uint32_t)(ts % 7) * 4);
@@ -38,21 +39,21 @@ static uint32_t make_record(struct winimg *w, uint8_t *p, uint32_t room, uint64_
 		put_le16(p, (uint16_t)size);
 		p[3] = 0x90;
 		put_le16(p + 4, (uint16_t)(n % 100));
-		put_le16(p + 6, 0xaa);
+		put_le16(p + 6, w->ps == 4 ? 0x6a : 0xaa);
 		memset(p + 8, 0x11, 16);
 		put_le64(p + 24, ts);
 		put_le32(p + 32, 8);
 		put_le32(p + 36, 4);
 		memset(p + 40, (int)n, extra);
 	} else if (kind == 4 || kind == 5) { /* SYSTEM64, PERFINFO64 */
-		put_record_head(p, 2, ts, kind == 4 ? 2 : 0x11);
+		put_record_head(w, p, 2, ts, kind == 4 ? 2 : 0x11);
 		put_le16(p + 4, (uint16_t)size);
 		put_le16(p + 6, kind == 4 ? 0x0301 : 0x0f2e);
 		if (kind == 5)
 			put_le64(p + 8, ts);
 		memset(p + (kind == 4 ? 0x20 : 0x10), (int)n, extra);
 	} else { /* EVENT_HEADER64 */
-		put_record_head(p, (uint16_t)size, ts, 0x13);
+		put_record_head(w, p, (uint16_t)size, ts, 0x13);
 		memcpy(p + 0x18, "\x28\x9a\x95\x1c\x4f\x54\x4d\x53\x9b\xda\x2a\xaf\xbf\x9b\x5b\x01", 16);
 		put_le16(p + 0x28, (uint16_t)(3000 + n % 20));
 		p[0x2c] = 4;
@@ -94,7 +95,7 @@ static uint32_t make_dns(struct winimg *w, const char *names, uint8_t *p, uint32
 	at += 16;
 	snprintf(answer, sizeof(answer), "198.51.100.%u;", w->serial % 250);
 	at += put_wide(p + at, answer, strlen(answer));
-	put_record_head(p, (uint16_t)at, ts, 0x13);
+	put_record_head(w, p, (uint16_t)at, ts, 0x13);
 	memcpy(p + 0x18, "\x6e\x12\x95\x1c\xea\x7e\xa9\x49\xa3\xfe\xa3\x78\xb0\x3d\xdb\x4d", 16);
 	put_le16(p + 0x28, 3008);
 	p[0x2b] = 16;
@@ -180,7 +181,7 @@ static void put_name(struct winimg *w, uint64_t at, const uint16_t *name, unsign
 		wm_put(&w->k, va + 2 * i, name[i], 2);
 	wm_put(&w->k, at, 2 * n, 2);
 	wm_put(&w->k, at + 2, 2 * n + 2, 2);
-	wm_put(&w->k, at + 8, va, 8);
+	wi_put_ptr(w, at + w->ps, va);
 }
 
 void wi_session_build(struct winimg *w, struct wi_session *s)
@@ -221,11 +222,10 @@ void wi_session_build(struct winimg *w, struct wi_session *s)
 		for (unsigned i = 0; i < 16; i++)
 			wm_put(&w->k, s->ctx + prof_off(&w->p, F_CTX_InstanceGuid) + i, 0x30 + s->id + i, 1);
 	if (w->silo[s->silo].state)
-		wi_set(w, s->ctx, F_CTX_SiloState, w->silo[s->silo].state, 8);
-	wm_put(&w->k, s->ctx + prof_off(&w->p, F_CTX_Consumers), s->ctx + prof_off(&w->p, F_CTX_Consumers), 8);
-	wm_put(&w->k, s->ctx + prof_off(&w->p, F_CTX_Consumers) + 8, s->ctx + prof_off(&w->p, F_CTX_Consumers), 8);
+		wi_set(w, s->ctx, F_CTX_SiloState, w->silo[s->silo].state, w->ps);
+	wi_ring_init(w, s->ctx + prof_off(&w->p, F_CTX_Consumers));
 	if (s->in_table)
-		wm_put(&w->k, w->silo[s->silo].table + 8 * s->id, s->ctx, 8);
+		wi_put_ptr(w, w->silo[s->silo].table + w->ps * s->id, s->ctx);
 	if (s->name_lost) {
 		wm_unmap(&w->k, text);
 		wi_loss(w, "page_missing", s, 0);
@@ -360,22 +360,19 @@ void wi_tear(struct winimg *w, struct wi_buffer *b, unsigned k)
 
 static void link_to(struct winimg *w, const struct wi_buffer *b, uint64_t next)
 {
-	wm_put(&w->k, b->va + LINK, next, 8);
-	put_le64(b->raw + LINK, next);
+	wi_put_ptr(w, b->va + LINK, next);
+	wm_read(&w->k, b->va + LINK, b->raw + LINK, w->ps);
 }
 
 static void ring_node(struct winimg *w, const struct wi_session *s, uint64_t va)
 {
-	uint64_t head = s->ctx + prof_off(&w->p, F_CTX_GlobalList), last = wm_get(&w->k, head + 8, 8), node = va + ENTRY;
+	uint64_t node = va + ENTRY;
 
 	if (s->separate_nodes) {
-		node = wi_alloc(w, 0x18, 16);
-		wm_put(&w->k, node + 0x10, va, 8);
+		node = wi_alloc(w, 3 * w->ps, 16);
+		wi_put_ptr(w, node + 2 * w->ps, va);
 	}
-	wm_put(&w->k, node, head, 8);
-	wm_put(&w->k, node + 8, last, 8);
-	wm_put(&w->k, last, node, 8);
-	wm_put(&w->k, head + 8, node, 8);
+	wi_ring_add(w, s->ctx + prof_off(&w->p, F_CTX_GlobalList), node);
 }
 
 static void tie_ring(struct winimg *w, struct wi_session *s)
@@ -396,12 +393,12 @@ static void tie_queue(struct winimg *w, struct wi_session *s, enum prof_field f,
 	for (unsigned i = 0; i < s->n_buf; i++) {
 		if (!(s->buf[i].ways & way))
 			continue;
-		wm_put(&w->k, last, s->buf[i].va + LINK, 8);
+		wi_put_ptr(w, last, s->buf[i].va + LINK);
 		last = s->buf[i].va + LINK;
 		link_to(w, &s->buf[i], 0);
 	}
-	wi_set(w, at, F_QUEUE_QueueHead, entry, 8);
-	wi_set(w, at, F_QUEUE_QueueTail, last, 8);
+	wi_set(w, at, F_QUEUE_QueueHead, entry, w->ps);
+	wi_set(w, at, F_QUEUE_QueueTail, last, w->ps);
 }
 
 /* A chain of plain pointers through +0x20; returns its first pointer (to a buffer, or to its link). */
@@ -429,9 +426,9 @@ static void tie_slots(struct winimg *w, struct wi_session *s)
 		uint64_t slots = b->cpu < WI_CPUS_MAX ? w->silo[s->silo].slot[b->cpu] : 0;
 
 		if (b->ways & WAY_PROCESSOR && slots)
-			wm_put(&w->k, slots + 8 * s->id, b->va | 15, 8);
+			wi_put_ptr(w, slots + w->ps * s->id, b->va | (2 * w->ps - 1)); /* an EX_FAST_REF, all references left */
 		if (b->ways & WAY_CURRENT)
-			wi_set(w, s->ctx, F_CTX_CurrentBuffer, b->va | 7, 8); /* an EX_FAST_REF with 7 references left */
+			wi_set(w, s->ctx, F_CTX_CurrentBuffer, b->va | (w->ps - 1), w->ps); /* some taken */
 		/* an older full buffer hangs behind the current one of its cpu */
 		if (b->ways & WAY_DIRTY)
 			for (unsigned k = 0; k < s->n_buf; k++)
@@ -450,11 +447,11 @@ static void tie_scratch(struct winimg *w, struct wi_session *s)
 		if (!(s->buf[i].ways & WAY_SCRATCH))
 			continue;
 		if (!array)
-			array = wi_alloc(w, 8 * w->o.cpus, 16);
-		wm_put(&w->k, array + 8 * (s->buf[i].cpu % w->o.cpus), s->buf[i].va, 8);
+			array = wi_alloc(w, w->ps * w->o.cpus, 16);
+		wi_put_ptr(w, array + w->ps * (s->buf[i].cpu % w->o.cpus), s->buf[i].va);
 	}
 	if (array)
-		wi_set(w, s->ctx, F_CTX_ScratchArray, array, 8);
+		wi_set(w, s->ctx, F_CTX_ScratchArray, array, w->ps);
 }
 
 /* One row: a buffer whose body is sub-buffers, each of the buffers with this number, instead of their own pages. Row 0 is what
@@ -502,7 +499,7 @@ static void tie_row(struct winimg *w, struct wi_session *s, int number)
 		if (number) {
 			ring_node(w, s, va);
 		} else {
-			wi_set(w, s->ctx, F_CTX_CompressionTarget, va, 8);
+			wi_set(w, s->ctx, F_CTX_CompressionTarget, va, w->ps);
 			wi_set(w, s->ctx, F_CTX_CompressionOn, 1, 4);
 		}
 	}
@@ -512,10 +509,9 @@ static void tie_row(struct winimg *w, struct wi_session *s, int number)
 
 void wi_session_tie(struct winimg *w, struct wi_session *s)
 {
-	uint64_t p, head = s->ctx + prof_off(&w->p, F_CTX_GlobalList);
+	uint64_t p;
 
-	wm_put(&w->k, head, head, 8);
-	wm_put(&w->k, head + 8, head, 8);
+	wi_ring_init(w, s->ctx + prof_off(&w->p, F_CTX_GlobalList));
 	for (int row = 0; row < ROWS_MAX; row++)
 		tie_row(w, s, row);
 	tie_ring(w, s);
@@ -525,10 +521,10 @@ void wi_session_tie(struct winimg *w, struct wi_session *s)
 	tie_scratch(w, s);
 	p = tie_chain(w, s, WAY_BATCHED, 0);
 	if (p)
-		wi_set(w, s->ctx, F_CTX_BatchedBufferList, p, 8);
+		wi_set(w, s->ctx, F_CTX_BatchedBufferList, p, w->ps);
 	p = tie_chain(w, s, WAY_PLACEHOLDER, LINK);
 	if (p)
-		wi_set(w, s->ctx, F_CTX_PlaceholderList, p, 8);
+		wi_set(w, s->ctx, F_CTX_PlaceholderList, p, w->ps);
 	wi_set(w, s->ctx, F_CTX_NumberOfBuffers, s->n_buf + ROWS_MAX, 4);
 	wi_set(w, s->ctx, F_CTX_MinimumBuffers, 2, 4);
 	wi_set(w, s->ctx, F_CTX_MaximumBuffers, s->n_buf + 22, 4);
