@@ -161,6 +161,11 @@ int vm_set_pagefile(struct vm *vm, unsigned n, struct input *in, struct err *e)
 	return 0;
 }
 
+const struct phys *vm_phys(const struct vm *vm)
+{
+	return vm->phys;
+}
+
 enum vm_arch vm_arch(const struct vm *vm)
 {
 	return vm->arch;

@@ -75,6 +75,7 @@ bool vm_learn_mask(struct vm *vm, uint64_t *mask);
 int vm_set_pagefile(struct vm *vm, unsigned n, struct input *in, struct err *e);
 
 enum vm_arch vm_arch(const struct vm *vm);
+const struct phys *vm_phys(const struct vm *vm);
 uint64_t vm_dtb(const struct vm *vm);
 unsigned vm_pointer_size(const struct vm *vm);       /* 4 or 8 */
 bool vm_is_kernel(const struct vm *vm, uint64_t va); /* canonical and in the kernel's half */

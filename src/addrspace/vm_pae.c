@@ -1,6 +1,8 @@
 /* vm_pae.c - 32-bit x86 with PAE: a root of four 8-byte entries (32-byte aligned), then two levels of 512. */
 #include "vm_fmt.h"
 
+#define FRAME UINT64_C(0x000ffffffffff000)
+
 static uint64_t root(uint64_t dtb)
 {
 	return dtb & UINT64_C(0xffffffe0);
@@ -10,7 +12,8 @@ static enum vm_kind hard(const struct vm_traits *t, unsigned level, uint64_t e, 
 {
 	if (!(e & 1))
 		return ENT_NONE;
-	out->pa = e & vm_pfn_mask(t);
+	(void)t; /* its frame bits may be those of a 4-byte PTE: one Windows 7 has both */
+	out->pa = e & FRAME;
 	/* the root's entries have no rights: these are the lower levels' business */
 	out->writable = level == 0 || (e & 2);
 	out->user = level == 0 || (e & 4);
@@ -31,6 +34,7 @@ static enum vm_kind soft(const struct vm_traits *t, uint64_t e, struct vm_ent *o
 
 	p.proto_address_shift = 32; /* _MMPTE_PROTOTYPE of PAE: the address is the upper half */
 	p.pagefile_high_shift = 32;
+	p.pfn_bits = 52;
 	return vm_soft64(&p, e, out);
 }
 

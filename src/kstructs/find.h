@@ -12,6 +12,8 @@
 /* ---- find_image.c: the kernel's PE image ---- */
 struct kimage {
 	uint64_t base, size;
+	uint64_t rsds; /* VA of the record, when it is all that there is; else 0 */
+	bool guessed;  /* then: base is the lowest page mapped without a gap before it */
 	uint32_t timestamp;
 	uint16_t machine;
 	char pdb[40];
@@ -23,11 +25,20 @@ struct kimage {
 bool kimage_at(struct vm *vm, uint64_t base, struct kimage *out);
 /* Down from an address inside the image. */
 bool kimage_below(struct vm *vm, uint64_t va, struct kimage *out);
-/* Without any hint: over the mapped pages of the kernel's half. *budget counts tested pages down to 0. */
-bool kimage_scan(struct vm *vm, uint64_t *budget, struct kimage *out);
+/* Without any hint: over the mapped pages of the kernel's half, or of where kernels usually stand in it. *budget counts tested pages down to 0. */
+bool kimage_scan(struct vm *vm, bool usual, uint64_t *budget, struct kimage *out);
+/* ---- find_headless.c: the same without its headers ---- */
+struct kuser;
+/* An RSDS record somewhere in physical memory that vm maps, and a start of the image that other facts bear out. */
+bool kimage_headless(struct vm *vm, const struct hints *hints, struct profset *profiles, const struct kuser *user, struct kimage *out);
+/* The number that NtBuildLab begins with; 0: there is none in the image. */
+uint32_t kimage_build_lab(struct vm *vm, uint64_t base);
+/* The record in these bytes, of which n are there. */
+bool kimage_rsds(const uint8_t *b, size_t n, struct kimage *out);
+
 /* An exported symbol's address; 0 none. */
 uint64_t kimage_export(struct vm *vm, const struct kimage *im, const char *name);
-/* The i-th section: false behind the last. */
+/* The i-th section: false behind the last. Of an image without headers: all that an image may span, as one that can be written to. */
 bool kimage_section(struct vm *vm, uint64_t base, unsigned i, uint64_t *va, uint64_t *size, bool *writable);
 
 /* ---- find_kuser.c ---- */
@@ -37,11 +48,14 @@ struct kuser {
 	uint32_t major, minor, build; /* build 0: not in this version's page */
 	int64_t system_time, interrupt_time, bias_100ns;
 	uint64_t qpc_frequency; /* 0 none */
+	uint16_t machine;       /* as in a PE header; 0 unknown */
 	uint32_t n_cpus;
 };
 
 void kuser_read(struct vm *vm, struct kuser *out);
 bool kuser_sane(const struct kuser *u);
+/* Windows before 7: its version as users know it, or NULL. */
+const char *kuser_too_old(const struct kuser *u);
 
 /* ---- find_dtb.c: roots ---- */
 struct root_hint {
@@ -55,8 +69,9 @@ typedef bool try_root_fn(void *ctx, const struct root_hint *h);
 
 /* Roots that the container and the start of memory name, in order. True when one of them was taken. */
 bool roots_hinted(const struct phys *phys, const struct hints *hints, const struct kernel_opts *o, try_root_fn *fn, void *ctx);
-/* All of physical memory, upwards. *saw_x86: something looks like the tables of a 32-bit system. */
-bool roots_scanned(const struct phys *phys, try_root_fn *fn, void *ctx, bool *saw_x86);
+
+/* ---- find_scan.c: all of physical memory, upwards ---- */
+bool roots_scanned(const struct phys *phys, try_root_fn *fn, void *ctx);
 
 /* ---- find_kdbg.c ---- */
 enum { KDBG_MODULES = 0x48, KDBG_PROCESSES = 0x50, KDBG_PRCBS = 0x218, KDBG_ETW = 0x330 };
@@ -79,6 +94,9 @@ int profile_prove(struct kernel *k, unsigned *checks, struct err *e);
 uint64_t kernel_process_head(const struct kernel *k);
 /* The _EPROCESS of System by what the kernel exports; 0 unknown. */
 uint64_t kernel_system_process(const struct kernel *k);
+
+/* Does this root map the kernel that was found? */
+bool kernel_maps(const struct kernel *k, struct vm *vm);
 
 /* ---- infer_process.c ---- */
 /* Where k->prof lacks what leads along the processes: finds it out, and adds the evidence to k->inferred. Needs k->kdbg. */

@@ -68,18 +68,15 @@ static bool is_kernel_pdb(const char *name)
 	return false;
 }
 
-/* The record at va: 'RSDS', GUID, age, name (often without a folder; a path's last part counts). */
-static bool rsds_at(struct vm *vm, uint64_t va, struct kimage *out)
+/* 'RSDS', GUID, age, name (often without a folder; a path's last part counts). */
+bool kimage_rsds(const uint8_t *p, size_t n, struct kimage *out)
 {
 	uint8_t b[24 + 256] = {0};
 	const char *name = (const char *)b + 24, *slash;
-	size_t n = sizeof(b);
 
-	while (n > 24 + 13 && vm_read(vm, va, b, n) < 0)
-		n = n > 96 ? n / 2 : n - 8; /* the name may end just before a page that is not there */
-	if (n <= 24 + 12 || memcmp(b, "RSDS", 4) != 0)
+	if (n <= 24 + 12 || memcmp(p, "RSDS", 4) != 0)
 		return false;
-	b[sizeof(b) - 1] = 0;
+	memcpy(b, p, n < sizeof(b) - 1 ? n : sizeof(b) - 1);
 	slash = strrchr(name, '\\');
 	if (slash)
 		name = slash + 1;
@@ -90,6 +87,16 @@ static bool rsds_at(struct vm *vm, uint64_t va, struct kimage *out)
 	memset(out->pdb, 0, sizeof(out->pdb));
 	memcpy(out->pdb, name, strlen(name));
 	return true;
+}
+
+static bool rsds_at(struct vm *vm, uint64_t va, struct kimage *out)
+{
+	uint8_t b[24 + 256] = {0};
+	size_t n = sizeof(b);
+
+	while (n > 24 + 13 && vm_read(vm, va, b, n) < 0)
+		n = n > 96 ? n / 2 : n - 8; /* the name may end just before a page that is not there */
+	return kimage_rsds(b, n, out);
 }
 
 bool kimage_at(struct vm *vm, uint64_t base, struct kimage *out)
@@ -167,16 +174,20 @@ static bool scan_between(struct vm *vm, uint64_t from, uint64_t end, uint64_t *b
 	return false;
 }
 
-bool kimage_scan(struct vm *vm, uint64_t *budget, struct kimage *out)
+bool kimage_scan(struct vm *vm, bool usual, uint64_t *budget, struct kimage *out)
 {
-	uint64_t top = vm_arch(vm) == VM_X64_LA57 ? UINT64_C(0xfffff80000000000) : UINT64_C(0xfffff80000000000);
+	const uint64_t top = UINT64_C(0xfffff80000000000);
 
 	if (vm_pointer_size(vm) == 4)
 		return scan_between(vm, UINT64_C(0x80000000), UINT64_C(0xffc00000), budget, out);
-	/* the half terabyte where 64-bit kernels of every version stand; then the rest above it */
+	/* the half terabyte where 64-bit kernels of every version stand; then the rest above it; then below, where none has been seen */
 	if (scan_between(vm, top, top + (UINT64_C(1) << 39), budget, out))
 		return true;
-	return scan_between(vm, top + (UINT64_C(1) << 39), UINT64_C(0xffffffffffc00000), budget, out);
+	if (usual)
+		return false;
+	if (scan_between(vm, top + (UINT64_C(1) << 39), UINT64_C(0xffffffffffc00000), budget, out))
+		return true;
+	return scan_between(vm, vm_arch(vm) == VM_X64_LA57 ? UINT64_C(0xff00000000000000) : UINT64_C(0xffff800000000000), top, budget, out);
 }
 
 uint64_t kimage_export(struct vm *vm, const struct kimage *im, const char *name)
@@ -229,7 +240,13 @@ bool kimage_section(struct vm *vm, uint64_t base, unsigned i, uint64_t *va, uint
 	uint8_t s[40];
 	uint32_t rva, len;
 
-	if (!pe_read(vm, base, &pe) || i >= pe.n_sections || i >= SECTIONS_MAX)
+	if (!pe_read(vm, base, &pe)) {
+		*va = base;
+		*size = FIND_IMAGE_MAX;
+		*writable = true;
+		return i == 0;
+	}
+	if (i >= pe.n_sections || i >= SECTIONS_MAX)
 		return false;
 	if (vm_read(vm, base + pe.opt_off + pe.opt_size + 40 * (uint64_t)i, s, sizeof(s)) < 0)
 		return false;

@@ -151,7 +151,7 @@ static bool scan(struct kernel *k, uint64_t va, uint64_t len, bool (*hit)(struct
 	return false;
 }
 
-/* The image's writable sections first, then the rest of it. */
+/* The image's writable sections first, then the others, then all of it: a table of sections may be paged out, or lie. */
 static bool scan_image(struct kernel *k, bool (*hit)(struct kernel *, uint64_t, const uint8_t *))
 {
 	uint64_t va, size;
@@ -161,7 +161,7 @@ static bool scan_image(struct kernel *k, bool (*hit)(struct kernel *, uint64_t, 
 		for (unsigned i = 0; i < SECTIONS && kimage_section(k->vm, k->base, i, &va, &size, &writable); i++)
 			if (writable == (pass == 0) && size && scan(k, va, size, hit))
 				return true;
-	return false;
+	return scan(k, k->base, k->image_size, hit);
 }
 
 void kdbg_find(struct kernel *k, const struct hints *hints)

@@ -7,6 +7,8 @@ enum {
 	KU_INTERRUPT_TIME = 0x8,
 	KU_SYSTEM_TIME = 0x14,
 	KU_BIAS = 0x20,
+	KU_MACHINE_LOW = 0x2c, /* ImageNumberLow, ImageNumberHigh: of native images */
+	KU_MACHINE_HIGH = 0x2e,
 	KU_BUILD = 0x260,
 	KU_MAJOR = 0x26c,
 	KU_MINOR = 0x270,
@@ -46,6 +48,8 @@ void kuser_read(struct vm *vm, struct kuser *out)
 	u.interrupt_time = ksystem_time(&r, KU_INTERRUPT_TIME);
 	u.system_time = ksystem_time(&r, KU_SYSTEM_TIME);
 	u.bias_100ns = ksystem_time(&r, KU_BIAS);
+	if (rd_u16(&r, KU_MACHINE_LOW) == rd_u16(&r, KU_MACHINE_HIGH))
+		u.machine = rd_u16(&r, KU_MACHINE_LOW);
 	u.major = rd_u32(&r, KU_MAJOR);
 	u.minor = rd_u32(&r, KU_MINOR);
 	if (u.major == 10)
@@ -67,4 +71,15 @@ bool kuser_sane(const struct kuser *u)
 	if (!u->there)
 		return u->mapped;
 	return (u->major == 6 && u->minor <= 4) || (u->major == 10 && u->minor == 0);
+}
+
+const char *kuser_too_old(const struct kuser *u)
+{
+	if (!u->there || u->major > 6 || (u->major == 6 && u->minor > 0))
+		return NULL;
+	if (u->major == 6)
+		return "Windows Vista or Server 2008";
+	if (u->major != 5)
+		return NULL;
+	return u->minor == 2 ? "Windows Server 2003 or XP x64" : u->minor == 1 ? "Windows XP" : u->minor == 0 ? "Windows 2000" : NULL;
 }

@@ -30,13 +30,12 @@ static uint64_t word(const struct seen *s, uint32_t at)
 
 static bool maps_kernel(const struct kernel *k, uint64_t dtb)
 {
-	struct kimage im;
 	struct vm *vm;
 	bool ok;
 
 	if (dtb == 0 || vm_open(&vm, k->phys, vm_arch(k->vm), dtb, NULL) < 0)
 		return false;
-	ok = kimage_at(vm, k->base, &im) && guid_equal(&im.guid, &k->pdb_guid);
+	ok = kernel_maps(k, vm);
 	vm_close(vm);
 	return ok;
 }

@@ -9,6 +9,7 @@
 #include "rd.h"
 
 #define SCAN_BUDGET      (UINT64_C(1) << 22) /* pages looked at for an image header, over all roots */
+#define LATER_MAX        32u                 /* roots that lack something, for a second look */
 #define TICKS_PER_MINUTE INT64_C(600000000)
 
 struct search {
@@ -18,21 +19,46 @@ struct search {
 	struct kimage image;
 	struct kuser user;
 	uint64_t budget;
-	unsigned tried, no_image; /* roots seen; roots that had a sane shared page but no kernel image */
+	struct root_hint later[LATER_MAX]; /* roots without the shared page, and those with it but without a kernel image */
+	unsigned n_later, tried, no_image; /* seen; had a sane shared page but no kernel image */
+	const char *too_old;
 	bool no_memory;
 };
 
+static void look_later(struct search *s, const struct root_hint *h)
+{
+	if (s->n_later < LATER_MAX)
+		s->later[s->n_later++] = *h;
+}
+
+/* Tables of one format can look like those of another one; the image's own word decides. */
+static bool of_machine(enum vm_arch arch, uint16_t machine)
+{
+	bool x64 = arch == VM_X64 || arch == VM_X64_LA57;
+
+	switch (machine) {
+	case 0x8664:
+		return x64;
+	case 0xaa64:
+		return arch == VM_ARM64;
+	case 0x14c:
+		return arch == VM_X86 || arch == VM_X86_PAE;
+	default:
+		return true;
+	}
+}
+
 /* A kernel image from any address that may lie in it. */
-static bool find_image(struct search *s, struct vm *vm, const struct root_hint *h)
+static bool find_image(struct search *s, struct vm *vm, const struct root_hint *h, bool usual)
 {
 	const struct hints *n = s->hints;
 	const uint64_t inside[] = {h->va, n && n->has_kdbg ? n->kdbg : 0, n && n->has_loaded_modules ? n->loaded_modules : 0,
 				   n && n->has_process_head ? n->process_head : 0, n && n->has_kernel_base ? n->kernel_base : 0};
 
 	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
-		if (inside[i] && kimage_below(vm, inside[i], &s->image))
+		if (inside[i] && kimage_below(vm, inside[i], &s->image) && of_machine(h->arch, s->image.machine))
 			return true;
-	return kimage_scan(vm, &s->budget, &s->image);
+	return kimage_scan(vm, usual, &s->budget, &s->image) && of_machine(h->arch, s->image.machine);
 }
 
 static bool try_root(void *ctx, const struct root_hint *h)
@@ -47,44 +73,79 @@ static bool try_root(void *ctx, const struct root_hint *h)
 		return false;
 	}
 	kuser_read(vm, &u);
-	if (!kuser_sane(&u)) {
-		vm_close(vm);
-		return false;
-	}
-	if (!find_image(s, vm, h)) {
+	if (kuser_too_old(&u))
+		s->too_old = kuser_too_old(&u);
+	else if (kuser_sane(&u) && find_image(s, vm, h, false)) {
+		s->vm = vm;
+		s->user = u;
+		return true;
+	} else if (kuser_sane(&u)) {
 		s->no_image++;
-		vm_close(vm);
-		return false;
+		look_later(s, h);
+	} else {
+		look_later(s, h);
 	}
-	s->vm = vm;
-	s->user = u;
-	return true;
+	vm_close(vm);
+	return false;
 }
 
-static int not_found(const struct search *s, const struct kernel_opts *o, bool saw_x86, struct err *e)
+/* What lacked something, once more: a kernel image proves a root without the shared page; a record of its debug directory, found in physical memory,
+ * proves one whose image has lost its headers. */
+static bool try_again(struct search *s, const struct kernel_opts *o)
+{
+	/* tables read in another form than theirs can show the image as well, through the root's way to itself, but not where kernels usually stand */
+	for (unsigned i = 0; i < 2 * s->n_later; i++) {
+		const struct root_hint *h = &s->later[i % s->n_later];
+		struct vm *vm;
+
+		if (i % s->n_later == 0)
+			s->budget = SCAN_BUDGET;
+		if (vm_open(&vm, s->phys, h->arch, h->dtb, NULL) < 0)
+			return false;
+		kuser_read(vm, &s->user);
+		if (!kuser_sane(&s->user))
+			memset(&s->user, 0, sizeof(s->user));
+		s->vm = vm;
+		if (!s->user.there && !s->user.mapped && find_image(s, vm, h, i < s->n_later))
+			return true;
+		vm_close(vm);
+	}
+	for (unsigned i = 0; i < s->n_later; i++) {
+		struct vm *vm;
+
+		if (vm_open(&vm, s->phys, s->later[i].arch, s->later[i].dtb, NULL) < 0)
+			return false;
+		kuser_read(vm, &s->user);
+		s->vm = vm;
+		if (kuser_sane(&s->user) && of_machine(s->later[i].arch, s->user.machine) &&
+		    kimage_headless(vm, s->hints, o->profiles, &s->user, &s->image))
+			return true;
+		vm_close(vm);
+	}
+	return false;
+}
+
+static int not_found(const struct search *s, const struct kernel_opts *o, struct err *e)
 {
 	if (s->no_memory)
 		return err_set(e, ERR_NOMEM, "out of memory");
+	if (s->too_old)
+		return err_set(e, ERR_NOKERNEL, "%s: too old; kernels are read from Windows 7 on", s->too_old);
 	if (s->no_image)
 		return err_set(e, ERR_NOKERNEL, "page tables of a Windows system, but its kernel image is not in this image");
 	if (o->has_dtb)
 		return err_set(e, ERR_NOKERNEL, "no Windows kernel under the page-table root %#llx that was given (--dtb)",
 			       (unsigned long long)o->dtb);
-	if (saw_x86 && !(s->hints && s->hints->machine == MACHINE_X64))
-		return err_set(e, ERR_NOKERNEL,
-			       "looks like a 32-bit system: its page-table root can't be found without a hint; give it with --dtb");
 	return err_set(e, ERR_NOKERNEL, "no Windows kernel found: no page-table root maps one");
 }
 
 static int find_root(struct search *s, const struct kernel_opts *o, struct err *e)
 {
-	bool saw_x86 = false;
-
 	if (roots_hinted(s->phys, s->hints, o, try_root, s))
 		return 0;
-	if (!o->has_dtb && roots_scanned(s->phys, try_root, s, &saw_x86))
+	if (!o->has_dtb && roots_scanned(s->phys, try_root, s))
 		return 0;
-	return not_found(s, o, saw_x86, e);
+	return try_again(s, o) ? 0 : not_found(s, o, e);
 }
 
 static void take_facts(struct kernel *k, const struct search *s)
@@ -92,6 +153,7 @@ static void take_facts(struct kernel *k, const struct search *s)
 	const struct kuser *u = &s->user;
 
 	k->base = s->image.base;
+	k->rsds = s->image.rsds;
 	k->image_size = s->image.size;
 	k->pe_timestamp = s->image.timestamp;
 	memcpy(k->pdb_name, s->image.pdb, sizeof(k->pdb_name));
@@ -128,8 +190,10 @@ static void find_build(struct kernel *k, const struct search *s)
 		return;
 	if (read_u32(k, kimage_export(k->vm, &s->image, "NtBuildNumber"), &v) && (v & 0xffff))
 		k->build = v & 0xffff;
-	else if (s->hints)
+	else if (s->hints && s->hints->build)
 		k->build = s->hints->build;
+	else
+		k->build = kimage_build_lab(k->vm, k->base);
 }
 
 /* What only symbols or the profile tell. */
@@ -147,6 +211,8 @@ static void late_facts(struct kernel *k, const struct search *s)
 	if (!k->build && k->has_profile)
 		k->build = k->prof.build;
 	if (!k->n_cpus && kernel_symbol(k, S_KeNumberProcessors, &va) && read_u32(k, va, &v) && v <= HINTS_CPUS_MAX)
+		k->n_cpus = v;
+	if (!k->n_cpus && read_u32(k, kimage_export(k->vm, &s->image, "KeNumberProcessors"), &v) && v <= HINTS_CPUS_MAX)
 		k->n_cpus = v;
 	if (!k->n_cpus && s->hints)
 		k->n_cpus = s->hints->n_cpus_claimed;
@@ -217,11 +283,20 @@ static void set_traits(struct kernel *k)
 	vm_set_traits(k->vm, t);
 }
 
+bool kernel_maps(const struct kernel *k, struct vm *vm)
+{
+	uint64_t here, there;
+	struct kimage im;
+
+	if (k->rsds)
+		return vm_pa(k->vm, k->rsds, &here) && vm_pa(vm, k->rsds, &there) && here == there;
+	return kimage_at(vm, k->base, &im) && guid_equal(&im.guid, &k->pdb_guid);
+}
+
 /* A dump's header may name the root of whatever process ran: go over to System's, so that every container of one memory says the same. */
-static void system_root(struct kernel *k)
+static void system_root(struct kernel *k, const struct search *s)
 {
 	uint64_t head = k->has_profile ? kernel_process_head(k) : 0, link, ep, pid, dtb;
-	struct kimage im;
 	struct vm *vm;
 	struct kuser u;
 	bool ok;
@@ -236,7 +311,7 @@ static void system_root(struct kernel *k)
 	if (vm_open(&vm, k->phys, vm_arch(k->vm), dtb, NULL) < 0)
 		return;
 	kuser_read(vm, &u);
-	ok = kuser_sane(&u) && kimage_at(vm, k->base, &im) && guid_equal(&im.guid, &k->pdb_guid);
+	ok = (kuser_sane(&u) || !s->user.there) && kernel_maps(k, vm);
 	if (!ok) {
 		vm_close(vm);
 		return;
@@ -291,6 +366,11 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 	k->vm = s.vm;
 	k->notes = notes;
 	take_facts(k, &s);
+	if (s.image.guessed) {
+		struct note n = NOTE_AT(NOTE_PAGE_MISSING, k->base, 0);
+
+		notes_add(notes, &n, "the kernel's headers: it is taken to begin at the lowest page before its debug record");
+	}
 	(void)kernel_version(k->pe_timestamp, k->image_size, k->version);
 	find_build(k, &s);
 	k->claimed_head = hints && hints->has_process_head ? hints->process_head : 0;
@@ -303,7 +383,7 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 			debugger_data_find(k);
 		if (k->has_profile)
 			infer_process(k);
-		system_root(k);
+		system_root(k, &s);
 		late_facts(k, &s);
 		rc = give_pagefiles(k, o, e);
 	}

@@ -30,6 +30,7 @@ struct kernel {
 	const char *match;         /* "guid" "isf" "pdb" "given" "build" "inferred", or NULL */
 	struct inferred *inferred; /* owned: the evidence (infer.h) for what no table had; else NULL */
 	uint64_t base, image_size; /* kernel image */
+	uint64_t rsds;             /* its headers are not in the image: VA of the RSDS record that it was found by; else 0 */
 	uint32_t pe_timestamp;
 	char pdb_name[40];
 	struct guid pdb_guid;

@@ -70,23 +70,30 @@ static bool table_here(const struct types *t, const uint8_t *p)
 	return type_name_is(t, a, "Type") && type_name_is(t, b, "Directory");
 }
 
+static uint64_t table_between(const struct types *t, uint64_t from, uint64_t end)
+{
+	uint8_t b[PAGE];
+
+	for (uint64_t at = from & ~(uint64_t)(PAGE - 1); at < end; at += PAGE) {
+		if (vm_read(t->k->vm, at, b, PAGE) < 0)
+			continue;
+		for (size_t o = 0; o + 2 * t->ps <= PAGE; o += t->ps)
+			if (table_here(t, b + o))
+				return at + o - 2 * t->ps;
+	}
+	return 0;
+}
+
 static uint64_t search_table(const struct types *t)
 {
 	const struct kernel *k = t->k;
-	uint64_t va, size;
-	uint8_t b[PAGE];
+	uint64_t va, size, at;
 	bool writable;
 
-	for (unsigned i = 0; i < SECTIONS_MAX && kimage_section(k->vm, k->base, i, &va, &size, &writable); i++) {
-		for (uint64_t at = va; writable && at < va + size; at += PAGE) {
-			if (vm_read(k->vm, at, b, PAGE) < 0)
-				continue;
-			for (size_t o = 0; o + 2 * t->ps <= PAGE; o += t->ps)
-				if (table_here(t, b + o))
-					return at + o - 2 * t->ps;
-		}
-	}
-	return 0;
+	for (unsigned i = 0; i < SECTIONS_MAX && kimage_section(k->vm, k->base, i, &va, &size, &writable); i++)
+		if (writable && (at = table_between(t, va, va + size)))
+			return at;
+	return table_between(t, k->base, k->base + k->image_size);
 }
 
 /* The table, and the cookie. */

@@ -215,7 +215,9 @@ static void machine(struct recipe *r, const char *line)
 			    .with_pagefile = r->pagefile,
 			    .no_globals = !number(line, "globals", 1),
 			    .no_kdbg = !number(line, "kdbg", 1),
-			    .no_etwdata = !number(line, "etwdata", 1)};
+			    .no_etwdata = !number(line, "etwdata", 1),
+			    .no_headers = !number(line, "headers", 1),
+			    .no_kuser = !number(line, "kuser", 1)};
 	char v[VALUE_MAX], want[VALUE_MAX] = "";
 	uint32_t build = r->build ? r->build : (uint32_t)number(line, "build", 19041);
 	int hint = word_of(line, "hint", hints, 4);

@@ -2,7 +2,8 @@
  * them, `#` a comment. docs/testing.md explains every word.
  *
  *   machine arch= build= version= mib= hole= cpus= seed= handles= stub= encoded= large= decoys= levels= bias= freq= time= foreign= kpti=
- *           hint=kernel|process|user|none globals= kdbg= etwdata= future= pe_time= pe_size= pte_mask= trimmed= pagefile= selfmap=
+ *           hint=kernel|process|user|none globals= kdbg= etwdata= future= pe_time= pe_size= pte_mask= trimmed= pagefile= selfmap= headers=
+ *           kuser= nt_major= nt_minor=
  *   process pid= name= wow64= silo=        container (a further silo; numbers count from 1)
  *   session silo= id= name= mode= clock= size= table= nodes= lost_events= lost_buffers= name_lost= tail_lost= fill_name= payload=FILE.etl dns=NAME|NAME
  *           unreachable= tag= straddle=

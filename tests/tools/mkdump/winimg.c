@@ -216,6 +216,8 @@ static void put_kuser(struct winimg *w)
 	put_ksystem_time(w, kuser + 8, (uint64_t)(w->o.system_time - w->o.boot_time));
 	put_ksystem_time(w, kuser + 0x14, (uint64_t)w->o.system_time);
 	put_ksystem_time(w, kuser + 0x20, (uint64_t)((int64_t)w->o.bias * 600000000));
+	wm_put(&w->k, kuser + 0x2c, wi_machine(w), 2); /* ImageNumberLow, ImageNumberHigh */
+	wm_put(&w->k, kuser + 0x2e, wi_machine(w), 2);
 	wm_put(&w->k, kuser + 0x30, 0x003a0043, 4); /* NtSystemRoot: C: */
 	if (ten)
 		wm_put(&w->k, kuser + 0x260, w->p.build, 4);
@@ -499,6 +501,15 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 
 void wi_finish(struct winimg *w)
 {
+	uint8_t rsds[0x100];
+
+	if (w->o.no_headers) { /* the record stands on another page, as in a kernel's .rdata */
+		wm_read(&w->k, w->base + 0x700, rsds, sizeof(rsds));
+		wm_write(&w->k, w->base + 0x3000, rsds, sizeof(rsds));
+		wm_unmap(&w->k, w->base);
+	}
+	if (w->o.no_kuser)
+		wm_unmap(&w->k, wi_kuser(w));
 	for (unsigned i = 0; i < w->n_proc; i++)
 		wi_handles(w, &w->proc[i], i == 1 ? w->o.handles : 0);
 }

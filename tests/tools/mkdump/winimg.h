@@ -38,6 +38,8 @@ struct wi_opts {
 	bool no_globals;           /* the image does not lead to the host's silo state */
 	bool no_kdbg;              /* the debugger block is wiped */
 	bool no_etwdata;           /* EtwpDebuggerData is wiped */
+	bool no_headers;           /* the kernel file's headers are not in memory */
+	bool no_kuser;             /* nor is the shared page, nor a mapping for it */
 };
 
 enum { /* places in the type table */
