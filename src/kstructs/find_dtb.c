@@ -3,9 +3,9 @@
 #include "find.h"
 #include "rd.h"
 
-#define PAGE              UINT64_C(4096)
-#define LOW_END           UINT64_C(0x100000)
-#define FRAME             UINT64_C(0x000ffffffffff000)
+#define PAGE    UINT64_C(4096)
+#define LOW_END UINT64_C(0x100000)
+#define FRAME   UINT64_C(0x000ffffffffff000)
 
 static enum vm_arch arch64(const struct hints *h, bool la57)
 {

@@ -9,10 +9,10 @@
 
 #define PAGE        UINT64_C(4096)
 #define CHUNK       (UINT64_C(1) << 18)
-#define RECORDS_MAX 32u                  /* records of kernels in memory: the kernel's own, and copies of it in caches */
+#define RECORDS_MAX 32u                 /* records of kernels in memory: the kernel's own, and copies of it in caches */
 #define PAGES_MAX   (UINT64_C(1) << 22) /* of the kernel's half, looked at for a physical address */
 #define RANGES_MAX  (1u << 20)
-#define RECORD_MAX  96u                  /* bytes: 24, and a name without a folder */
+#define RECORD_MAX  96u /* bytes: 24, and a name without a folder */
 
 struct record {
 	uint64_t pa;
@@ -48,7 +48,8 @@ static size_t search_memory(const struct phys *phys, struct record *r)
 static bool find_va(struct vm *vm, const struct record *r, size_t n, uint64_t *va, size_t *which)
 {
 	bool wide = vm_pointer_size(vm) == 8;
-	uint64_t from = wide ? UINT64_C(0xfffff80000000000) : 0x80000000, end = wide ? UINT64_C(0xffffffffffc00000) : 0xffc00000, start, len;
+	uint64_t from = wide ? UINT64_C(0xfffff80000000000) : 0x80000000, end = wide ? UINT64_C(0xffffffffffc00000) : 0xffc00000, start,
+		 len;
 	uint64_t budget = PAGES_MAX;
 
 	for (unsigned k = 0; k < RANGES_MAX && budget && from < end && vm_next_mapped(vm, from, end, &start, &len); k++) {
@@ -95,7 +96,7 @@ static bool by_modules(struct vm *vm, const struct hints *h, uint64_t rsds, uint
 	entry = pointer(vm, h->loaded_modules);
 	if (!vm_is_kernel(vm, entry))
 		return false;
-	*base = pointer(vm, entry + 6 * vm_pointer_size(vm));
+	*base = pointer(vm, entry + (uint64_t)6 * vm_pointer_size(vm));
 	return may_begin(*base, rsds);
 }
 
@@ -200,7 +201,8 @@ bool kimage_headless(struct vm *vm, const struct hints *hints, struct profset *p
 	bool ok = n && find_va(vm, r, n, &va, &which);
 
 	if (ok) {
-		bool told = by_modules(vm, hints, va, &base) || by_profile(vm, profiles, &r[which].im, va, user, &base) || by_kdbg(vm, va, &base);
+		bool told = by_modules(vm, hints, va, &base) || by_profile(vm, profiles, &r[which].im, va, user, &base) ||
+			    by_kdbg(vm, va, &base);
 
 		if (!told)
 			base = lowest(vm, va);

@@ -53,7 +53,7 @@ static bool pe_dir(struct vm *vm, const struct pe *pe, unsigned i, uint32_t *rva
 {
 	uint8_t b[8];
 
-	if (i >= pe->n_dirs || vm_read(vm, pe->base + pe->dirs_off + 8 * i, b, 8) < 0)
+	if (i >= pe->n_dirs || vm_read(vm, pe->base + pe->dirs_off + (uint64_t)8 * i, b, 8) < 0)
 		return false;
 	*rva = le32(b);
 	*size = le32(b + 4);
@@ -110,7 +110,7 @@ bool kimage_at(struct vm *vm, uint64_t base, struct kimage *out)
 	for (unsigned i = 0; i < size / 28 && i < DEBUG_ENTRIES_MAX; i++) {
 		uint8_t d[28];
 
-		if (vm_read(vm, base + rva + 28 * i, d, sizeof(d)) < 0)
+		if (vm_read(vm, base + rva + (uint64_t)28 * i, d, sizeof(d)) < 0)
 			break;
 		if (le32(d + 12) != 2 || !rsds_at(vm, base + le32(d + 20), &im))
 			continue;

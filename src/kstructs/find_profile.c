@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "borrow.h"
 #include "find.h"
 #include "infer.h"
 #include "rd.h"
@@ -348,7 +349,7 @@ static int best_variant(struct kernel *k, struct profset *set, uint32_t build, u
 	int rc = ERR_NOTFOUND;
 
 	for (size_t i = 0; i < VARIANTS_MAX; i++) {
-		unsigned checks;
+		unsigned checks = 0;
 
 		if (profset_variant(set, build, layout_arch(k), i, &k->prof, NULL) < 0)
 			break;
@@ -422,18 +423,6 @@ static int infer(struct kernel *k, bool scan, struct err *e)
 	return rc;
 }
 
-/* Does every inferred member stand where this layout has it? A queue's member leads to its first link there, to its head here. */
-static bool agrees(const struct inferred *n, const struct profile *p)
-{
-	for (size_t i = 0; i < n->n; i++) {
-		enum prof_field f = n->member[i].field;
-
-		if (f != F_CTX_BufferQueue && f != F_CTX_OverflowQueue && prof_has(p, f) && prof_off(p, f) != n->member[i].off)
-			return false;
-	}
-	return n->n > 0;
-}
-
 /* Nothing led to what proves a layout, but the memory itself told the members: is there a layout of this build that has just these? Then the rest of
  * it is known as well. */
 static void build_by_inference(struct kernel *k, struct profset *set)
@@ -442,18 +431,20 @@ static void build_by_inference(struct kernel *k, struct profset *set)
 	unsigned most = 0;
 
 	for (size_t i = 0; k->build && i < VARIANTS_MAX; i++) {
-		unsigned checks;
+		unsigned checks = 0;
 
 		if (profset_variant(set, k->build, layout_arch(k), i, &k->prof, NULL) < 0)
 			break;
-		if (!agrees(k->inferred, &k->prof) || profile_prove(k, &checks, NULL) < 0 || checks + 1 <= most)
+		if (!infer_agrees(k->inferred, &k->prof) || profile_prove(k, &checks, NULL) < 0 || checks + 1 <= most)
 			continue;
 		most = checks + 1;
 		best = k->prof;
 	}
 	k->prof = most ? best : told;
-	if (!most)
+	if (!most) {
+		borrow_layouts(k, set);
 		return;
+	}
 	k->match = "build";
 	free(k->inferred);
 	k->inferred = NULL;

@@ -13,11 +13,11 @@
 #define PAGE              UINT64_C(4096)
 #define CHUNK             (UINT64_C(1) << 18)
 #define FRAME             UINT64_C(0x000ffffffffff000)
-#define SCANNED_TRIES_MAX 4096    /* roots that are tried: every process has one, and a hostile image only such pages */
+#define SCANNED_TRIES_MAX 4096       /* roots that are tried: every process has one, and a hostile image only such pages */
 #define WALKS_MAX         (1u << 20) /* ways to the shared page that are followed */
 
 /* The way to KUSER_SHARED_DATA: fffff78000000000, on 32 bits ffdf0000. */
-#define KUSER_TOP64 0x1efu
+#define KUSER_TOP64  0x1efu
 #define KUSER_PD_PAE 0x1feu
 #define KUSER_PT     0x1f0u
 #define KUSER_PD_X86 0x3ffu
@@ -40,7 +40,7 @@ static bool maps_itself(const uint8_t *p, uint64_t pa)
 	for (unsigned i = 256; i < 512; i++) {
 		uint64_t e, x;
 
-		memcpy(&e, p + 8 * i, 8);
+		memcpy(&e, p + (size_t)8 * i, 8);
 		x = (le64toh(e) & (FRAME | 0x81)) ^ want;
 		hit |= (x - 1) & ~x;
 	}
@@ -51,7 +51,7 @@ static bool maps_itself(const uint8_t *p, uint64_t pa)
 static bool sane_root(const uint8_t *p, uint64_t end)
 {
 	for (unsigned i = 0; i < 256; i++) {
-		uint64_t e = le64(p + 8 * i);
+		uint64_t e = le64(p + (size_t)8 * i);
 
 		if ((e & 1) && ((e & 0x80) || (e & FRAME) >= end))
 			return false;
@@ -113,7 +113,7 @@ static bool walk_more(struct scan *s)
 static bool look64(struct scan *s, const uint8_t *p, uint64_t pa)
 {
 	static const enum vm_arch forms[2][3] = {{VM_X64, VM_X64_LA57, VM_ARM64}, {VM_ARM64, VM_X64, VM_X64_LA57}};
-	uint64_t e = le64(p + 8 * KUSER_TOP64), top = le64(p + 8 * 511);
+	uint64_t e = le64(p + (size_t)8 * KUSER_TOP64), top = le64(p + PAGE - 8);
 	bool way = leads(s, e) && walk_more(s) && kuser64(s, e);
 	const enum vm_arch *form = forms[leads(s, e) && !(e & ACCESSED)];
 
@@ -131,7 +131,7 @@ static bool look64(struct scan *s, const uint8_t *p, uint64_t pa)
 /* x86 without PAE: a page directory. */
 static bool look_x86(struct scan *s, const uint8_t *p, uint64_t pa)
 {
-	uint32_t pde = le32(p + 4 * KUSER_PD_X86);
+	uint32_t pde = le32(p + (size_t)4 * KUSER_PD_X86);
 	uint8_t b[4];
 	bool ok = (le32(p + 0xc00) & 0xfffff081u) == (uint32_t)(pa | 1) && pa <= UINT32_MAX && (le32(p + 0x800) & 1);
 

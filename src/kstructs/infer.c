@@ -282,10 +282,25 @@ int infer_profile(struct kernel *k, bool scan, struct inferred *out, struct err 
 		out->roots = r->from;
 		out->contexts = (unsigned)r->n;
 		rc = look(&n, e);
+		for (size_t i = 0; rc == 0 && i < r->n; i++)
+			out->ctx[out->n_ctx++] = r->v[i].head - prof_off(&k->prof, F_CTX_GlobalList);
 	} else {
 		err_set(e, rc, "out of memory");
 	}
 	free(n.see);
 	free(r);
 	return rc;
+}
+
+/* A queue's member leads to its first link here, to its head in a profile. */
+bool infer_agrees(const struct inferred *n, const struct profile *p)
+{
+	for (size_t i = 0; i < n->n; i++) {
+		enum prof_field f = n->member[i].field;
+
+		if (f != F_CTX_BufferQueue && f != F_CTX_OverflowQueue && prof_type_of(f) == T_CTX &&
+		    (!prof_has(p, f) || prof_off(p, f) != n->member[i].off))
+			return false;
+	}
+	return n->n > 0;
 }

@@ -13,7 +13,7 @@
 
 #define INFER_AGREE    80u /* percent */
 #define INFER_CONTEXTS 256u
-#define INFER_MEMBERS  24u
+#define INFER_MEMBERS  32u
 #define INFER_BEFORE   0x200u /* bytes of a context looked at before the head of its buffer ring */
 #define INFER_BEHIND   0x800u
 
@@ -46,9 +46,14 @@ struct infer_member {
 struct inferred {
 	const char *roots; /* "logger_table" "buffers"; "processes": of processes only, the rest stands in a table */
 	unsigned contexts;
+	uint64_t ctx[INFER_CONTEXTS]; /* their addresses */
+	unsigned n_ctx;
 	struct infer_member member[INFER_MEMBERS];
 	size_t n;
 };
+
+/* Does every inferred member stand where this layout has it? */
+bool infer_agrees(const struct inferred *n, const struct profile *p);
 
 /* Fills k->prof. 0; ERR_NOTFOUND with what is missing or ambiguous; ERR_NOMEM. */
 int infer_profile(struct kernel *k, bool scan, struct inferred *out, struct err *e);

@@ -22,7 +22,7 @@ struct search {
 	struct root_hint later[LATER_MAX]; /* roots without the shared page, and those with it but without a kernel image */
 	unsigned n_later, tried, no_image; /* seen; had a sane shared page but no kernel image */
 	const char *too_old;
-	bool no_memory;
+	bool no_memory, saw_x86;
 };
 
 static void look_later(struct search *s, const struct root_hint *h)
@@ -68,6 +68,7 @@ static bool try_root(void *ctx, const struct root_hint *h)
 	struct vm *vm;
 
 	s->tried++;
+	s->saw_x86 |= h->arch == VM_X86 || h->arch == VM_X86_PAE;
 	if (vm_open(&vm, s->phys, h->arch, h->dtb, NULL) < 0) {
 		s->no_memory = true;
 		return false;
@@ -136,6 +137,8 @@ static int not_found(const struct search *s, const struct kernel_opts *o, struct
 	if (o->has_dtb)
 		return err_set(e, ERR_NOKERNEL, "no Windows kernel under the page-table root %#llx that was given (--dtb)",
 			       (unsigned long long)o->dtb);
+	if (s->saw_x86 && !(s->hints && s->hints->machine == MACHINE_X64))
+		return err_set(e, ERR_NOKERNEL, "looks like a 32-bit system, but no page-table root maps a Windows kernel");
 	return err_set(e, ERR_NOKERNEL, "no Windows kernel found: no page-table root maps one");
 }
 

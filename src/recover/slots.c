@@ -9,8 +9,10 @@
 #define HDR_GLOBAL_ENTRY 0x38u
 #define HEAD_STEPS       4096u /* nodes looked at on the way to a ring's head */
 #define BUFFER_ALIGN     0x1000u
-#define PRCB_WINDOW      0x200u /* bytes of EtwSupport in which the row of slots may begin */
+#define PRCB_WINDOW      0x200u  /* bytes of EtwSupport in which the row of slots may begin */
+#define PRCB_MAX         0xc000u /* bytes of a _KPRCB */
 #define PRCBS_LOOKED     64u
+#define SLOTS_MAX        64u
 
 static int add_slot(struct kview *v, uint32_t silo, uint32_t id, uint32_t cpu, uint64_t value)
 {
@@ -102,29 +104,35 @@ static unsigned row_hits(struct kview *v, const uint8_t *p, uint32_t n)
 	return hits;
 }
 
-/* Where the slots begin, from a _KPRCB's EtwSupport on: no public symbol says it. The profile has a lead for x64, none for x86; buffers prove it. */
+/* Where the slots begin in a _KPRCB: no public symbol says it. The profile has a lead for x64, none for x86; buffers prove it, from EtwSupport on, or
+ * where that is not known either, anywhere. */
 static uint32_t slots_off(struct kview *v, uint64_t array, uint32_t cpus)
 {
 	const struct profile *p = &v->k->prof;
-	uint32_t ps = (uint32_t)kview_ptr_size(v), n = p->traits.table_slots, off = p->traits.prcb_slots_off;
-	unsigned best[PRCB_WINDOW / 4] = {0};
-	uint8_t b[PRCB_WINDOW + 64 * 8];
+	bool known = prof_has(p, F_KPRCB_EtwSupport);
+	uint32_t ps = (uint32_t)kview_ptr_size(v), n = p->traits.table_slots, window = known ? PRCB_WINDOW : PRCB_MAX;
+	uint32_t from = known ? prof_off(p, F_KPRCB_EtwSupport) : 0, off = known ? p->traits.prcb_slots_off : 0;
+	unsigned *best = calloc(PRCB_MAX / 4, sizeof(*best));
+	uint8_t *b = malloc(PRCB_MAX + SLOTS_MAX * sizeof(uint64_t));
+	struct vm_missing hole[4];
 
-	if (n > 64)
-		n = 64;
-	for (uint32_t cpu = 0; cpu < cpus && cpu < PRCBS_LOOKED; cpu++) {
+	if (n > SLOTS_MAX)
+		n = SLOTS_MAX;
+	for (uint32_t cpu = 0; best && b && cpu < cpus && cpu < PRCBS_LOOKED; cpu++) {
 		uint64_t prcb;
 
-		if (kread_ptr_at(v->k, array + (uint64_t)cpu * ps, &prcb) != 0 || !kview_is_ptr(v, prcb) ||
-		    vm_read(v->k->vm, prcb + prof_off(p, F_KPRCB_EtwSupport), b, PRCB_WINDOW + n * ps) != 0)
+		if (kread_ptr_at(v->k, array + (uint64_t)cpu * ps, &prcb) != 0 || !kview_is_ptr(v, prcb))
 			continue;
-		for (uint32_t at = 0; at < PRCB_WINDOW; at += ps)
+		(void)vm_read_padded(v->k->vm, prcb + from, b, (size_t)window + n * ps, hole, 4);
+		for (uint32_t at = 0; at < window; at += ps)
 			best[at / ps] += row_hits(v, b + at, n);
 	}
-	for (uint32_t at = 0; at < PRCB_WINDOW; at += ps)
-		if (best[at / ps] > (off < PRCB_WINDOW ? best[off / ps] : 0))
+	for (uint32_t at = 0; best && b && at < window; at += ps)
+		if (best[at / ps] > (off < window ? best[off / ps] : 0))
 			off = at;
-	return off;
+	free(best);
+	free(b);
+	return from + off;
 }
 
 static int rows_in_prcb(struct kview *v, uint32_t cpus)
@@ -136,15 +144,15 @@ static int rows_in_prcb(struct kview *v, uint32_t cpus)
 	uint32_t off;
 	int r = 0;
 
-	if (!prof_has(p, F_KPRCB_EtwSupport) || !array)
+	if (!array)
 		return 0;
 	off = slots_off(v, array, cpus);
-	for (uint32_t cpu = 0; cpu < cpus && r == 0; cpu++) {
+	for (uint32_t cpu = 0; cpu < cpus && r == 0 && off; cpu++) {
 		if (kread_ptr_at(v->k, array + (uint64_t)cpu * ps, &prcb) != 0 || !kview_is_ptr(v, prcb)) {
 			no_row(&lost, cpu, array + (uint64_t)cpu * ps);
 			continue;
 		}
-		r = read_row(v, 0, cpu, prcb + prof_off(p, F_KPRCB_EtwSupport) + off, p->traits.table_slots);
+		r = read_row(v, 0, cpu, prcb + off, p->traits.table_slots);
 	}
 	tell_lost_rows(v, 0, &lost);
 	return r;

@@ -30,7 +30,7 @@ for b in 7601 9600 14393 17763 18362 19041 20348 22000; do
 	"$ETLIFT" profile show --json "$name" >show.json || bad "build $b: no profile $name"
 	# a queue's member leads to its head in the profile, to its first link here
 	grep -v Queue have.txt | while read -r member off; do
-		known=$(printf "0x%x" "$(jq ".types._WMI_LOGGER_CONTEXT.members.$member.offset" show.json)")
+		known=$(printf "0x%x" "$(jq "[.types|._WMI_LOGGER_CONTEXT,._EPROCESS,._KPROCESS|.members.$member.offset|select(.)][0]" show.json)")
 		[ "$known" = "$off" ] || echo "build $b: $member is at $known, inferred is $off"
 	done >wrong.txt
 	[ ! -s wrong.txt ] || bad "$(cat wrong.txt)"

@@ -217,6 +217,8 @@ static void machine(struct recipe *r, const char *line)
 			    .no_kdbg = !number(line, "kdbg", 1),
 			    .no_etwdata = !number(line, "etwdata", 1),
 			    .no_headers = !number(line, "headers", 1),
+			    .nt_major = (unsigned)number(line, "nt_major", 0),
+			    .nt_minor = (unsigned)number(line, "nt_minor", 0),
 			    .no_kuser = !number(line, "kuser", 1)};
 	char v[VALUE_MAX], want[VALUE_MAX] = "";
 	uint32_t build = r->build ? r->build : (uint32_t)number(line, "build", 19041);

@@ -222,8 +222,8 @@ static void put_kuser(struct winimg *w)
 	if (ten)
 		wm_put(&w->k, kuser + 0x260, w->p.build, 4);
 	wm_put(&w->k, kuser + 0x264, 1, 4);
-	wm_put(&w->k, kuser + 0x26c, ten ? 10 : 6, 4);
-	wm_put(&w->k, kuser + 0x270, ten ? 0 : w->p.build < 9000 ? 1 : w->p.build < 9600 ? 2 : 3, 4);
+	wm_put(&w->k, kuser + 0x26c, w->o.nt_major ? w->o.nt_major : ten ? 10 : 6, 4);
+	wm_put(&w->k, kuser + 0x270, w->o.nt_major ? w->o.nt_minor : ten ? 0 : w->p.build < 9000 ? 1 : w->p.build < 9600 ? 2 : 3, 4);
 	wm_put(&w->k, kuser + 0x3c0, w->o.cpus, 4);
 	if (w->p.build >= 9000)
 		wm_put(&w->k, kuser + 0x300, w->o.perf_freq, 8);

@@ -26,20 +26,21 @@ struct wi_opts {
 	enum wm_arch arch;
 	uint64_t perf_freq;
 	int64_t system_time, boot_time;
-	int32_t bias;              /* minutes */
-	bool foreign_guid;         /* an identity that no profile knows */
-	bool kpti;                 /* each process has a second root for user mode, which maps little of the kernel */
-	int hint;                  /* DirectoryTableBase of a crash header: HINT_* */
-	uint32_t pe_time, pe_size; /* of the kernel file's header; 0: any */
-	uint64_t pte_mask;         /* InvalidPteMask, where the kernel has one */
-	unsigned trimmed;          /* pages of paged pool in transition */
-	unsigned pagefile_n;       /* number of the pagefile that pages go to */
-	bool with_pagefile;        /* the reader gets it: what is in it is no loss */
-	bool no_globals;           /* the image does not lead to the host's silo state */
-	bool no_kdbg;              /* the debugger block is wiped */
-	bool no_etwdata;           /* EtwpDebuggerData is wiped */
-	bool no_headers;           /* the kernel file's headers are not in memory */
-	bool no_kuser;             /* nor is the shared page, nor a mapping for it */
+	int32_t bias;                /* minutes */
+	bool foreign_guid;           /* an identity that no profile knows */
+	bool kpti;                   /* each process has a second root for user mode, which maps little of the kernel */
+	int hint;                    /* DirectoryTableBase of a crash header: HINT_* */
+	uint32_t pe_time, pe_size;   /* of the kernel file's header; 0: any */
+	uint64_t pte_mask;           /* InvalidPteMask, where the kernel has one */
+	unsigned trimmed;            /* pages of paged pool in transition */
+	unsigned pagefile_n;         /* number of the pagefile that pages go to */
+	bool with_pagefile;          /* the reader gets it: what is in it is no loss */
+	bool no_globals;             /* the image does not lead to the host's silo state */
+	bool no_kdbg;                /* the debugger block is wiped */
+	bool no_etwdata;             /* EtwpDebuggerData is wiped */
+	bool no_headers;             /* the kernel file's headers are not in memory */
+	bool no_kuser;               /* nor is the shared page, nor a mapping for it */
+	unsigned nt_major, nt_minor; /* of the shared page; 0: as the build has it */
 };
 
 enum { /* places in the type table */

@@ -1,0 +1,11 @@
+/* borrow.h - layouts of other builds for a kernel whose own build is in no table. Inside kstructs only. */
+#ifndef ETLIFT_BORROW_H
+#define ETLIFT_BORROW_H
+
+#include "kernel.h"
+
+/* Fills k->prof, which inference has made, group by group with what the nearest builds have and this memory bears out; the evidence goes to k->inferred.
+ * Nothing changes when no build's context fits what was inferred. Needs k->kdbg. */
+void borrow_layouts(struct kernel *k, struct profset *set);
+
+#endif
