@@ -123,7 +123,7 @@ static uint32_t slots_off(struct kview *v, uint64_t array, uint32_t cpus)
 
 		if (kread_ptr_at(v->k, array + (uint64_t)cpu * ps, &prcb) != 0 || !kview_is_ptr(v, prcb))
 			continue;
-		(void)vm_read_padded(v->k->vm, prcb + from, b, (size_t)window + n * ps, hole, 4);
+		(void)vm_read_padded(v->k->vm, prcb + from, b, (size_t)window + (size_t)n * ps, hole, 4);
 		for (uint32_t at = 0; at < window; at += ps)
 			best[at / ps] += row_hits(v, b + at, n);
 	}
