@@ -28,7 +28,7 @@ bool cont_zdmp(struct winimg *w, FILE *f, const char *path)
 	char *p = NULL;
 	size_t n = 0;
 	struct buf b;
-	bool ok = inside(w, write_full, &p, &n);
+	bool ok = inside(w, crash64_full, &p, &n);
 
 	(void)path;
 	buf_init(&b);
@@ -61,7 +61,7 @@ bool cont_hpak_gzip(struct winimg *w, FILE *f, const char *path)
 	struct buf b;
 	z_stream z = {0};
 	uint8_t *out;
-	bool ok = inside(w, write_bitmap_kernel, &p, &n);
+	bool ok = inside(w, crash64_kernel, &p, &n);
 
 	(void)path;
 	buf_init(&b);
