@@ -38,7 +38,8 @@ int main(int argc, char **argv)
 			die("no such option: %s", argv[i]);
 	}
 	if (argc - i < 2 || argc - i > 3)
-		die("usage: mkdump [-a ARCH] [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] [-p PAGEFILE] RECIPE IMAGE "
+		die("usage: mkdump [-a ARCH] [-b BUILD] [-k VERSION] [-m MIB] [-H MIB_BELOW_HOLE] [-f CONTAINER] [-p PAGEFILE] RECIPE "
+		    "IMAGE "
 		    "[TRUTH.json]; "
 		    "containers: %s",
 		    container_names());
