@@ -113,7 +113,8 @@ static void ask_others(const struct seen *s, uint32_t off, bool (*test)(const st
 		return;
 	for (unsigned i = 0; i < LOOKED; i++) {
 		at = next;
-		if (!vm_is_kernel(s->k->vm, at) || at == s->head || at == s->ep + s->links || kread_ptr_at(s->k, at, &next) < 0)
+		if (!vm_is_kernel(s->k->vm, at) || at == s->head || at - s->k->base < s->k->image_size || at == s->ep + s->links ||
+		    kread_ptr_at(s->k, at, &next) < 0)
 			break;
 		++*of;
 		*agree += test(s, at - s->links, off);

@@ -148,7 +148,7 @@ static int find_root(struct search *s, const struct kernel_opts *o, struct err *
 		return 0;
 	if (!o->has_dtb && roots_scanned(s->phys, try_root, s))
 		return 0;
-	return try_again(s, o) ? 0 : not_found(s, o, e);
+	return !s->too_old && try_again(s, o) ? 0 : not_found(s, o, e);
 }
 
 static void take_facts(struct kernel *k, const struct search *s)
