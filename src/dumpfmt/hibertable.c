@@ -128,18 +128,38 @@ static struct pages pages_of(const uint8_t *table, const struct layout *l)
 	return p;
 }
 
-/* The next pages that follow each other, at most n. 0: there are no more. */
-static uint8_t take(struct pages *p, unsigned n, uint64_t *pfn)
+/* False: there are no more. */
+static bool in_range(struct pages *p)
 {
 	while (p->at == p->end)
 		if (p->range == n_ranges(p->table, p->l) || !range_of(p->table, p->l, p->range++, &p->at, &p->end))
-			return 0;
+			return false;
+	return true;
+}
+
+/* The next pages that follow each other, at most n. 0: there are no more. */
+static uint8_t take(struct pages *p, unsigned n, uint64_t *pfn)
+{
+	if (!in_range(p))
+		return 0;
 	if (p->end - p->at < n)
 		n = (unsigned)(p->end - p->at);
 	*pfn = p->at;
 	p->at += n;
 	p->left -= n;
 	return (uint8_t)n;
+}
+
+/* The next n pages are in no block. A range that lies has 2^40 of them: a step is a range. */
+static void skip(struct pages *p, uint64_t n)
+{
+	while (n && in_range(p)) {
+		uint64_t k = p->end - p->at < n ? p->end - p->at : n;
+
+		p->at += k;
+		p->left -= k;
+		n -= k;
+	}
 }
 
 static int add_block(struct hiber *h, struct pages *p, const struct hiber_set *s, struct err *e)
@@ -153,20 +173,6 @@ static int add_block(struct hiber *h, struct pages *p, const struct hiber_set *s
 			rc = hiber_add_span(h, pfn, (uint8_t)first, (uint8_t)(s->pages - first < n ? s->pages - first : n), e);
 	h->method[HIBER_XPRESS] |= s->len != s->pages * HIBER_PAGE;
 	return rc;
-}
-
-/* The next n pages are in no block. */
-static void skip(struct pages *p, uint64_t n)
-{
-	uint64_t pfn;
-
-	while (n) {
-		unsigned k = take(p, n < HIBER_SET_PAGES ? (unsigned)n : HIBER_SET_PAGES, &pfn);
-
-		if (!k)
-			return;
-		n -= k;
-	}
 }
 
 static void lose(struct hiber *h, uint64_t at, uint64_t pages)

@@ -380,6 +380,23 @@ Test(hiber, table_links)
 	}
 }
 
+/* A range of more pages than there is room for, and a block that is damaged: found by fuzzing. */
+Test(hiber, range_that_lies)
+{
+	struct world w;
+	size_t table;
+
+	make(&w, (struct mkhiber){.length = 0x128, .packing = MKHIBER_PLAIN, .table_pages = 30});
+	table = w.map.table[1];
+	put_le64(w.file.p + table + 0x10 + 29 * 16 + 8, UINT64_C(1) << 39);
+	memset(w.file.p + table + PAGE, 0xee, 12);
+	open_it(&w, w.file.n);
+	cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+	cr_assert(w.notes.n);
+	cr_assert_geq(right_pages(&w), 60);
+	end(&w);
+}
+
 Test(hiber, any_byte)
 {
 	static const uint32_t some[] = {0x3e0, 0x2c8, 0x128, 0x140};
