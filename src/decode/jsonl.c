@@ -415,12 +415,11 @@ static void put_source(struct buf *out, const struct event *ev)
 
 /* ---- parts that many events share -------------------------------------------------------------------------------------------------------- */
 
-#define SLOTS 1024 /* power of two */
+#define SLOTS 1024 /* powers of two */
+#define FILES 64
 
 /* What the head is made of. Names are compared by address: only those are kept that live as long as the decoder. */
 struct head_key {
-	const struct event_origin *origin;
-	const struct etw_session *session;
 	const char *provider_name, *name, *session_name;
 	struct guid provider;
 	uint64_t keywords;
@@ -438,8 +437,10 @@ struct head {
 
 struct jsonl {
 	struct head heads[SLOTS];
-	struct buf file; /* "source":{"file":... of `origin_file` */
-	const char *origin_file;
+	struct file {             /* "source":{"file":... */
+		const char *name; /* NULL: empty */
+		struct buf text;
+	} files[FILES];
 };
 
 struct jsonl *jsonl_new(void)
@@ -453,7 +454,8 @@ void jsonl_free(struct jsonl *j)
 		return;
 	for (size_t i = 0; i < SLOTS; i++)
 		free(j->heads[i].text);
-	buf_free(&j->file);
+	for (size_t i = 0; i < FILES; i++)
+		buf_free(&j->files[i].text);
 	free(j);
 }
 
@@ -473,8 +475,6 @@ static struct head_key key_of(const struct event *ev)
 	struct head_key k;
 
 	memset(&k, 0, sizeof(k));
-	k.origin = ev->origin;
-	k.session = ev->origin->session;
 	k.session_name = ev->origin->session->name;
 	k.provider_name = ev->provider_name;
 	k.name = ev->name;
@@ -492,12 +492,18 @@ static struct head_key key_of(const struct event *ev)
 	return k;
 }
 
+/* Of an address. */
+static uint64_t mix(const void *p)
+{
+	return (uint64_t)(uintptr_t)p * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 static void put_shared_head(struct jsonl *j, struct buf *out, const struct event *ev)
 {
 	struct head_key k = key_of(ev);
 	uint64_t h = (le64(k.provider.b) ^ k.id * UINT64_C(0x9e3779b97f4a7c15) ^ k.opcode * UINT64_C(0xbf58476d1ce4e5b9)) *
 		     UINT64_C(0x94d049bb133111eb);
-	struct head *slot = &j->heads[h >> 54 & (SLOTS - 1)];
+	struct head *slot = &j->heads[(h ^ mix(k.session_name)) >> 54 & (SLOTS - 1)];
 	size_t at = out->n;
 
 	if (slot->text && memcmp(&slot->key, &k, sizeof(k)) == 0) {
@@ -514,16 +520,18 @@ static void put_shared_head(struct jsonl *j, struct buf *out, const struct event
 	}
 }
 
-static void put_file(struct jsonl *j, struct buf *out, const char *file)
+static void put_file(struct jsonl *j, struct buf *out, const char *name)
 {
-	if (j->origin_file != file || !j->file.n) {
-		buf_clear(&j->file);
-		put_str(&j->file, ",\"source\":{\"file\":");
-		put_text(&j->file, file);
-		j->origin_file = file;
+	struct file *f = &j->files[mix(name) >> 58 & (FILES - 1)];
+
+	if (!name || f->name != name) {
+		buf_clear(&f->text);
+		put_str(&f->text, ",\"source\":{\"file\":");
+		put_text(&f->text, name);
+		f->name = name;
 	}
-	buf_put(out, j->file.p, j->file.n);
-	out->failed |= j->file.failed;
+	buf_put(out, f->text.p, f->text.n);
+	out->failed |= f->text.failed;
 }
 
 void jsonl_event(struct jsonl *j, struct buf *out, const struct event *ev, bool raw)

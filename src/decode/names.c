@@ -48,6 +48,8 @@ static const struct rule rules[] = {
 static const char *const class_guids[RULE_CLASSES] = {"3d6fa8d0-fe05-11d0-9dda-00c04fd7ba7c", "90cbdc39-4a3e-11d1-84f4-0000f80464e3",
 						      "22fb2cd6-0e7b-422b-a0c7-2fad1fd0e716", "edd08927-9cc4-4e65-b970-c2560fb5c289"};
 
+#define SCOPES 64 /* power of two */
+
 struct names {
 	struct guid classes[RULE_CLASSES];
 	struct known *v;
@@ -55,8 +57,10 @@ struct names {
 	struct buf pool;
 	bool sorted, files;
 	uint64_t dropped;
-	const char *scope_file; /* of the last event, and its scope */
-	uint64_t scope;
+	struct {
+		const char *file; /* as an address: the same file, the same scope */
+		uint64_t scope;
+	} scopes[SCOPES];
 };
 
 struct names *names_new(void)
@@ -106,12 +110,14 @@ static uint64_t scope_of(struct names *n, const struct event *ev)
 {
 	uint64_t h = UINT64_C(0xcbf29ce484222325);
 
-	if (ev->origin->file && ev->origin->file == n->scope_file)
-		return n->scope;
+	unsigned i = (unsigned)((uint64_t)(uintptr_t)ev->origin->file * UINT64_C(0x9e3779b97f4a7c15) >> 58) & (SCOPES - 1);
+
+	if (ev->origin->file && ev->origin->file == n->scopes[i].file)
+		return n->scopes[i].scope;
 	for (const char *p = ev->origin->file; p && *p; p++)
 		h = (h ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
-	n->scope_file = ev->origin->file;
-	n->scope = h;
+	n->scopes[i].file = ev->origin->file;
+	n->scopes[i].scope = h;
 	return h;
 }
 
