@@ -490,7 +490,7 @@ int tmf_read(struct tmf *t, const uint8_t *p, size_t n, struct err *e)
 	r->end = r->p + n;
 	if (n >= 2 && p[0] == 0xff && p[1] == 0xfe) {
 		utf16_to_utf8(&text, p + 2, n - 2);
-		r->p = (const char *)text.p;
+		r->p = buf_str(&text); /* also of no text at all */
 		r->end = r->p + text.n;
 	} else if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) {
 		r->p += 3;
