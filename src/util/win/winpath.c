@@ -146,11 +146,18 @@ static wchar_t *with_prefix(const wchar_t *full)
 
 wchar_t *win_path(const char *path)
 {
+	const char *base = path_base(path);
 	wchar_t *w = *path ? win_wide(path) : NULL, *full = NULL, *out = NULL;
 	DWORD n;
 
 	if (!*path)
 		errno = ENOENT;
+	/* NUL alone is the device; x/nul.txt would be it, too, which nobody means: what is written would be gone. \\. and \\? are meant. */
+	if (w && path_is_device(base) && (base != path || strchr(base, '.')) && strncmp(path, "\\\\", 2) != 0) {
+		free(w);
+		errno = EINVAL;
+		return NULL;
+	}
 	if (!w)
 		return NULL;
 	full = calloc(PATH_UNITS + 1, sizeof(*full));
