@@ -7,7 +7,7 @@
 #include "mkvmrs.h"
 #include "rd.h"
 
-TestSuite(vmrs, .timeout = 120);
+TestSuite(hyperv, .timeout = 120);
 
 #define PAGE 4096u
 
@@ -101,7 +101,7 @@ static size_t place(const struct buf *b, const void *p, size_t len, unsigned n)
 	return 0;
 }
 
-Test(vmrs, packings)
+Test(hyperv, packings)
 {
 	for (unsigned how = 0; how < 4; how++)
 		for (unsigned small = 0; small < 2; small++) {
@@ -122,7 +122,7 @@ Test(vmrs, packings)
 		}
 }
 
-Test(vmrs, headers)
+Test(hyperv, headers)
 {
 	struct world w;
 
@@ -157,7 +157,7 @@ Test(vmrs, headers)
 	buf_free(&w.file);
 }
 
-Test(vmrs, damage)
+Test(hyperv, damage)
 {
 	struct world w;
 	size_t at;
@@ -202,7 +202,7 @@ Test(vmrs, damage)
 	buf_free(&w.file);
 }
 
-Test(vmrs, any_byte)
+Test(hyperv, any_byte)
 {
 	struct world w;
 	uint32_t x = 1;
