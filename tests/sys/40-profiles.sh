@@ -17,7 +17,11 @@ echo "a full ISF and its reduced twin give the same profile"
 n=0
 for f in "$DATA"/isf/*.json.xz; do
 	twin=$DATA/isf-reduced/$(basename "$f")
-	"${profile[@]}" make -q --source test -o "$SCRATCH/full" "$f"
+	# the twins were cut before this symbol was wanted: the full table must have it (or MiState), and give the same without it
+	xz -dc "$f" >"$SCRATCH/whole.json"
+	grep -qE '"Mi(InvalidPteMask|State)"' "$SCRATCH/whole.json" || fail "$f leads to no mask"
+	sed 's/"MiInvalidPteMask"/"NotWanted"/' "$SCRATCH/whole.json" >"$SCRATCH/as-cut.json"
+	"${profile[@]}" make -q --source test -o "$SCRATCH/full" "$SCRATCH/as-cut.json"
 	"${profile[@]}" make -q --source test -o "$SCRATCH/reduced" "$twin"
 	n=$((n + 1))
 done
