@@ -11,6 +11,7 @@
 #include "rd.h"
 
 #define PAGE         4096u
+#define IMAGE_MOST   UINT64_C(0x4000000)
 #define TABLE_PAGES  4096u /* pages of handle entries of one process: 2^20 handles */
 #define TYPE_NAME    64u
 #define SECTIONS_MAX 96u
@@ -70,12 +71,26 @@ static bool table_here(const struct types *t, const uint8_t *p)
 	return type_name_is(t, a, "Type") && type_name_is(t, b, "Directory");
 }
 
+/* Whatever a header claims: kernels have up to 32 MiB (docs/profiles.md), this much behind the base is looked at. Holes are passed in one step. */
 static uint64_t table_between(const struct types *t, uint64_t from, uint64_t end)
 {
+	const struct kernel *k = t->k;
 	uint8_t b[PAGE];
 
-	for (uint64_t at = from & ~(uint64_t)(PAGE - 1); at < end; at += PAGE) {
-		if (vm_read(t->k->vm, at, b, PAGE) < 0)
+	if (from < k->base || from - k->base >= IMAGE_MOST)
+		return 0;
+	if (end - k->base > IMAGE_MOST)
+		end = k->base + IMAGE_MOST;
+	for (uint64_t at = from & ~(uint64_t)(PAGE - 1), step; at < end; at += step) {
+		struct vm_page page;
+
+		step = PAGE;
+		vm_page(k->vm, at, &page);
+		if (page.why != VM_OK) {
+			step = page.page_size > PAGE ? page.page_size - (at & (page.page_size - 1)) : PAGE;
+			continue;
+		}
+		if (vm_read(k->vm, at, b, PAGE) < 0)
 			continue;
 		for (size_t o = 0; o + 2 * t->ps <= PAGE; o += t->ps)
 			if (table_here(t, b + o))

@@ -18,6 +18,7 @@ sum_of() { "$TOOLS/physdump" "$1" | sed -n 's/^sha256 //p'; }
 want="" want_big=$(sum_of "$big/image")
 for c in $names; do
 	[ "$c" = raw ] && continue
+	case $c in crash32-*) continue ;; esac # of 32-bit machines: 59-arch
 	mkdir "$c.d"
 	case $c in # companions are found by name
 	ewf) image=image.E01 ;;
