@@ -3,7 +3,7 @@
 
 No kernel, no page table. Made by a writer of its own (docs/etl-format.md, docs/live-buffers.md): sizes from 0x100 bytes to 16 MiB, powers of two or not; 64-bit and
 32-bit links that lead nowhere; Windows 7's processor word; headers with a value that lies; buffers in use, flushed, reused, of private loggers, consumers'
-copies, pages of files (compressed ones too) and of real-time backups; records of every kind. Their pages stand in order, or scattered between pages of noise
+copies, pages of files and of real-time backups; records of every kind. Their pages stand in order, or scattered between pages of noise
 that looks like what memory holds: pointers, small numbers, text, markers. Every record of every buffer must come back, under the right origin; no other may.
 """
 import collections
