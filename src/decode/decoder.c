@@ -22,6 +22,26 @@ struct decoder {
 	struct decoder_counts counts;
 };
 
+/* What a trace adds to. */
+static int begin(struct decoder *d, struct err *e)
+{
+	d->learn = learn_new(d->schemas);
+	d->tmf = tmf_new();
+	d->names = names_new();
+	return d->learn && d->tmf && d->names ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+int decoder_forget(struct decoder *d, struct err *e)
+{
+	learn_free(d->learn);
+	tmf_free(d->tmf);
+	names_free(d->names);
+	arena_reset(&d->arena);
+	memset(&d->counts, 0, sizeof(d->counts));
+	schemas_forget(d->schemas);
+	return begin(d, e);
+}
+
 int decoder_new(struct decoder **out, struct err *e)
 {
 	struct decoder *d = calloc(1, sizeof(*d));
@@ -33,13 +53,8 @@ int decoder_new(struct decoder **out, struct err *e)
 	rc = schemas_new(&d->schemas, e);
 	if (rc == 0)
 		rc = kernelevents_new(&d->kernel, e);
-	if (rc == 0) {
-		d->learn = learn_new(d->schemas);
-		d->tmf = tmf_new();
-		d->names = names_new();
-		if (!d->learn || !d->tmf || !d->names)
-			rc = err_set(e, ERR_NOMEM, "out of memory");
-	}
+	if (rc == 0)
+		rc = begin(d, e);
 	if (rc < 0) {
 		decoder_free(d);
 		return rc;

@@ -20,6 +20,9 @@ struct decoder_counts { /* what became of the events that went through decoder_e
 int decoder_new(struct decoder **out, struct err *e);
 void decoder_free(struct decoder *d); /* takes NULL */
 
+/* As just made, without the cost: what was added, learned and counted is gone; texts that were unpacked stay. On ERR_NOMEM only decoder_free() is left. */
+int decoder_forget(struct decoder *d, struct err *e);
+
 struct schemas *decoder_schemas(struct decoder *d);
 struct tmf *decoder_tmf(struct decoder *d); /* formats of WPP messages */
 

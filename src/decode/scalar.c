@@ -424,7 +424,7 @@ static bool read_time(struct cursor *c, unsigned in, struct dval *v)
 
 bool scalar_count(struct cursor *c)
 {
-	return ++c->values <= VALUES_MAX || fail(c, "more values than an event can hold");
+	return ++c->values <= VALUES_MAX(c->n) || fail(c, "more values than an event can hold");
 }
 
 bool scalar_read(struct cursor *c, unsigned in, unsigned out, uint32_t length, struct dval *v)

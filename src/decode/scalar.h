@@ -86,7 +86,9 @@ enum tdh_out { /* TDH_OUT_TYPE, as manifests number them */
 	       OUT_DATETIME_UTC
 };
 
-#define VALUES_MAX 131072u /* of one event: more than it has bytes. Types of no size in arrays of arrays would have no end */
+/* Values of one event, with the structs they stand in: types of no size in arrays of arrays would have no end. Each takes a byte of the payload, under at
+ * most eight structs of its own, or is one of the definition's fields. */
+#define VALUES_MAX(payload) ((payload)*9u + 2048u)
 
 /* A payload being read. */
 struct cursor {

@@ -64,6 +64,18 @@ void schemas_free(struct schemas *s)
 	free(s);
 }
 
+void schemas_forget(struct schemas *s)
+{
+	struct catalogue *c = s->catalogue;
+
+	arena_free(&s->arena);
+	free(s->table);
+	memset(s, 0, sizeof(*s));
+	s->catalogue = c;
+	arena_init(&s->arena);
+	s->arena.max = SCHEMAS_BYTES_MAX;
+}
+
 struct arena *schemas_arena(struct schemas *s)
 {
 	return &s->arena;

@@ -15,6 +15,9 @@ struct schemas;
 int schemas_new(struct schemas **out, struct err *e);
 void schemas_free(struct schemas *s); /* takes NULL */
 
+/* As just made, but the parts of the catalogue that were unpacked stay unpacked: for one store and many traces that have nothing to do with each other. */
+void schemas_forget(struct schemas *s);
+
 /* Memory that lives as long as the store: for the makers of definitions. */
 struct arena *schemas_arena(struct schemas *s);
 

@@ -9,8 +9,10 @@
 #define PAGE        4096u
 #define BLOCKS_MAX  4096u
 #define NAME_MAX_Q  256u
-#define PART_PAGES  65536u     /* pages of a part of the index */
-#define PARTS_MAX   (1u << 16) /* 16 TiB */
+#define PART_PAGES  512u       /* pages of a part of the index */
+#define PARTS_MAX   (1u << 23) /* 16 TiB */
+#define PARTS_FREE  4096u      /* parts that need not be filled: 16 MiB of index */
+#define PART_FILL   8u /* pages that came for each part above: a stream of lone pages far apart would fill our memory, not its file */
 #define FILL        (UINT64_C(1) << 63)
 #define FOOTER_LOOK ((uint64_t)64 << 20) /* a foreign section's end is looked for so far */
 
@@ -33,10 +35,12 @@ struct qevm {
 	struct block *block;
 	size_t n_blocks;
 	struct block *now;
-	uint64_t ram;    /* bytes of memory, by the list of sizes */
-	uint64_t **part; /* page of memory -> file offset, or FILL | byte; 0: none came */
-	uint64_t hole;   /* where memory goes on at 4 GiB */
-	uint64_t start;  /* physical address of its first byte */
+	uint64_t ram;                /* bytes of memory, by the list of sizes */
+	uint64_t **part;             /* page of memory -> file offset, or FILL | byte; 0: none came */
+	uint64_t n_part;             /* places in part */
+	uint64_t parts, pages, over; /* parts that are there, pages kept, pages that would have made too many parts */
+	uint64_t hole;               /* where memory goes on at 4 GiB */
+	uint64_t start;              /* physical address of its first byte */
 	bool xbzrle;
 };
 
@@ -138,19 +142,51 @@ static bool take_sizes(struct qevm *q, uint64_t total)
 	return told == total;
 }
 
+/* The part of the index for a page; made when there is none. NULL, *rc 0: not taken. */
+static uint64_t *part_for(struct qevm *q, uint64_t page, int *rc, struct err *e)
+{
+	uint64_t i = page / PART_PAGES;
+
+	*rc = 0;
+	if (i >= q->n_part) {
+		uint64_t n = i + 1 > q->n_part * 2 ? i + 1 : q->n_part * 2;
+		uint64_t **part = realloc(q->part, (size_t)n * sizeof(*part));
+
+		if (!part) {
+			*rc = err_set(e, ERR_NOMEM, "out of memory");
+			return NULL;
+		}
+		memset(part + q->n_part, 0, (size_t)(n - q->n_part) * sizeof(*part));
+		q->part = part;
+		q->n_part = n;
+	}
+	if (!q->part[i]) {
+		if (q->parts >= PARTS_FREE + q->pages / PART_FILL) {
+			q->over++;
+			return NULL;
+		}
+		q->part[i] = calloc(PART_PAGES, sizeof(uint64_t));
+		if (!q->part[i])
+			*rc = err_set(e, ERR_NOMEM, "out of memory");
+		else
+			q->parts++;
+	}
+	return q->part[i];
+}
+
 static int keep_page(struct qevm *q, uint64_t off, uint64_t what, struct err *e)
 {
-	uint64_t page = (q->now->base + off) / PAGE;
+	uint64_t page = (q->now->base + off) / PAGE, *part;
+	int rc;
 
 	if (!q->now->memory || off >= q->now->size || page / PART_PAGES >= PARTS_MAX)
 		return 0;
-	if (!q->part[page / PART_PAGES]) {
-		q->part[page / PART_PAGES] = calloc(PART_PAGES, sizeof(uint64_t));
-		if (!q->part[page / PART_PAGES])
-			return err_set(e, ERR_NOMEM, "out of memory");
+	part = part_for(q, page, &rc, e);
+	if (part) {
+		part[page % PART_PAGES] = what;
+		q->pages++;
 	}
-	q->part[page / PART_PAGES][page % PART_PAGES] = what;
-	return 0;
+	return rc;
 }
 
 /* One record of the section "ram". 1: go on, 0: its end, ERR_TRUNC: the stream ends or makes no sense. */
@@ -296,7 +332,7 @@ static uint64_t pa_of(const struct qevm *q, uint64_t off)
 
 static int read_page(const struct qevm *q, uint64_t page, size_t in, void *buf, size_t n)
 {
-	uint64_t *part = page / PART_PAGES < PARTS_MAX ? q->part[page / PART_PAGES] : NULL, what = part ? part[page % PART_PAGES] : 0;
+	uint64_t *part = page / PART_PAGES < q->n_part ? q->part[page / PART_PAGES] : NULL, what = part ? part[page % PART_PAGES] : 0;
 
 	if (!what)
 		return ERR_FAULT;
@@ -332,7 +368,7 @@ static int add_memory(struct qevm *q, struct err *e)
 	int rc = 0;
 
 	place_memory(q);
-	for (uint64_t p = 0; rc == 0 && p < PARTS_MAX; p++)
+	for (uint64_t p = 0; rc == 0 && p < q->n_part; p++)
 		for (uint64_t i = 0; rc == 0 && q->part[p] && i < PART_PAGES; i++) {
 			uint64_t off = (p * PART_PAGES + i) * PAGE;
 
@@ -343,6 +379,9 @@ static int add_memory(struct qevm *q, struct err *e)
 		}
 	if (rc == 0 && !pages)
 		rc = err_set(e, ERR_TRUNC, "qevm: no page of memory in it");
+	if (q->over)
+		notes_add(q->d->notes, &NOTE(NOTE_PAGE_MISSING), "qevm: %llu pages that stand too far apart to be indexed are left out",
+			  (unsigned long long)q->over);
 	if (q->xbzrle)
 		notes_add(q->d->notes, &NOTE(NOTE_PAGE_MISSING), "qevm: pages that were sent as differences are as they were before");
 	return rc;
@@ -354,7 +393,7 @@ static void close_qevm(struct dump *d)
 
 	if (!q)
 		return;
-	for (uint64_t i = 0; q->part && i < PARTS_MAX; i++)
+	for (uint64_t i = 0; i < q->n_part; i++)
 		free(q->part[i]);
 	free(q->part);
 	free(q->block);
@@ -371,9 +410,8 @@ static int open_qevm(struct dump *d, struct err *e)
 	d->state = q;
 	q->d = d;
 	q->in = d->in;
-	q->part = calloc(PARTS_MAX, sizeof(*q->part));
 	q->block = calloc(BLOCKS_MAX, sizeof(*q->block));
-	if (!q->part || !q->block)
+	if (!q->block)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	rc = walk(q, e);
 	return rc < 0 ? rc : add_memory(q, e);
