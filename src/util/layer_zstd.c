@@ -13,11 +13,13 @@
 #include "buf.h"
 #include "rd.h"
 
-#define IN_BYTES   131072u
-#define WINDOW_LOG 31 /* zstd --long=31: 2 GiB */
-#define FRAMES_MAX (1u << 24)
-#define SKIP_MAX   (4u << 20) /* unpacked bytes behind a frame's beginning that a mark may be */
-#define NO_SIZE    UINT64_MAX
+#define IN_BYTES         131072u
+#define WINDOW_LOG       31 /* zstd --long=31: 2 GiB */
+#define WINDOW_LOG_SMALL 27 /* what zstd itself takes unasked: enough for a small file, whose header could ask for anything */
+#define SMALL            ((uint64_t)16 << 20) /* bytes of a small file */
+#define FRAMES_MAX       (1u << 24)
+#define SKIP_MAX         (4u << 20) /* unpacked bytes behind a frame's beginning that a mark may be */
+#define NO_SIZE          UINT64_MAX
 
 struct frame {
 	uint64_t in_off, out_off;
@@ -140,13 +142,14 @@ static void go(struct zstd *z, uint64_t in_off)
 static int zstd_open(void **state, struct input *in, struct err *e)
 {
 	struct zstd *z = calloc(1, sizeof(*z));
-	int rc;
+	int rc, log;
 
 	if (!z || !(z->s = ZSTD_createDStream())) {
 		free(z);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
-	ZSTD_DCtx_setParameter(z->s, ZSTD_d_windowLogMax, sizeof(size_t) == 8 ? WINDOW_LOG : 30);
+	log = input_size(in) < SMALL ? WINDOW_LOG_SMALL : sizeof(size_t) == 8 ? WINDOW_LOG : 30;
+	ZSTD_DCtx_setParameter(z->s, ZSTD_d_windowLogMax, log);
 	z->in = in;
 	z->ib.src = z->buf;
 	rc = list_frames(z, e);

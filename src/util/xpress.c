@@ -73,12 +73,83 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+#define FAST_IN  40u /* the most that one step of unpack_fast() reads: 32 literals, flags, a match */
+#define FAST_OUT 48u /* and writes beyond what it makes: 32 literals, then 16 of a match */
+
+/* A match of `len` bytes, written in blocks of 16 or 8 that may run over its end by 15: there is room. */
+static void copy_over(uint8_t *o, uint32_t distance, size_t len)
+{
+	const uint8_t *from = o - distance;
+	size_t i = 0;
+
+	if (distance >= 16)
+		for (; i < len; i += 16)
+			memcpy(o + i, from + i, 16);
+	else if (distance >= 8)
+		for (; i < len; i += 8)
+			memcpy(o + i, from + i, 8);
+	else
+		for (; i < len; i++)
+			o[i] = from[i];
+}
+
+/* The same as the loop of xpress_unpack_some(), as long as neither end is near: whole blocks are copied. Stops before a step that it can't take. */
+static size_t unpack_fast(struct stream *s, uint8_t *out, size_t n_out, uint32_t *flags, unsigned *left)
+{
+	size_t made = 0;
+
+	while (s->n - s->at >= FAST_IN && n_out - made >= FAST_OUT) {
+		uint32_t distance, match;
+		size_t len, half, at;
+		unsigned run;
+
+		if (!*left) {
+			*flags = le32(s->p + s->at);
+			s->at += 4;
+			*left = 32;
+		}
+		run = *flags ? (unsigned)__builtin_clz(*flags) : 32;
+		if (run >= *left) { /* literals to the end of these flags */
+			memcpy(out + made, s->p + s->at, 32);
+			made += *left;
+			s->at += *left;
+			*left = 0;
+			continue;
+		}
+		memcpy(out + made, s->p + s->at, 32);
+		made += run;
+		s->at += run;
+		*flags <<= run;
+		*left -= run;
+		at = s->at;
+		half = s->half;
+		match = le16(s->p + at);
+		s->at += 2;
+		distance = (match >> 3) + 1;
+		len = match & 7;
+		if (len == 7)
+			len = long_length(s);
+		len += 3;
+		if (s->broken || distance > made || n_out - made < len + 16) { /* the careful loop takes it from here */
+			s->at = at;
+			s->half = half;
+			s->broken = false;
+			break;
+		}
+		copy_over(out + made, distance, len);
+		made += len;
+		*flags <<= 1;
+		(*left)--;
+	}
+	return made;
+}
+
 size_t xpress_unpack_some(const uint8_t *in, size_t n_in, uint8_t *out, size_t n_out, int *broken)
 {
 	struct stream s = {.p = in, .n = n_in};
 	uint32_t flags = 0; /* the next one is the highest bit */
 	unsigned left = 0;
-	size_t made = 0;
+	size_t made = unpack_fast(&s, out, n_out, &flags, &left);
 
 	while (made < n_out && !s.broken && (left == 0 || s.at < s.n)) {
 		uint32_t match, distance;
