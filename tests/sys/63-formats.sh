@@ -103,4 +103,26 @@ while at < len(b):
 assert frames == open("frames.txt").read().split(), "other frames"
 print(len(frames), "frames,", faces, "interfaces")
 PY
+# filters choose the same events for every format; what a frame's interface is called is learned from the whole trace all the same
+since=$("$ETLIFT" events "$DATA/etl/demikernel-PktMon.etl" --event 160 | sed -n 60p | jq -r .time)
+frames_of() {
+	/usr/bin/python3 -c '
+import struct, sys
+b, at = open(sys.argv[1], "rb").read(), 0
+while at < len(b):
+    kind, n = struct.unpack_from("<II", b, at)
+    if kind == 6:
+        print(b[at + 28:at + 28 + struct.unpack_from("<I", b, at + 20)[0]].hex())
+    at += n' "$1"
+}
+for filter in "--event 160" "--since $since" "--until $since" "--pid 10252" "--event 160 --match Payload=*0800*" "--event 161"; do
+	# shellcheck disable=SC2086
+	"$ETLIFT" events "$DATA/etl/demikernel-PktMon.etl" $filter --format pcapng -q -o f.pcapng || bad "pcapng $filter: status $?"
+	# shellcheck disable=SC2086
+	"$ETLIFT" events "$DATA/etl/demikernel-PktMon.etl" $filter | jq -r 'select(.event.id == 160) | .data.Payload' >want.txt
+	frames_of f.pcapng >got.txt
+	cmp -s want.txt got.txt || bad "pcapng $filter: other frames"
+done
+cmp -s <("$ETLIFT" events "$DATA/etl/demikernel-PktMon.etl" --event 160 --format pcapng -q) p.pcapng || bad "pcapng of the frames alone differs"
+[ "$("$ETLIFT" events "$DATA/etl/demikernel-PktMon.etl" --since "$since" --format pcapng -q | wc -c)" -lt "$(wc -c <p.pcapng)" ] || bad "--since leaves nothing out"
 exit $fail
