@@ -1,10 +1,11 @@
-/* catalogue.c - see catalogue.h. A text file of the catalogue is searched line by line: it is sorted, small (about 100 KB), and asked once per kind of
- * event; what is found is kept by the caller. */
+/* catalogue.c - see catalogue.h. The providers' lines of a text are looked up by GUID; the events behind one are searched line by line: what is found is kept
+ * by the caller, so each is asked for once. */
 #include "catalogue.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "packed.h"
 
 extern const struct packed_file events_packed[];
@@ -12,9 +13,15 @@ extern const size_t events_packed_n;
 
 #define DIGITS 16
 
+struct part {
+	char *text;            /* NULL: not unpacked yet */
+	const char **provider; /* the lines "P<guid> <name>" in it, by GUID */
+	size_t n, cap;
+	bool failed;
+};
+
 struct catalogue {
-	char *text[DIGITS]; /* NULL: not unpacked yet */
-	bool failed[DIGITS];
+	struct part part[DIGITS]; /* by the GUID's first digit */
 };
 
 struct catalogue *catalogue_new(void)
@@ -26,39 +33,59 @@ void catalogue_free(struct catalogue *c)
 {
 	if (!c)
 		return;
-	for (int i = 0; i < DIGITS; i++)
-		free(c->text[i]);
+	for (int i = 0; i < DIGITS; i++) {
+		free(c->part[i].text);
+		free(c->part[i].provider);
+	}
 	free(c);
 }
 
-static const char *text_of(struct catalogue *c, char digit)
+static int by_guid(const void *a, const void *b)
 {
-	int i = digit <= '9' ? digit - '0' : digit - 'a' + 10;
+	return strncmp(*(const char *const *)a, *(const char *const *)b, GUID_STR);
+}
 
-	if (c->text[i] || c->failed[i])
-		return c->text[i];
+static bool list_providers(struct part *p)
+{
+	for (const char *s = p->text, *nl; s && *s; s = nl ? nl + 1 : NULL) {
+		void *arr = p->provider;
+
+		nl = strchr(s, '\n');
+		if (*s != 'P')
+			continue;
+		if (arr_reserve(&arr, &p->cap, p->n, sizeof(*p->provider)) < 0)
+			return false;
+		p->provider = arr;
+		p->provider[p->n++] = s;
+	}
+	qsort(p->provider, p->n, sizeof(*p->provider), by_guid);
+	return true;
+}
+
+static struct part *part_of(struct catalogue *c, char digit)
+{
+	struct part *p = &c->part[digit <= '9' ? digit - '0' : digit - 'a' + 10];
+
+	if (p->text || p->failed)
+		return p;
 	for (size_t k = 0; k < events_packed_n; k++)
 		if (events_packed[k].name[0] == digit)
-			c->text[i] = packed_text(&events_packed[k]);
-	c->failed[i] = !c->text[i];
-	return c->text[i];
+			p->text = packed_text(&events_packed[k]);
+	p->failed = !p->text || !list_providers(p);
+	return p;
 }
 
 /* The provider's line ("P<guid> <name>"), or NULL. */
 static const char *provider_line(struct catalogue *c, const struct guid *guid)
 {
-	char want[GUID_STR + 2] = "P", *nl;
-	const char *s;
+	char want[GUID_STR + 2] = "P";
+	const char *key = want, **found;
+	struct part *p;
 
 	guid_text(guid, want + 1);
-	s = text_of(c, want[1]);
-	while (s && *s) {
-		if (*s == 'P' && strncmp(s, want, strlen(want)) == 0)
-			return s;
-		nl = strchr(s, '\n');
-		s = nl ? nl + 1 : NULL;
-	}
-	return NULL;
+	p = part_of(c, want[1]);
+	found = p->failed || !p->n ? NULL : bsearch(&key, p->provider, p->n, sizeof(*p->provider), by_guid);
+	return found ? *found : NULL;
 }
 
 static size_t line_len(const char *s)
