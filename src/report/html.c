@@ -1,4 +1,5 @@
-/* html.c - see html.h */
+/* html.c - see html.h. The page is written in one pass: its sections share the places that losses point to and the limits of what is listed, hence the length of
+ * this file; plots and escaping are rooms of their own. */
 #include "html.h"
 
 #include <inttypes.h>
