@@ -187,21 +187,30 @@ static int try_file(struct want *w, const char *path, struct err *e)
 	return r;
 }
 
+static int lower(int c)
+{
+	return c >= 'A' && c <= 'Z' ? c + 32 : c;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	while (*a && lower(*a) == lower(*b)) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
 static bool ends(const char *s, const char *tail)
 {
 	size_t n = strlen(s), m = strlen(tail);
 
-	return n > m && strcmp(s + n - m, tail) == 0;
+	return n > m && same_name(s + n - m, tail);
 }
 
 static bool is_symbol_name(const char *name)
 {
 	return ends(name, ".json") || ends(name, ".json.xz") || ends(name, ".json.gz") || ends(name, ".pdb") || ends(name, ".pd_");
-}
-
-static int lower(int c)
-{
-	return c >= 'A' && c <= 'Z' ? c + 32 : c;
 }
 
 /* Does the file name begin with a GUID-AGE (any case)? *ours: it is the one that is wanted. */
@@ -216,15 +225,6 @@ static bool named_by_id(const char *name, const char *id, bool *ours)
 		if (!((name[i] >= '0' && name[i] <= '9') || (lower(name[i]) >= 'a' && lower(name[i]) <= 'f')))
 			return false;
 	return name[32] == '-';
-}
-
-static bool same_name(const char *a, const char *b)
-{
-	while (*a && lower(*a) == lower(*b)) {
-		a++;
-		b++;
-	}
-	return *a == *b;
 }
 
 /* One folder, by file name (by_name) or by looking into the files whose name says nothing. Depth is bounded, so is the number of files. */
