@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Are two folders of .etl files the same, but for what only symbols give? etlsame.py ONE OTHER
+"""Are two folders of .etl files the same, but for what only symbols give? etlsame.py [--no-speed] ONE OTHER
 
-Of the header buffer the names and dates of the time zone, the boot time, the timer's resolution may differ. Prints each difference; exit status 1 when
+Of the header buffer the names and dates of the time zone, the boot time, the timer's resolution may differ; with --no-speed, that of the processors too
+(without KDBG nothing leads to their blocks). Prints each difference; exit status 1 when
 there is one."""
 import os
 import struct
@@ -18,10 +19,13 @@ def masked(b):
     head[zone + 4:zone + 172] = bytes(168)  # the bias itself stands
     head[zone + 176:zone + 184] = bytes(8)
     head[0x68 + 0x18:0x68 + 0x1C] = bytes(4)
+    if no_speed:
+        head[0x68 + 0x34:0x68 + 0x38] = bytes(4)
     return bytes(head) + b[size:]
 
 
-one, other = sys.argv[1:3]
+no_speed = sys.argv[1] == "--no-speed"
+one, other = sys.argv[-2:]
 names = sorted(set(os.listdir(one)) | set(os.listdir(other)))
 for n in names:
     try:

@@ -94,6 +94,12 @@ static void print_kernel(struct cli *c, const struct report_kernel *k)
 	guid_text(&k->pdb_guid, guid);
 	snprintf(s, sizeof(s), "%s %s age %u", k->pdb_name ? k->pdb_name : "", guid, k->pdb_age);
 	line(c, "PDB", k->has_pdb ? s : "");
+	if (k->has_roots && c->level > 0) {
+		snprintf(s, sizeof(s), "0x%" PRIx64 "%s", k->kdbg, k->kdbg_encoded ? ", encoded" : "");
+		line(c, "debugger block", k->kdbg ? s : "none");
+		snprintf(s, sizeof(s), "0x%" PRIx64 ", by %s", k->debugger_data, k->debugger_data_by);
+		line(c, "EtwpDebuggerData", k->debugger_data ? s : "none");
+	}
 	snprintf(s, sizeof(s), "%s (by %s)", k->profile ? k->profile : "", k->match ? k->match : "unknown");
 	line(c, "profile", k->profile ? s : "none");
 	if (k->inferred)

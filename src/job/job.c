@@ -165,6 +165,11 @@ static void fill_kernel(struct job *j)
 	r->pdb_name = k->pdb_name;
 	r->pdb_guid = k->pdb_guid;
 	r->pdb_age = k->pdb_age;
+	r->has_roots = true;
+	r->kdbg = k->kdbg;
+	r->kdbg_encoded = k->kdbg_encoded;
+	r->debugger_data = k->debugger_data;
+	r->debugger_data_by = k->debugger_data_by;
 	r->profile = k->has_profile ? k->prof.name : NULL;
 	r->match = k->has_profile ? k->match : NULL;
 	r->inferred = k->inferred ? inferred_facts(j, k->inferred) : NULL;

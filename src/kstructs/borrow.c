@@ -27,6 +27,7 @@
 #define SHIFT_MAX        0x40
 #define BUFFER_LOGGER_ID 0x2au /* in _WMI_BUFFER_HEADER, the same everywhere (docs/layouts.md section 2) */
 #define MHZ_MAX          20000u
+#define STATE_PROVES     12u /* of state_fits(): the rings of GUIDs, and the way back from the globals */
 
 struct borrow {
 	struct kernel *k;
@@ -139,7 +140,7 @@ static bool context(struct borrow *b)
 	while (next(&c, &p)) {
 		if (!infer_agrees(b->evidence, &p))
 			continue;
-		COPY(&b->k->prof, &p, T_CTX, T_QUEUE, T_REFCLOCK, T_KUSER, T_POOLHDR, T_PTESOFT, T_PTETRANS, T_PTEPROTO);
+		COPY(&b->k->prof, &p, T_CTX, T_QUEUE, T_REFCLOCK, T_KUSER, T_POOLHDR, T_BIGPAGES, T_PTESOFT, T_PTETRANS, T_PTEPROTO);
 		set_traits(b, &p);
 		tell(b, F_CTX_EventsLost, of, of, "as in the nearest build whose context has all inferred members at the same places");
 		return true;
@@ -364,6 +365,19 @@ static unsigned state_fits(const struct borrow *b, const struct profile *p, uint
 	return fits;
 }
 
+/* Does the state lead to the very table that EtwpDebuggerData names? Then the table's own page need not be there. */
+static bool names_table(const struct borrow *b, const struct profile *p, uint64_t silo)
+{
+	uint64_t table = kernel_logger_table(b->k), v;
+
+	if (!table)
+		return false;
+	if (prof_has(p, F_SILO_WmipLoggerContext))
+		return silo + prof_off(p, F_SILO_WmipLoggerContext) == table;
+	return prof_has(p, F_SILO_EtwpLoggerContext) && kread_ptr_at(b->k, silo + prof_off(p, F_SILO_EtwpLoggerContext), &v) == 0 &&
+	       v == table;
+}
+
 /* The same pointer at the same place of all contexts, from `at` on. */
 static bool shared_pointer(const struct borrow *b, uint32_t *at, uint64_t *silo)
 {
@@ -428,7 +442,13 @@ static void try_state(const struct borrow *b, uint64_t silo, uint32_t at, int32_
 			continue;
 		move_state(&p, by);
 		hits = in_table(b, &p, silo);
-		score = hits >= 2 ? 16 * hits + state_fits(b, &p, silo) : 0;
+		score = state_fits(b, &p, silo);
+		if (hits >= 2)
+			score += 16 * hits;
+		else if (names_table(b, &p, silo))
+			score += 16;
+		else if (score < STATE_PROVES || by)
+			score = 0;
 		if (score > best->score)
 			*best = (struct best_state){p, score, hits, at};
 	}
@@ -463,7 +483,11 @@ static void silos(struct borrow *b)
 				tail(b, &p, best->at);
 				break;
 			}
-		tell(b, F_CTX_SiloState, best->hits, b->evidence->n_ctx, "a state whose table holds the context at its number");
+		if (best->hits >= 2)
+			tell(b, F_CTX_SiloState, best->hits, b->evidence->n_ctx, "a state whose table holds the context at its number");
+		else
+			tell(b, F_CTX_SiloState, b->evidence->n_ctx, b->evidence->n_ctx,
+			     "one state, with rings of GUIDs, that leads to the lost table or that its globals lead back to");
 	}
 	free(best);
 }

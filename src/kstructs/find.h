@@ -82,6 +82,8 @@ void kdbg_find(struct kernel *k, const struct hints *hints);
 uint64_t kdbg_field(const struct kernel *k, unsigned off);
 /* k->debugger_data by symbol, KDBG or its byte pattern. */
 void debugger_data_find(struct kernel *k);
+/* The host's logger table as EtwpDebuggerData names it; 0 unknown. */
+uint64_t kernel_logger_table(const struct kernel *k);
 
 /* ---- find_profile.c ---- */
 /* Picks k->prof and k->match. 0, ERR_NOTFOUND (nothing fits; the message says what is wanted), ERR_USAGE/ERR_NOKERNEL for a profile that was

@@ -2,7 +2,10 @@
  *
  * Live systems keep the block encoded: per word v = bswap(rol(c ^ KiWaitNever, KiWaitNever) ^ KdpDataBlockEncoded) ^ KiWaitAlways (QEMU
  * contrib/elf2dmp). The difference of two words depends on the rotation only: v1 ^ v2 = bswap(rol(c1 ^ c2, s)). The block's own word
- * KernBase is known, so that the whole block can be read without any key: 64 rotations are tried on each place where "KDBG" may stand. */
+ * KernBase is known, so that the whole block can be read without any key: 64 rotations are tried on each place where "KDBG" may stand.
+ *
+ * EtwpDebuggerData: a version, offsets of the buffer header that debuggers are to use, and at +0x10 the address of the logger table. What a symbol
+ * or KDBG leads to need not have the known offsets, when its table is one: a later version may publish others. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +20,10 @@
 #define TAG_OFF    0x10u
 #define BASE_OFF   0x18u
 #define HEAD_BYTES 0x20u
+#define DATA_TABLE 0x10u /* in EtwpDebuggerData */
+#define DATA_BYTES 0x18u
+#define SLOTS      64u   /* of a logger table: at least */
+#define ID_WITHIN  0x40u /* a context begins with its LoggerId, or shortly before it */
 
 static uint64_t rol64(uint64_t v, unsigned s)
 {
@@ -78,15 +85,12 @@ static bool take_any(struct kernel *k, uint64_t va)
 	return false;
 }
 
-/* Could an encoded block's head stand at p? Its two list words are equal (it is alone in its list), the rest is not. */
-static bool encoded_head(const uint8_t *p, uint64_t base)
+/* Could an encoded block's head stand at p, by its tag and size? */
+static bool encoded_tag(const uint8_t *p, uint64_t base)
 {
-	uint64_t a = le64(p), x;
+	uint64_t x = le64(p + TAG_OFF) ^ le64(p + BASE_OFF);
 
-	if (!a || a != le64(p + 8))
-		return false;
-	x = le64(p + TAG_OFF) ^ le64(p + BASE_OFF);
-	for (unsigned s = 0; s < 64; s++) {
+	for (unsigned s = 0; x && s < 64; s++) {
 		uint64_t v = __builtin_bswap64(rol64(x, s)) ^ base;
 
 		if ((uint32_t)v == KDBG_TAG && size_ok((uint32_t)(v >> 32)))
@@ -99,7 +103,13 @@ static bool hit_kdbg(struct kernel *k, uint64_t va, const uint8_t *p)
 {
 	if (le32(p + TAG_OFF) == KDBG_TAG && take(k, va, -1))
 		return true;
-	return encoded_head(p, k->base) && take_any(k, va);
+	/* its two list words are equal, as long as it is alone in its list: that spares most places the rotations */
+	return le64(p) && le64(p) == le64(p + 8) && encoded_tag(p, k->base) && take_any(k, va);
+}
+
+static bool hit_any_list(struct kernel *k, uint64_t va, const uint8_t *p)
+{
+	return encoded_tag(p, k->base) && take_any(k, va);
 }
 
 /* Header offsets State, CurrentOffset, SavedOffset, GlobalEntry, ReferenceCount of _WMI_BUFFER_HEADER, behind a version word: the kernel tells
@@ -111,32 +121,72 @@ static bool debugger_data_head(const uint8_t *p)
 	return memcmp(p + 2, pat, sizeof(pat)) == 0;
 }
 
-static bool debugger_data_at(struct kernel *k, uint64_t va)
+/* Slots of the table whose context names its own place, and those that hold neither an address nor a word for empty. */
+static bool table_holds(const struct kernel *k, uint64_t table)
 {
-	uint8_t b[0x18];
+	unsigned ps = vm_pointer_size(k->vm), good = 0, bad = 0;
+	uint8_t b[ID_WITHIN];
+	uint64_t ctx;
+
+	for (unsigned id = 0; id < SLOTS && kread_ptr_at(k, table + (uint64_t)id * ps, &ctx) == 0; id++) {
+		bool names = false;
+
+		if (ctx <= 1)
+			continue;
+		if (!vm_is_kernel(k->vm, ctx) || ctx % ps) {
+			bad++;
+			continue;
+		}
+		if (vm_read(k->vm, ctx, b, sizeof(b)) < 0)
+			continue;
+		for (unsigned i = 0; i < sizeof(b); i += 4)
+			names |= le32(b + i) == id;
+		good += names;
+		bad += !names;
+	}
+	return good > bad;
+}
+
+/* `by`: what led here. The known offsets or a table of contexts prove it; *sure: the table does. */
+static bool debugger_data_at(struct kernel *k, uint64_t va, const char *by, bool *sure)
+{
+	uint8_t b[DATA_BYTES];
 	uint64_t table;
 	unsigned ps = vm_pointer_size(k->vm);
 
-	if (va < k->base || va - k->base >= k->image_size || vm_read(k->vm, va, b, sizeof(b)) < 0 || !debugger_data_head(b))
+	if (va < k->base || va - k->base >= k->image_size || vm_read(k->vm, va, b, sizeof(b)) < 0)
 		return false;
-	table = ps == 8 ? le64(b + 0x10) : le32(b + 0x10);
-	if (!vm_is_kernel(k->vm, table))
+	table = ps == 8 ? le64(b + DATA_TABLE) : le32(b + DATA_TABLE);
+	if (!vm_is_kernel(k->vm, table) || table % ps)
+		return false;
+	*sure = table_holds(k, table);
+	if (!*sure && !debugger_data_head(b))
 		return false;
 	k->debugger_data = va;
+	k->debugger_data_by = by;
 	return true;
 }
 
+/* The first place with the pattern counts, but for one whose table proves it. */
 static bool hit_data(struct kernel *k, uint64_t va, const uint8_t *p)
 {
-	return debugger_data_head(p) && debugger_data_at(k, va);
+	uint64_t first = k->debugger_data;
+	bool sure;
+
+	if (!debugger_data_head(p) || !debugger_data_at(k, va, "pattern", &sure))
+		return false;
+	if (!sure && first)
+		k->debugger_data = first;
+	return sure;
 }
 
-/* Every 8-aligned place of [va, va + len) whose page is there. A head may run over a page's end, hence the overlap. */
+/* Every aligned place of [va, va + len) whose page is there. A head may run over a page's end, hence the overlap. */
 static bool scan(struct kernel *k, uint64_t va, uint64_t len, bool (*hit)(struct kernel *, uint64_t, const uint8_t *))
 {
+	unsigned step = vm_pointer_size(k->vm);
 	uint8_t b[PAGE + HEAD_BYTES];
 
-	va &= ~UINT64_C(7);
+	va &= ~(uint64_t)(step - 1);
 	for (uint64_t at = va; at < va + len; at = (at & ~(uint64_t)(PAGE - 1)) + PAGE) {
 		size_t n = PAGE - (size_t)(at & (PAGE - 1));
 
@@ -144,7 +194,7 @@ static bool scan(struct kernel *k, uint64_t va, uint64_t len, bool (*hit)(struct
 			continue;
 		if (vm_read(k->vm, at + n, b + n, HEAD_BYTES) < 0)
 			memset(b + n, 0, HEAD_BYTES);
-		for (size_t i = 0; i < n; i += 8)
+		for (size_t i = 0; i < n; i += step)
 			if (hit(k, at + i, b + i))
 				return true;
 	}
@@ -173,7 +223,8 @@ void kdbg_find(struct kernel *k, const struct hints *hints)
 			return;
 		if (kernel_symbol(k, S_KdDebuggerDataBlock, &va) && take_any(k, va))
 			return;
-		scan_image(k, hit_kdbg);
+		if (!scan_image(k, hit_kdbg) && !kernel_symbol(k, S_KdDebuggerDataBlock, &va))
+			scan_image(k, hit_any_list);
 		return;
 	}
 	/* 32-bit kernels never encode it */
@@ -201,12 +252,22 @@ uint64_t kernel_processor_block(const struct kernel *k)
 
 void debugger_data_find(struct kernel *k)
 {
+	bool sure;
 	uint64_t va;
 
-	if (kernel_symbol(k, S_EtwpDebuggerData, &va) && debugger_data_at(k, va))
+	if (kernel_symbol(k, S_EtwpDebuggerData, &va) && debugger_data_at(k, va, "symbol", &sure))
 		return;
 	va = kdbg_field(k, KDBG_ETW);
-	if (va && debugger_data_at(k, va))
+	if (va && debugger_data_at(k, va, "kdbg", &sure))
 		return;
 	scan_image(k, hit_data);
+}
+
+uint64_t kernel_logger_table(const struct kernel *k)
+{
+	uint64_t va;
+
+	if (!k->debugger_data || kread_ptr_at(k, k->debugger_data + DATA_TABLE, &va) < 0 || !vm_is_kernel(k->vm, va))
+		return 0;
+	return va;
 }

@@ -149,7 +149,7 @@ static enum verdict logger_ids(struct proof *p)
 
 	if (kernel_symbol(k, S_WmipLoggerContext, &table))
 		;
-	else if (!k->debugger_data || kread_ptr_at(k, k->debugger_data + 0x10, &table) < 0)
+	else if ((table = kernel_logger_table(k)) == 0)
 		return SKIPPED;
 	for (unsigned i = 0; i < SLOTS_LOOKED; i++) {
 		if (kread_ptr_at(k, table + (uint64_t)i * ps, &ctx) < 0)
@@ -450,6 +450,26 @@ static void build_by_inference(struct kernel *k, struct profset *set)
 	k->inferred = NULL;
 }
 
+/* Nothing in this memory bears a layout of its build out, and nothing speaks against it: what is found with it must prove itself, context by context. */
+static bool unproved(struct kernel *k, struct profset *set)
+{
+	struct note n = NOTE(NOTE_CONTEXT_BAD);
+
+	for (size_t i = 0; k->build && i < VARIANTS_MAX; i++) {
+		if (profset_variant(set, k->build, layout_arch(k), i, &k->prof, NULL) < 0)
+			break;
+		k->has_profile = true;
+		if (profile_prove(k, NULL, NULL) < 0)
+			continue;
+		k->match = "build";
+		notes_add(k->notes, &n, "nothing led to what could prove a layout: that of the last known kernel of this build is used");
+		return true;
+	}
+	memset(&k->prof, 0, sizeof(k->prof));
+	k->has_profile = false;
+	return false;
+}
+
 int profile_choose(struct kernel *k, const struct hints *hints, const struct kernel_opts *o, struct err *e)
 {
 	struct profile best;
@@ -481,6 +501,8 @@ int profile_choose(struct kernel *k, const struct hints *hints, const struct ker
 	rc = infer(k, o->need_profile, &why);
 	if (rc == 0)
 		build_by_inference(k, o->profiles);
+	if (rc == ERR_NOTFOUND && o->need_profile && unproved(k, o->profiles))
+		return 0;
 	if (rc != ERR_NOTFOUND)
 		return rc == 0 ? 0 : err_set(e, rc, "%s", why.msg);
 	guid_text(&k->pdb_guid, guid);

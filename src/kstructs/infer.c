@@ -233,6 +233,12 @@ static void blank(struct kernel *k, const struct infer_roots *r)
 	p->build = k->build;
 	p->arch = vm_arch(k->vm);
 	p->pointer_size = vm_pointer_size(k->vm);
+	/* what the pool keeps of an allocation: the same in every known layout of the word size, but for words at the end of an entry */
+	p->size[T_POOLHDR] = 2u * p->pointer_size;
+	p->field[F_POOLHDR_PoolTag].off = 4;
+	p->size[T_BIGPAGES] = p->pointer_size == 8 ? 0x18 : 0x10;
+	p->field[F_BIGPAGES_Va].off = 0;
+	p->field[F_BIGPAGES_Key].off = p->pointer_size;
 	p->traits.vm = vm_traits_default;
 	p->traits.empty_slot = r->empty_slot;
 	p->traits.cpu_low_byte = r->low_bytes >= 2 && r->plain * 4 <= r->low_bytes;

@@ -5,16 +5,16 @@
 #include <string.h>
 
 #include "buf.h"
+#include "find.h"
 #include "infer.h"
 #include "physscan.h"
 #include "rd.h"
 
-#define PAGE          4096u
-#define DBGDATA_TABLE 0x10u
-#define SLOTS         256u
-#define HEAD_ROOM     0x400u /* bytes of a context in which the head of its ring is looked for */
-#define BUFFERS_MAX   (1u << 20)
-#define PIECE_MAX     64u /* buffers in a piece of 256 KiB: they are page aligned */
+#define PAGE        4096u
+#define SLOTS       256u
+#define HEAD_ROOM   0x400u /* bytes of a context in which the head of its ring is looked for */
+#define BUFFERS_MAX (1u << 20)
+#define PIECE_MAX   64u /* buffers in a piece of 256 KiB: they are page aligned */
 
 enum {
 	H_SIZE = 0,
@@ -99,9 +99,9 @@ static void from_context(struct kernel *k, uint64_t ctx, uint32_t id, struct inf
 static void from_table(struct kernel *k, struct infer_roots *r)
 {
 	unsigned ps = vm_pointer_size(k->vm), ones = 0, zeros = 0;
-	uint64_t table, ctx;
+	uint64_t table = kernel_logger_table(k), ctx;
 
-	if (!k->debugger_data || kread_ptr_at(k, k->debugger_data + DBGDATA_TABLE, &table) != 0 || !vm_is_kernel(k->vm, table))
+	if (!table)
 		return;
 	for (uint32_t id = 0; id < SLOTS && kread_ptr_at(k, table + (uint64_t)id * ps, &ctx) == 0; id++) {
 		ones += ctx == 1;

@@ -48,8 +48,9 @@ struct kernel {
 	uint64_t claimed_head;     /* PsActiveProcessHead as a dump's header has it; 0 none */
 	uint8_t kdbg_bytes[0x400]; /* the block, decoded; kdbg_len of them */
 	size_t kdbg_len;
-	uint64_t debugger_data; /* VA of EtwpDebuggerData by KDBG or symbol; 0 unknown */
-	struct notes *notes;    /* borrowed */
+	uint64_t debugger_data;       /* VA of EtwpDebuggerData; 0 unknown */
+	const char *debugger_data_by; /* then: "symbol" "kdbg" "pattern" */
+	struct notes *notes;          /* borrowed */
 };
 
 int kernel_open(struct kernel **out, const struct phys *phys, const struct hints *hints, const struct kernel_opts *o, struct notes *notes,

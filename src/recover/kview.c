@@ -62,8 +62,18 @@ int kview_add_ref(struct kview *v, uint32_t silo, uint32_t id, uint64_t va, uint
 	for (size_t i = 0; i < v->n_refs; i++) {
 		struct kref *r = &v->ref[i];
 
-		if (r->va == va && (va != 0 || (r->silo == silo && r->id == id))) {
+		if (r->va == va && va != 0) {
 			r->found_by |= found_by;
+			return 0;
+		}
+	}
+	for (size_t i = 0; i < v->n_refs; i++) {
+		struct kref *r = &v->ref[i];
+
+		if (r->silo == silo && r->id == id && (r->va == 0 || va == 0)) {
+			r->found_by |= found_by;
+			if (r->va == 0)
+				r->va = va;
 			return 0;
 		}
 	}
@@ -75,7 +85,7 @@ int kview_add_ref(struct kview *v, uint32_t silo, uint32_t id, uint64_t va, uint
 	}
 	if (arr_reserve((void **)&v->ref, &v->cap_refs, v->n_refs, sizeof *v->ref) != 0)
 		return ERR_NOMEM;
-	v->ref[v->n_refs++] = (struct kref){silo, id, va, found_by};
+	v->ref[v->n_refs++] = (struct kref){silo, id, va, found_by, 0};
 	return 0;
 }
 
@@ -151,6 +161,20 @@ static size_t enabled_unknown(const struct kview *v, bool tell)
 	return n;
 }
 
+/* Sessions that a slot names and whose context nothing has led to. */
+static void tell_contextless(const struct kview *v)
+{
+	for (size_t i = 0; i < v->n_refs; i++) {
+		struct note n = NOTE_AT(NOTE_CONTEXT_BAD, v->ref[i].buffer, 0);
+
+		if (v->ref[i].va != 0 || v->ref[i].buffer == 0)
+			continue;
+		n.silo = (int)v->ref[i].silo;
+		n.session = (int)v->ref[i].id;
+		notes_add(v->notes, &n, "a per-CPU slot holds a buffer, but no logger context could be found");
+	}
+}
+
 int kview_find(struct kview *v)
 {
 	static const struct {
@@ -179,8 +203,10 @@ int kview_find(struct kview *v)
 				rc = finders[i].fn(v);
 	if (rc == 0 && (guids != v->silo[0].guids || silos != v->n_silos)) /* a scan has found where more GUIDs are */
 		rc = guids_collect(v);
-	if (rc == 0)
+	if (rc == 0) {
+		tell_contextless(v);
 		(void)enabled_unknown(v, true);
+	}
 	if (v->n_refs)
 		qsort(v->ref, v->n_refs, sizeof *v->ref, by_silo_id_va);
 	return rc;

@@ -43,6 +43,7 @@ struct kref { /* one logger context */
 	uint32_t silo, id;
 	uint64_t va; /* 0: none was found, only a slot names the session */
 	uint32_t found_by;
+	uint64_t buffer; /* then: the buffer in that slot; else 0 */
 };
 
 struct kslot { /* a per-CPU slot that holds a buffer */
@@ -95,7 +96,8 @@ void kview_close(struct kview *v); /* takes NULL */
 /* Runs the finders of finders.def. 0 or ERR_NOMEM: what a finder could not have is a note. */
 int kview_find(struct kview *v);
 
-/* Adds a logger context or merges it with what is known of this address. 0, ERR_NOMEM, ERR_LIMIT (noted). */
+/* Adds a logger context or merges it with what is known of this address, or of this number without an address: a slot may have told of a session
+ * before something led to its context. 0, ERR_NOMEM, ERR_LIMIT (noted). */
 int kview_add_ref(struct kview *v, uint32_t silo, uint32_t id, uint64_t va, uint32_t found_by);
 struct kref *kview_ref(struct kview *v, uint64_t va);
 bool kview_knows_id(const struct kview *v, uint32_t silo, uint32_t id);
@@ -140,6 +142,10 @@ uint64_t kview_fast_ref(const struct kview *v, uint64_t value); /* EX_FAST_REF w
 
 /* Does a logger context with these properties stand at va? `id` negative: any. For addresses that come from ring heads. */
 bool context_proves(struct kview *v, uint64_t va, int64_t id, uint32_t buffer_size);
+
+/* From a buffer with this header along its ring to the context that the ring's head lies in; 0: none. `steps` (may be NULL) grows by the
+ * nodes that were looked at. */
+uint64_t kview_ring_context(struct kview *v, uint64_t buffer, const struct etw_bufhdr *h, unsigned *steps);
 
 /* Adds the consumers that hang in the rings of ref[from ...] (consumers.c). 0 or ERR_NOMEM. */
 int consumers_of_refs(struct kview *v, size_t from);

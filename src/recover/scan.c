@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addrset.h"
+#include "bigpool.h"
 #include "physscan.h"
 #include "rd.h"
 #include "shape.h"
@@ -18,7 +20,9 @@
 #define SELF_BYTES    0x1000u     /* of a context, looked at for heads that point to themselves */
 #define REVERSE_PAGES (UINT64_C(1) << 23)
 #define KERNEL_HALF   UINT64_C(0xffff800000000000)
-#define BIG_ENTRIES   (UINT64_C(1) << 22)
+#define BUFFER_TAG    0x42777445u /* 'EtwB' (pooltag.txt: Etw Buffer) */
+#define BUFFER_ENTRY  0x38u       /* GlobalEntry of _WMI_BUFFER_HEADER */
+#define STEPS_MAX     (1u << 22)  /* along rings, from buffers */
 
 struct cand {
 	uint64_t pa, va; /* va 0: not known yet */
@@ -37,6 +41,8 @@ struct scan {
 	struct cand *c;    /* all of them, by pa */
 	size_t n, cap;
 	bool limited;
+	struct addrset done; /* buffers whose ring has been followed */
+	unsigned steps;      /* along rings, so far */
 };
 
 static int add(struct cand **v, size_t *n, size_t *cap, const struct cand *c)
@@ -226,29 +232,44 @@ static void resolve(struct scan *s)
 		reverse(s);
 }
 
-/* Allocations of a page and more have no header: PoolBigPageTable names them. */
-static int big_table(struct scan *s)
+/* ---- allocations of a page and more have no header: a table names them ----------------------------------------------------------------- */
+
+/* The context that a buffer's ring leads to, once for each ring. */
+static int by_buffer(struct scan *s, uint64_t va, uint64_t *ctx)
 {
-	const struct kernel *k = s->v->k;
-	const struct profile *p = &k->prof;
-	uint32_t stride = prof_size(p, T_BIGPAGES), tag;
-	uint64_t sym, table, n, va;
-	int rc = 0;
+	const struct profile *p = &s->v->k->prof;
+	uint8_t raw[ETW_BUFFER_HEADER_SIZE];
+	struct etw_bufhdr h;
+	uint64_t at;
+	int rc;
 
-	if (!stride || !prof_has(p, F_BIGPAGES_Va) || !prof_has(p, F_BIGPAGES_Key) || !kernel_symbol(k, S_PoolBigPageTable, &sym) ||
-	    kread_ptr_at(k, sym, &table) != 0 || !kview_is_ptr(s->v, table) || !kernel_symbol(k, S_PoolBigPageTableSize, &sym) ||
-	    kread_ptr_at(k, sym, &n) != 0 || n > BIG_ENTRIES)
+	*ctx = 0;
+	if (s->steps >= STEPS_MAX || vm_read(s->v->k->vm, va, raw, sizeof raw) != 0)
 		return 0;
-	for (uint64_t i = 0; i < n && rc == 0; i++) {
-		struct cand c = {.tagged = true};
-
-		if (kread_u32(k, table + i * stride, F_BIGPAGES_Key, &tag) != 0 || tag != ETW_TAG ||
-		    kread_ptr(k, table + i * stride, F_BIGPAGES_Va, &va) != 0)
-			continue;
-		c.va = va & ~UINT64_C(1); /* bit 0: the entry is free, the bytes may still be there */
-		if (vm_pa(k->vm, c.va, &c.pa))
-			rc = add(&s->c, &s->n, &s->cap, &c);
+	etw_bufhdr_parse(&h, raw);
+	if (h.logger_id >= KV_LOGGERS_MAX || h.buffer_size < KV_BUFFER_MIN || h.buffer_size > ETW_BUFFER_SIZE_MAX)
+		return 0;
+	rc = addrset_add(&s->done, va);
+	if (rc <= 0)
+		return rc;
+	*ctx = kview_ring_context(s->v, va, &h, &s->steps);
+	at = *ctx ? *ctx + prof_off(p, F_CTX_GlobalList) : 0;
+	for (unsigned i = 0; at && i < KV_BUFFERS_MAX && rc >= 0; i++, s->steps++) { /* the others of this ring need no walk of their own */
+		if (kread_ptr_at(s->v->k, at, &at) != 0 || !kview_is_ptr(s->v, at) || at == *ctx + prof_off(p, F_CTX_GlobalList))
+			break;
+		rc = addrset_add(&s->done, at - BUFFER_ENTRY);
 	}
+	return rc < 0 ? rc : 0;
+}
+
+static int big_one(void *arg, uint64_t va, uint32_t tag)
+{
+	struct scan *s = arg;
+	struct cand c = {.va = va, .tagged = true};
+	int rc = tag == BUFFER_TAG ? by_buffer(s, va, &c.va) : 0;
+
+	if (rc == 0 && (tag == ETW_TAG || tag == BUFFER_TAG) && c.va && vm_pa(s->v->k->vm, c.va, &c.pa))
+		rc = add(&s->c, &s->n, &s->cap, &c);
 	return rc;
 }
 
@@ -292,12 +313,6 @@ static int take(struct kview *v, uint64_t va, uint32_t id, uint64_t state, uint3
 		return silo;
 	if (silo < 0)
 		silo = 0;
-	for (size_t i = 0; i < v->n_refs; i++) /* a slot told of it, and had no context */
-		if (v->ref[i].va == 0 && v->ref[i].silo == (uint32_t)silo && v->ref[i].id == id) {
-			v->ref[i].va = va;
-			v->ref[i].found_by |= found_by;
-			return 0;
-		}
 	rc = kview_add_ref(v, (uint32_t)silo, id, va, found_by);
 	return rc == ERR_LIMIT ? 0 : rc;
 }
@@ -359,10 +374,11 @@ int find_scan(struct kview *v)
 	}
 	if (rc == 0) {
 		resolve(&s);
-		rc = big_table(&s);
+		rc = bigpool_each(v, big_one, &s);
 	}
 	if (rc == 0)
 		rc = deliver(&s);
+	addrset_free(&s.done);
 	free(s.c);
 	return rc == 0 ? consumers_of_refs(v, refs) : rc;
 }

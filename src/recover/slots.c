@@ -196,15 +196,15 @@ static int by_silo_id(const void *a, const void *b)
 	return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
 }
 
-/* From a buffer along its ring, in one direction, to a node that lies in a context. */
-static uint64_t ring_context(struct kview *v, uint64_t buffer, const struct etw_bufhdr *h, bool backward)
+/* In one direction, to a node that lies in a context. */
+static uint64_t along_ring(struct kview *v, uint64_t buffer, const struct etw_bufhdr *h, bool backward, unsigned *steps)
 {
 	size_t ps = kview_ptr_size(v);
 	uint64_t at = backward ? h->blink : h->flink, head_off = prof_off(&v->k->prof, F_CTX_GlobalList);
 
 	if (ps == 4)
 		at = backward ? h->flink >> 32 : h->flink & UINT32_MAX;
-	for (unsigned i = 0; i < HEAD_STEPS && kview_is_ptr(v, at) && at != buffer + HDR_GLOBAL_ENTRY; i++) {
+	for (unsigned i = 0; i < HEAD_STEPS && kview_is_ptr(v, at) && at != buffer + HDR_GLOBAL_ENTRY; i++, ++*steps) {
 		if (context_proves(v, at - head_off, h->logger_id, h->buffer_size))
 			return at - head_off;
 		if (kread_ptr_at(v->k, backward ? at + ps : at, &at) != 0)
@@ -213,27 +213,36 @@ static uint64_t ring_context(struct kview *v, uint64_t buffer, const struct etw_
 	return 0;
 }
 
+uint64_t kview_ring_context(struct kview *v, uint64_t buffer, const struct etw_bufhdr *h, unsigned *steps)
+{
+	uint64_t ctx = 0;
+	unsigned n = 0;
+
+	for (unsigned backward = 0; backward < 2 && !ctx && prof_has(&v->k->prof, F_CTX_GlobalList); backward++)
+		ctx = along_ring(v, buffer, h, backward, &n);
+	if (steps)
+		*steps += n;
+	return ctx;
+}
+
 static int hidden_session(struct kview *v, const struct kslot *s)
 {
 	uint8_t raw[ETW_BUFFER_HEADER_SIZE];
 	struct etw_bufhdr h;
 	uint64_t ctx;
-	struct note n = NOTE_AT(NOTE_CONTEXT_BAD, s->buffer, 0);
+	int rc;
 
-	if (!prof_has(&v->k->prof, F_CTX_GlobalList) || vm_read(v->k->vm, s->buffer, raw, sizeof raw) != 0)
+	if (vm_read(v->k->vm, s->buffer, raw, sizeof raw) != 0)
 		return 0;
 	etw_bufhdr_parse(&h, raw);
 	if (h.logger_id != s->id || h.buffer_size < KV_BUFFER_MIN || h.buffer_size > ETW_BUFFER_SIZE_MAX)
 		return 0;
-	ctx = ring_context(v, s->buffer, &h, false);
-	if (!ctx)
-		ctx = ring_context(v, s->buffer, &h, true);
-	if (!ctx) {
-		n.silo = s->silo;
-		n.session = s->id;
-		notes_add(v->notes, &n, "a per-CPU slot holds a buffer, but no logger context could be found");
-	}
-	return kview_add_ref(v, s->silo, s->id, ctx, ETW_FOUND_SLOT);
+	ctx = kview_ring_context(v, s->buffer, &h, NULL);
+	rc = kview_add_ref(v, s->silo, s->id, ctx, ETW_FOUND_SLOT);
+	for (size_t i = v->n_refs; i-- > 0 && rc == 0;)
+		if (v->ref[i].silo == s->silo && v->ref[i].id == s->id && v->ref[i].va == 0)
+			v->ref[i].buffer = s->buffer;
+	return rc;
 }
 
 int find_slots(struct kview *v)

@@ -94,6 +94,14 @@ static void put_kernel(struct jsonw *w, const struct report_kernel *k)
 	} else {
 		jsonw_null(w, "pdb");
 	}
+	if (k->has_roots) {
+		jsonw_object(w, "roots", true);
+		put_hex_or_null(w, "kdbg", k->kdbg != 0, k->kdbg);
+		jsonw_bool(w, "kdbg_encoded", k->kdbg_encoded);
+		put_hex_or_null(w, "debugger_data", k->debugger_data != 0, k->debugger_data);
+		jsonw_string(w, "debugger_data_by", k->debugger_data ? k->debugger_data_by : NULL);
+		jsonw_end(w);
+	}
 	if (k->profile) {
 		jsonw_object(w, "profile", true);
 		jsonw_string(w, "name", k->profile);

@@ -51,6 +51,11 @@ struct report_kernel {
 	const char *pdb_name;
 	struct guid pdb_guid;
 	uint32_t pdb_age;
+	bool has_roots; /* a kernel was opened: what leads to its logger table without symbols */
+	uint64_t kdbg;  /* 0 none */
+	bool kdbg_encoded;
+	uint64_t debugger_data;                 /* 0 none */
+	const char *debugger_data_by;           /* then: "symbol" "kdbg" "pattern" */
 	const char *profile, *match;            /* NULL: none was needed, or none was found */
 	const struct report_inferred *inferred; /* NULL: the layout came from a profile */
 };

@@ -216,6 +216,10 @@ static void machine(struct recipe *r, const char *line)
 			    .no_globals = !number(line, "globals", 1),
 			    .no_kdbg = !number(line, "kdbg", 1),
 			    .no_etwdata = !number(line, "etwdata", 1),
+			    .bare_etwdata = number(line, "etwdata", 1) == 2,
+			    .bad_ends = number(line, "bad_ends", 0),
+			    .bad_consumers = number(line, "bad_consumers", 0),
+			    .bigpool = (unsigned)number(line, "bigpool", 0),
 			    .no_headers = !number(line, "headers", 1),
 			    .nt_major = (unsigned)number(line, "nt_major", 0),
 			    .nt_minor = (unsigned)number(line, "nt_minor", 0),
@@ -269,6 +273,7 @@ static void session(struct recipe *r, const char *line)
 	s->tail_lost = number(line, "tail_lost", 0);
 	s->unreachable = number(line, "unreachable", 0);
 	s->tag = number(line, "tag", 0);
+	s->big = number(line, "big", 0);
 	value(line, "dns", s->dns);
 	if (value(line, "payload", file)) {
 		s->payload = payload_open(file);

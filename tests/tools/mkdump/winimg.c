@@ -287,7 +287,7 @@ static void put_debugger_data(struct winimg *w)
 
 	if (!va || w->o.no_etwdata)
 		return;
-	wm_write(&w->k, va, head, sizeof(head));
+	wm_write(&w->k, va, head, w->o.bare_etwdata ? 2 : sizeof(head));
 	wi_put_ptr(w, va + 0x10, w->silo[0].table);
 }
 
@@ -510,6 +510,8 @@ void wi_finish(struct winimg *w)
 	}
 	if (w->o.no_kuser)
 		wm_unmap(&w->k, wi_kuser(w));
+	wi_unlink(w);
+	wi_bigpool(w);
 	for (unsigned i = 0; i < w->n_proc; i++)
 		wi_handles(w, &w->proc[i], i == 1 ? w->o.handles : 0);
 }

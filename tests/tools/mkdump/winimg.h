@@ -26,20 +26,25 @@ struct wi_opts {
 	enum wm_arch arch;
 	uint64_t perf_freq;
 	int64_t system_time, boot_time;
-	int32_t bias;                /* minutes */
-	bool foreign_guid;           /* an identity that no profile knows */
-	bool kpti;                   /* each process has a second root for user mode, which maps little of the kernel */
-	int hint;                    /* DirectoryTableBase of a crash header: HINT_* */
-	uint32_t pe_time, pe_size;   /* of the kernel file's header; 0: any */
-	uint64_t pte_mask;           /* InvalidPteMask, where the kernel has one */
-	unsigned trimmed;            /* pages of paged pool in transition */
-	unsigned pagefile_n;         /* number of the pagefile that pages go to */
-	bool with_pagefile;          /* the reader gets it: what is in it is no loss */
-	bool no_globals;             /* the image does not lead to the host's silo state */
-	bool no_kdbg;                /* the debugger block is wiped */
-	bool no_etwdata;             /* EtwpDebuggerData is wiped */
-	bool no_headers;             /* the kernel file's headers are not in memory */
-	bool no_kuser;               /* nor is the shared page, nor a mapping for it */
+	int32_t bias;              /* minutes */
+	bool foreign_guid;         /* an identity that no profile knows */
+	bool kpti;                 /* each process has a second root for user mode, which maps little of the kernel */
+	int hint;                  /* DirectoryTableBase of a crash header: HINT_* */
+	uint32_t pe_time, pe_size; /* of the kernel file's header; 0: any */
+	uint64_t pte_mask;         /* InvalidPteMask, where the kernel has one */
+	unsigned trimmed;          /* pages of paged pool in transition */
+	unsigned pagefile_n;       /* number of the pagefile that pages go to */
+	bool with_pagefile;        /* the reader gets it: what is in it is no loss */
+	bool no_globals;           /* the image does not lead to the host's silo state */
+	bool no_kdbg;              /* the debugger block is wiped */
+	bool no_etwdata;           /* EtwpDebuggerData is wiped */
+	bool bare_etwdata;         /* ... publishes no offsets of the buffer header */
+	bool bad_ends;             /* the first and the last buffer of every ring don't lead back to its head */
+	bool bad_consumers;        /* the heads of the rings of consumers hold no addresses */
+	unsigned
+		bigpool; /* the pool's table of big allocations: 1 with contexts that stand on pages of their own, 2 with buffers, 3 both */
+	bool no_headers; /* the kernel file's headers are not in memory */
+	bool no_kuser;   /* nor is the shared page, nor a mapping for it */
 	unsigned nt_major, nt_minor; /* of the shared page; 0: as the build has it */
 };
 
@@ -160,6 +165,7 @@ struct wi_session {
 	uint32_t events_lost, buffers_lost;
 	bool in_table, separate_nodes, tail_lost;
 	bool tag;           /* the allocation bears its pool tag */
+	bool big;           /* the context stands on pages of its own: no header before it */
 	bool unreachable;   /* nothing leads to it any more: no part of the truth */
 	const char *origin; /* of buffers that only their shape leads to, as the report says; or NULL */
 	bool certain;       /* the image holds what their times rest on */
@@ -255,6 +261,9 @@ void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned fla
 void wi_pages(struct winimg *w); /* when nothing moves any more: fills `page` of every buffer */
 enum page_use { USE_ZEROS, USE_TEXT, USE_CODE };
 void wi_overwrite(struct winimg *w, struct wi_buffer *b, unsigned page, enum page_use use);
+/* What machine words break or add when all else stands (windamage.c). */
+void wi_unlink(struct winimg *w);
+void wi_bigpool(struct winimg *w);
 void wi_loss(struct winimg *w, const char *what, const struct wi_session *s, uint64_t va);
 bool wi_fill_forms(enum wi_form form); /* does a buffer in this form hold records? */
 

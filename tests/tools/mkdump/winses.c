@@ -189,7 +189,9 @@ void wi_session_build(struct winimg *w, struct wi_session *s)
 	uint32_t size = prof_size(&w->p, T_CTX);
 	uint64_t text, pair;
 
-	s->ctx = wi_alloc(w, size, 64);
+	s->ctx = s->big ? wi_alloc(w, size, WM_PAGE) : wi_alloc(w, size, 64);
+	if (s->big)
+		w->pool = (w->pool + WM_PAGE - 1) & ~(uint64_t)(WM_PAGE - 1);
 	if (s->tag) { /* what the pool keeps before an allocation */
 		uint64_t head = s->ctx - prof_size(&w->p, T_POOLHDR);
 
