@@ -93,7 +93,7 @@ static int check_path(struct cli *c, struct etl_checked *o, const char **packed,
 /* The status of one file; negative: out of memory. `w` NULL: lines of text. */
 static int one_file(struct cli *c, struct jsonw *w, const char *path)
 {
-	struct etl_checked o;
+	struct etl_checked o = {0};
 	const char *packed = NULL;
 	struct err e;
 	int status;

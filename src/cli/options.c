@@ -84,6 +84,8 @@ static int store(struct cli *c, enum opt_id id, const char *v, struct err *e)
 	const struct opt_def *d = &opt_defs[id];
 	struct opt_value *o = &c->opt[id];
 
+	if (!v && d->kind != K_FLAG && d->kind != K_COUNT && d->kind != K_OPT)
+		return err_set(e, ERR_USAGE, "--%s: its value is missing", d->long_name);
 	switch (d->kind) {
 	case K_FLAG:
 	case K_COUNT:

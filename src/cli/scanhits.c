@@ -434,7 +434,7 @@ static void put_hit(struct jsonw *w, const struct scan *s, const struct hit *h)
 	char hex[2 * RULES_SHOWN + 1] = "";
 
 	for (uint32_t i = 0; i < h->n_bytes; i++)
-		snprintf(hex + 2 * i, 3, "%02x", h->bytes[i]);
+		snprintf(hex + 2 * (size_t)i, 3, "%02x", h->bytes[i]);
 	jsonw_object(w, NULL, true);
 	jsonw_string(w, "rule", h->rule);
 	jsonw_string(w, "rule_file", h->file);

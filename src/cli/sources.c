@@ -65,7 +65,7 @@ static int out_of_memory(struct err *e)
 static int add_file(struct cli *c, struct sources *s, const struct etlfile *f, const char *name, struct err *e)
 {
 	const struct etw_session *ses;
-	struct evsource *ev;
+	struct evsource *ev = NULL;
 	struct source *n;
 	int rc = evsource_open_etl(&ev, f->in, name, &s->notes, e);
 

@@ -281,7 +281,7 @@ int table_print(struct table *t, FILE *f, bool color)
 
 	for (size_t i = 0; i < t->n_cols; i++)
 		width[i] = text_width(t->head[i]);
-	for (size_t i = 0; i < t->n; i++) {
+	for (size_t i = 0; t->n_cols && i < t->n; i++) {
 		size_t w = text_width(t->cell[i]);
 
 		if (w > width[i % t->n_cols])
@@ -292,7 +292,7 @@ int table_print(struct table *t, FILE *f, bool color)
 		for (size_t i = 0; i < t->n_cols; i++)
 			print_cell(f, t->head[i], width[i], t->right[i], i + 1 == t->n_cols);
 		fputs(color ? "\033[0m\n" : "\n", f);
-		for (size_t i = 0; i < t->n; i++) {
+		for (size_t i = 0; t->n_cols && i < t->n; i++) {
 			size_t col = i % t->n_cols;
 
 			print_cell(f, t->cell[i], width[col], t->right[col], col + 1 == t->n_cols);

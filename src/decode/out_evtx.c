@@ -115,7 +115,7 @@ static uint32_t code_point(const uint8_t *p, size_t n, size_t *len)
 
 static void put_text(struct buf *out, const char *s, size_t n)
 {
-	for (size_t i = 0, len; i < n && out->n <= 2u * CHUNK_SIZE; i += len) {
+	for (size_t i = 0, len; i < n && out->n <= (size_t)2 * CHUNK_SIZE; i += len) {
 		uint32_t c = code_point((const uint8_t *)s + i, n - i, &len);
 
 		if (c >= 0x10000) {
@@ -435,15 +435,15 @@ static size_t begin_values(struct evtx *x, uint32_t n)
 	buf_u32(&x->chunk, n);
 	at = x->chunk.n;
 	if (!x->too_big)
-		buf_fill(&x->chunk, 0, 4u * n);
+		buf_fill(&x->chunk, 0, 4 * (size_t)n);
 	return at;
 }
 
 static void end_value(struct evtx *x, size_t descriptors, unsigned i, size_t from, uint8_t type)
 {
-	patch16(x, descriptors + 4u * i, x->chunk.n - from);
-	if (descriptors + 4u * i + 2 < x->chunk.n)
-		x->chunk.p[descriptors + 4u * i + 2] = type;
+	patch16(x, descriptors + 4 * (size_t)i, x->chunk.n - from);
+	if (descriptors + 4 * (size_t)i + 2 < x->chunk.n)
+		x->chunk.p[descriptors + 4 * (size_t)i + 2] = type;
 }
 
 static void put_dval(struct evtx *x, size_t descriptors, unsigned i, const struct dval *v)
@@ -639,9 +639,9 @@ static void end_chunk(struct evtx *x, struct buf *out)
 	put_le32(p + 48, end);
 	put_le32(p + 52, (uint32_t)crc32(0, p + CHUNK_HEADER, end - CHUNK_HEADER));
 	for (unsigned i = 0; i < NAME_BUCKETS; i++)
-		put_le32(p + 128 + 4 * i, x->st.name_bucket[i]);
+		put_le32(p + 128 + 4 * (size_t)i, x->st.name_bucket[i]);
 	for (unsigned i = 0; i < TEMPL_BUCKETS; i++)
-		put_le32(p + 384 + 4 * i, x->st.template_bucket[i]);
+		put_le32(p + 384 + 4 * (size_t)i, x->st.template_bucket[i]);
 	crc = crc32(0, p, 120);
 	put_le32(p + 124, (uint32_t)crc32(crc, p + 128, 384));
 	buf_put(out, p, CHUNK_SIZE);

@@ -10,7 +10,7 @@
 #define OPTIONAL_MAX   4096u
 #define ENTRIES_MAX    4096u /* of one directory */
 #define SUBDIRECTORY   0x80000000u
-#define RESOURCES      2u /* data directory */
+#define RESOURCES      ((size_t)2) /* data directory */
 #define PE32           0x10bu
 #define PE32_PLUS      0x20bu
 #define NAMED(e)       ((e)&SUBDIRECTORY)

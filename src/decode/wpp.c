@@ -115,9 +115,8 @@ static void put_argument(struct render *r, const struct dval *v, struct spec p)
 {
 	if (p.letter == 'p' && is_number(v))
 		put_pointer(r, v->u);
-	else if (strchr("diuxXo", p.letter) && is_number(v))
-		put_number(r, v, p);
-	else if (strchr("eEfgG", p.letter) && (v->type == DV_DOUBLE || v->type == DV_FLOAT))
+	else if ((strchr("diuxXo", p.letter) && is_number(v)) ||
+		 (strchr("eEfgG", p.letter) && (v->type == DV_DOUBLE || v->type == DV_FLOAT)))
 		put_number(r, v, p);
 	else
 		put_padded(r, v, p);

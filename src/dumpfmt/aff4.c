@@ -67,14 +67,11 @@ const struct aff4_member *aff4_find(const struct aff4 *x, const char *urn)
 
 const struct aff4_member *aff4_find_in(const struct aff4 *x, const char *urn, const char *tail)
 {
-	size_t n = strlen(urn), k = strlen(tail);
-	char *name = malloc(n + k + 2);
+	char *name = malloc(strlen(urn) + strlen(tail) + 2);
 	const struct aff4_member *m = NULL;
 
 	if (name) {
-		memcpy(name, urn, n);
-		name[n] = '/';
-		memcpy(name + n + 1, tail, k + 1);
+		sprintf(name, "%s/%s", urn, tail);
 		m = aff4_find(x, name);
 	}
 	free(name);

@@ -25,7 +25,7 @@ struct pages { /* registering pages that follow each other in the file */
 
 static int add_pages(struct pages *p, uint64_t pfn, uint64_t n, struct err *e)
 {
-	uint64_t size = input_size(p->d->in), left = p->off < size ? size - p->off : 0, bytes;
+	uint64_t size = input_size(p->d->in), left = p->off < size ? size - p->off : 0, bytes, gone;
 	int rc;
 
 	if (!n || p->cut || pfn >= PFN_MAX)
@@ -35,9 +35,10 @@ static int add_pages(struct pages *p, uint64_t pfn, uint64_t n, struct err *e)
 	bytes = n * CRASH_PAGE;
 	if (bytes > left) {
 		p->cut = true;
-		notes_add(p->d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, pfn * CRASH_PAGE + left, bytes - left),
+		gone = pfn * CRASH_PAGE + left;
+		notes_add(p->d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, gone, bytes - left),
 			  "the dump ends at file offset %llu: pages from physical address 0x%llx on are not in it",
-			  (unsigned long long)size, (unsigned long long)(pfn * CRASH_PAGE + left));
+			  (unsigned long long)size, (unsigned long long)gone);
 		bytes = left;
 	}
 	rc = phys_add_file(p->d->phys, pfn * CRASH_PAGE, bytes, p->d->in, p->off, e);
@@ -57,7 +58,7 @@ static int add_runs(struct pages *p, const struct crash_layout *l, const uint8_t
 		n = n == CRASH_FILL32 ? 0 : l->max_runs;
 	}
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
-		const uint8_t *r = h + l->runs + i * l->run_size;
+		const uint8_t *r = h + l->runs + (size_t)i * l->run_size;
 
 		if (l->run_size == 16)
 			rc = add_pages(p, le64(r), le64(r + 8), e);

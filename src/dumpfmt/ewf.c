@@ -415,7 +415,7 @@ static void name_it(struct dump *d, const struct ewf *x)
 static int open_ewf(struct dump *d, struct err *e)
 {
 	struct ewf *x = calloc(1, sizeof(*x));
-	struct input *layer;
+	struct input *layer = NULL;
 	int rc;
 
 	if (!x)

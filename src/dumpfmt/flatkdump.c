@@ -141,7 +141,7 @@ static const struct input_ops flat_ops = {flat_read, flat_close};
 static int open_flat(struct dump *d, struct err *e)
 {
 	struct flat *f = calloc(1, sizeof(*f));
-	struct input *whole;
+	struct input *whole = NULL;
 	int rc;
 
 	if (!f)

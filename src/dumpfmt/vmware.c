@@ -328,8 +328,7 @@ static int open_beside(struct input **out, const char *name, const char *ending)
 	int rc = ERR_NOTFOUND;
 
 	for (unsigned upper = 0; path && rc < 0 && upper < 2; upper++) {
-		memcpy(path, name, base);
-		strcpy(path + base, ending);
+		sprintf(path, "%.*s%s", (int)base, name, ending);
 		for (char *c = path + base; upper && *c; c++)
 			if (*c >= 'a' && *c <= 'z')
 				*c = (char)(*c - 32);
@@ -399,7 +398,7 @@ static bool state_fits(const void *ctx, struct input *in)
 /* Reads the state and registers d->in as its memory; takes `in` over. */
 static int open_with_state(struct dump *d, struct input *in, struct err *e)
 {
-	struct state *s;
+	struct state *s = NULL;
 	int rc = dump_keep(d, in, e);
 
 	if (rc == 0)
@@ -513,7 +512,7 @@ static int open_parts(struct dump *d, const struct state *s, struct err *e)
 
 static int open_state(struct dump *d, struct err *e)
 {
-	struct state *s;
+	struct state *s = NULL;
 	int rc = read_state(&s, d->in, d->notes, e);
 
 	if (rc < 0)

@@ -132,7 +132,7 @@ static bool is_kernel_logger(const struct rd *r, uint32_t off)
 	static const char name[] = "NT Kernel Logger";
 
 	for (uint32_t i = 0; i < sizeof(name); i++)
-		if (!rd_has(r, off + 2 * i, 2) || le16(r->p + off + 2 * i) != (uint8_t)name[i])
+		if (!rd_has(r, off + (size_t)2 * i, 2) || le16(r->p + off + (size_t)2 * i) != (uint8_t)name[i])
 			return false;
 	return true;
 }
@@ -141,9 +141,12 @@ static bool is_kernel_logger(const struct rd *r, uint32_t off)
 static void check_names(struct check *c, const struct rd *r, uint32_t form)
 {
 	uint32_t off = form;
+	bool ends;
 
 	c->kernel_logger = is_kernel_logger(r, form);
-	if (!skip_name(r, &off) || !skip_name(r, &off))
+	ends = skip_name(r, &off);         /* LoggerName */
+	ends = ends && skip_name(r, &off); /* LogFileName */
+	if (!ends)
 		find(c, R_NAMES, PAYLOAD + form, "LoggerName and LogFileName do not both end inside the record");
 }
 

@@ -86,7 +86,7 @@ static void put_logfile_header(uint8_t *p, const struct etw_session *s, const st
 			       unsigned wide, enum etw_clock clock, int64_t start)
 {
 	uint32_t n_cpus = sys->n_cpus > f->n_cpus ? sys->n_cpus : f->n_cpus;
-	uint8_t *zone = p + 0x38 + 2 * wide;           /* behind the two name pointers */
+	uint8_t *zone = p + 0x38 + (size_t)2 * wide;   /* behind the two name pointers */
 	uint8_t *tail = p + (wide == 8 ? 0xf8 : 0xf0); /* BootTime */
 
 	put_le32(p, f->buffer_size);

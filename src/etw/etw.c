@@ -166,8 +166,11 @@ int etw_session_copy(struct etw_session *to, const struct etw_session *from)
 		if (from->buffers[i].has_same_as)
 			continue;
 		rc = etw_buffer_copy(&b, &from->buffers[i]);
-		if (rc == 0)
-			rc = etw_session_add_buffer(to, &b);
+		if (rc < 0)
+			break;
+		rc = etw_session_add_buffer(to, &b);
+		if (rc < 0)
+			etw_buffer_clear(&b);
 	}
 	if (rc < 0)
 		etw_session_clear(to);

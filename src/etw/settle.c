@@ -120,7 +120,7 @@ static int find_chains(struct chains *c, const struct span *s, uint32_t from, bo
 	from = (from + 7) & ~7u;
 	c->from = from;
 	c->n = s->end > from ? (s->end - from + 7) / 8 : 0;
-	c->at = malloc(((size_t)c->n + 1) * sizeof(*c->at));
+	c->at = calloc((size_t)c->n + 1, sizeof(*c->at));
 	if (!c->at)
 		return ERR_NOMEM;
 	for (uint32_t i = c->n + 1; i > 0; i--) {

@@ -104,6 +104,7 @@ static int write_one(struct run *r, const struct part *p, struct report_etl *out
 	int rc;
 
 	memset(out, 0, sizeof(*out));
+	memset(res, 0, sizeof(*res));
 	if (!has_events(p->residual ? s->residual : s->buffers, p->residual ? s->n_residual : s->n_buffers))
 		return 0;
 	rc = r->n_pending == BATCH ? commit_pending(r, e) : 0;

@@ -57,7 +57,8 @@ static bool node_buffer(const struct kernel *k, uint64_t node, struct bufinfo *b
 {
 	uint64_t va;
 
-	return buffer_at(k, node - H_ENTRY, b) || (kread_ptr_at(k, node + 2 * vm_pointer_size(k->vm), &va) == 0 && buffer_at(k, va, b));
+	return buffer_at(k, node - H_ENTRY, b) ||
+	       (kread_ptr_at(k, node + (uint64_t)2 * vm_pointer_size(k->vm), &va) == 0 && buffer_at(k, va, b));
 }
 
 static void add(struct infer_roots *r, uint64_t head, const struct bufinfo *b)
@@ -78,12 +79,12 @@ static void count(struct infer_roots *r, const struct bufinfo *b)
 /* The head of the ring in the context at ctx, by what its neighbours are. */
 static void from_context(struct kernel *k, uint64_t ctx, uint32_t id, struct infer_roots *r)
 {
-	unsigned ps = vm_pointer_size(k->vm);
+	size_t ps = vm_pointer_size(k->vm);
 	struct vm_missing hole[4];
 	uint8_t p[HEAD_ROOM];
 
 	(void)vm_read_padded(k->vm, ctx, p, sizeof(p), hole, 4);
-	for (unsigned o = 0; o + 2 * ps <= HEAD_ROOM; o += ps)
+	for (size_t o = 0; o + 2 * ps <= HEAD_ROOM; o += ps)
 		for (unsigned i = 0; i < 2; i++) {
 			uint64_t node = ps == 4 ? le32(p + o + i * ps) : le64(p + o + i * ps), back;
 			struct bufinfo b;
@@ -133,7 +134,7 @@ static int visit(void *ctx, unsigned thread, uint64_t pa, const uint8_t *p, size
 {
 	struct scan *s = ctx;
 	struct hits *h = &s->hits[thread];
-	unsigned ps = vm_pointer_size(s->k->vm);
+	size_t ps = vm_pointer_size(s->k->vm);
 	size_t before = h->n;
 
 	(void)more;
@@ -143,7 +144,7 @@ static int visit(void *ctx, unsigned thread, uint64_t pa, const uint8_t *p, size
 		if (!buffer_like(p + at, &f.b))
 			continue;
 		for (unsigned i = 0; i < 2; i++)
-			f.link[i] = ps == 4 ? le32(p + at + H_ENTRY + 4 * i) : le64(p + at + H_ENTRY + 8 * i);
+			f.link[i] = ps == 4 ? le32(p + at + H_ENTRY + i * ps) : le64(p + at + H_ENTRY + i * ps);
 		if (!vm_is_kernel(s->k->vm, f.link[0]) || !vm_is_kernel(s->k->vm, f.link[1]))
 			continue;
 		if (arr_reserve((void **)&h->v, &h->cap, h->n, sizeof(*h->v)) != 0)

@@ -72,11 +72,11 @@ enum infer_answer see_place(const struct kernel *k, const struct infer_see *s, u
 /* One neighbour that points back is enough. */
 enum infer_answer see_ring(const struct kernel *k, const struct infer_see *s, uint32_t at, const void *arg)
 {
-	unsigned ps = vm_pointer_size(k->vm);
+	size_t ps = vm_pointer_size(k->vm);
 	uint64_t va = s->root.head - INFER_BEFORE + at, back;
 
 	(void)arg;
-	if (!seen(s, at, 2 * ps))
+	if (!seen(s, at, (uint32_t)(2 * ps)))
 		return INFER_CANT_SEE;
 	for (unsigned i = 0; i < 2; i++)
 		if (kread_ptr_at(k, ptr(k, s->p + at + i * ps) + (i ? 0 : ps), &back) == 0 && back == va)

@@ -93,7 +93,7 @@ int kread_unicode_at(const struct kernel *k, uint64_t va, uint8_t *buf, size_t m
 	uint8_t b[16];
 	size_t len;
 
-	if (vm_read(k->vm, va, b, 2 * ps) < 0)
+	if (vm_read(k->vm, va, b, (size_t)2 * ps) < 0)
 		return ERR_FAULT;
 	len = le16(b) & ~1u;
 	if (len > max)
@@ -182,7 +182,7 @@ static int follow(struct klist *l, struct seen *seen, unsigned word, bool *close
 	for (size_t steps = 0; steps <= l->max; steps++) {
 		int rc;
 
-		if (kread_ptr_at(l->k, at + word * ps, &next) < 0) {
+		if (kread_ptr_at(l->k, at + (uint64_t)word * ps, &next) < 0) {
 			broken(l, at, "a link could not be read");
 			return 0;
 		}

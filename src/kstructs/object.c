@@ -21,7 +21,7 @@ struct types {
 	uint64_t table; /* ObTypeIndexTable; 0 unknown */
 	uint8_t cookie;
 	uint32_t off_index, off_body;
-	unsigned ps;
+	size_t ps;
 };
 
 static bool types_init(struct types *t, const struct kernel *k)
@@ -237,7 +237,7 @@ static int entry_page(struct walk *w, uint64_t page, uint64_t base)
 /* A page of pointers to entry pages (level 1), or to pages of those (level 2). */
 static int pointer_page(struct walk *w, uint64_t page, unsigned level, uint64_t base)
 {
-	uint32_t per = PAGE / w->t.ps;
+	uint32_t per = (uint32_t)(PAGE / w->t.ps);
 	uint8_t b[PAGE];
 	int rc = 0;
 
@@ -308,7 +308,7 @@ int objects_find(const struct kernel *k, const struct process_list *procs, const
 
 	if (!types_init(&w.t, k) || !prof_has(&k->prof, F_HTABLE_TableCode))
 		return ERR_NOTFOUND;
-	w.entry_size = prof_size(&k->prof, T_HENTRY) ? prof_size(&k->prof, T_HENTRY) : 2 * w.t.ps;
+	w.entry_size = prof_size(&k->prof, T_HENTRY) ? prof_size(&k->prof, T_HENTRY) : 2 * (uint32_t)w.t.ps;
 	if (w.entry_size < w.t.ps || w.entry_size > 64 || !types_ready(&w.t) || !find_type(&w.t, type, &w.index))
 		return ERR_NOTFOUND;
 	for (size_t i = 0; i < procs->n; i++) {

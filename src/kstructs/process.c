@@ -63,7 +63,7 @@ static int collect(struct process_list *l, const struct kernel *k, uint64_t head
 	int rc = klist_collect(&ring, k, head, PROCESSES_MAX);
 
 	if (rc == ERR_FAULT) {
-		struct note n = NOTE_AT(NOTE_PAGE_MISSING, head, 2 * vm_pointer_size(k->vm));
+		struct note n = NOTE_AT(NOTE_PAGE_MISSING, head, (uint64_t)2 * vm_pointer_size(k->vm));
 
 		notes_add(k->notes, &n, "the head of the process list");
 		l->broken = true;

@@ -12,7 +12,7 @@ static void scrub(char *s)
 			*s = '?';
 }
 
-int err_set(struct err *e, int code, const char *fmt, ...)
+int(err_set)(struct err *e, int code, const char *fmt, ...)
 {
 	va_list ap;
 

@@ -32,6 +32,10 @@ struct err {
 
 /* Fills *e (when not NULL) and returns code. Control characters in the result are replaced by '?'. */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#ifdef __clang_analyzer__
+/* The analyser sees one file at a time: told here that what comes back is the code, it knows a failure from a success. */
+#define err_set(e, code, ...) ((err_set)((e), (code), __VA_ARGS__), (code))
+#endif
 
 /* Puts "PREFIX: " before the message that stands in *e. Keeps the code. Returns e->code (or 0 with e == NULL). */
 int err_prepend(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
