@@ -32,17 +32,19 @@ private_apt() {
 	APT=(apt-get -q -q -o APT::Architecture="$1" -o APT::Architectures="$1" -o Dir::State="$W/apt" -o Dir::State::status="$W/apt/status"
 		-o Dir::State::lists="$W/apt/lists" -o Dir::Cache="$W/apt/cache" -o Dir::Etc::sourcelist=/dev/null
 		-o Dir::Etc::sourceparts="$W/apt/sources" -o APT::Sandbox::User=root -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
-	"${APT[@]}" update
+	# a list that can't be had (a mirror in the middle of a change): the others may do; what follows tells
+	"${APT[@]}" update || echo "cross.sh: not all lists could be had" >&2
 }
 
-# The packages of $dev and all that they need, unpacked in $W/root.
+# ARCHITECTURE MORE: the packages of $dev, MORE, and all that they need, unpacked in $W/root.
 sysroot() {
 	[ ! -f "$W/done" ] || return 0
 	rm -rf "$W"
 	mkdir -p "$W/root"
 	private_apt "$1"
 	# shellcheck disable=SC2086
-	"${APT[@]}" install -y --download-only --no-install-recommends $dev libgcc-12-dev
+	"${APT[@]}" install -y --download-only --no-install-recommends $dev libgcc-12-dev $2 ||
+		{ echo "cross.sh: no packages of $1 can be had" >&2; return 1; }
 	for f in "$W"/apt/cache/archives/*.deb; do dpkg -x "$f" "$W/root"; done
 	# links that lead to the root of the other system
 	find "$W/root" -type l -lname '/*' | while read -r l; do ln -sfn "$W/root$(readlink "$l")" "$l"; done
@@ -123,13 +125,13 @@ win64)
 	echo "build/win64/release/etlift.exe"
 	;;
 s390x)
-	sysroot s390x
+	sysroot s390x ""
 	export PKG_CONFIG_LIBDIR=$W/root/usr/lib/s390x-linux-gnu/pkgconfig:$W/root/usr/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=$W/root
 	build CC="s390x-linux-gnu-gcc --sysroot=$W/root" AR=s390x-linux-gnu-ar
 	echo "build/s390x/release/etlift (qemu-s390x-static -L build/cross/s390x/root build/s390x/release/etlift ...)"
 	;;
 i386)
-	sysroot i386
+	sysroot i386 libcriterion-dev
 	export PKG_CONFIG_LIBDIR=$W/root/usr/lib/i386-linux-gnu/pkgconfig:$W/root/usr/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=$W/root
 	build CC="gcc -m32 --sysroot=$W/root -B$W/root/usr/lib/gcc/i686-linux-gnu/12/ -B$W/root/usr/lib/i386-linux-gnu/"
 	echo "build/i386/release/etlift"

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "wintime.h"
+
 #define TICK    INT64_C(156250)   /* 100 ns units */
 #define FAR     INT64_C(10000000) /* two starts a second apart at least */
 #define HZ_MIN  100000
@@ -53,26 +55,39 @@ static int64_t usual(int64_t hz, int64_t error)
 	return hz;
 }
 
+/* What the counter did between two pairs. False: more than can be. */
+static bool counted(const struct pair *from, const struct pair *to, int64_t *n)
+{
+	bool back = to->ts < from->ts;
+	uint64_t d = back ? from->ts - to->ts : to->ts - from->ts;
+
+	*n = back ? -(int64_t)d : (int64_t)d;
+	return d <= INT64_MAX;
+}
+
 /* 0: the pairs don't agree on one, or are too near to each other. */
 static int64_t frequency(const struct pair *p, size_t n)
 {
-	__int128 dt, dts;
-	int64_t hz, error;
+	int64_t dt, dts, hz, error;
 
-	if (n < 2)
+	if (n < 2 || !counted(&p[0], &p[n - 1], &dts))
 		return 0;
-	dt = (__int128)p[n - 1].time - p[0].time;
-	dts = (__int128)p[n - 1].ts - p[0].ts;
-	if (dt < FAR || dts <= 0 || dts * PER_SEC / dt > HZ_MAX || dts * PER_SEC / dt < HZ_MIN)
+	dt = p[n - 1].time - p[0].time; /* times are positive, and in order */
+	if (dt < FAR || dts <= 0)
 		return 0;
-	hz = (int64_t)((dts * PER_SEC + dt / 2) / dt);
+	hz = muldiv_floor(dts, PER_SEC, dt);
+	if (hz > HZ_MAX || hz < HZ_MIN)
+		return 0;
+	if ((uint64_t)dts * PER_SEC - (uint64_t)hz * (uint64_t)dt >= (uint64_t)(dt - dt / 2)) /* what is left over: below dt */
+		hz++;
 	for (size_t i = 1; i + 1 < n; i++) {
-		__int128 off = (__int128)p[i].ts - p[0].ts - ((__int128)p[i].time - p[0].time) * hz / PER_SEC;
+		int64_t off;
 
-		if (off > hz / 10 || off < -hz / 10)
+		if (!counted(&p[0], &p[i], &off) || __builtin_sub_overflow(off, muldiv_floor(p[i].time - p[0].time, hz, PER_SEC), &off) ||
+		    off > hz / 10 || off < -hz / 10)
 			return 0;
 	}
-	error = (int64_t)((__int128)hz * 2 * TICK / dt) + 1;
+	error = muldiv_floor(hz, 2 * TICK, dt) + 1;
 	return usual(hz, error);
 }
 

@@ -35,7 +35,7 @@ static int64_t file_read(void *ctx, uint64_t off, void *buf, size_t len, struct 
 	struct file_ctx *f = ctx;
 	size_t got = 0;
 
-	if (off > INT64_MAX - len)
+	if (off > (uint64_t)INT64_MAX - len)
 		return 0;
 	while (got < len) {
 		ssize_t n = pread(f->fd, (uint8_t *)buf + got, len - got, (off_t)(off + got));

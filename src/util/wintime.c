@@ -151,15 +151,46 @@ bool wintime_parse(const char *s, int64_t *out)
 	return true;
 }
 
+static uint64_t magnitude(int64_t v)
+{
+	return v < 0 ? -(uint64_t)v : (uint64_t)v;
+}
+
+int64_t muldiv_floor_by_hand(int64_t a, int64_t b, int64_t c)
+{
+	uint64_t x = magnitude(a), y = magnitude(b), d = (uint64_t)c, q = 0;
+	uint64_t low = (x & UINT32_MAX) * (y & UINT32_MAX), one = (x >> 32) * (y & UINT32_MAX), two = (x & UINT32_MAX) * (y >> 32);
+	uint64_t middle = (low >> 32) + (one & UINT32_MAX) + (two & UINT32_MAX);
+	uint64_t hi = (x >> 32) * (y >> 32) + (one >> 32) + (two >> 32) + (middle >> 32), lo = middle << 32 | (low & UINT32_MAX);
+	bool minus = (a < 0) != (b < 0);
+
+	if (hi >= d)
+		return minus ? INT64_MIN : INT64_MAX;
+	for (int i = 0; i < 64; i++) { /* a digit of the quotient a turn; hi, the remainder, is below d, which is below 2^63 */
+		hi = hi << 1 | lo >> 63;
+		lo <<= 1;
+		q <<= 1;
+		if (hi >= d) {
+			hi -= d;
+			q |= 1;
+		}
+	}
+	if (!minus)
+		return q > INT64_MAX ? INT64_MAX : (int64_t)q;
+	if (q >= UINT64_C(1) << 63)
+		return INT64_MIN;
+	return -(int64_t)q - (hi != 0);
+}
+
 int64_t muldiv_floor(int64_t a, int64_t b, int64_t c)
 {
-	__int128 p, q;
 	int64_t small;
 
 	if (a >= 0 && !__builtin_mul_overflow(a, b, &small) && small >= 0 && c > 0)
 		return small / c;
-	p = (__int128)a * b;
-	q = p / c;
+#ifdef __SIZEOF_INT128__
+	__int128 p = (__int128)a * b, q = p / c;
+
 	if (p % c != 0 && p < 0)
 		q--;
 	if (q > INT64_MAX)
@@ -167,4 +198,7 @@ int64_t muldiv_floor(int64_t a, int64_t b, int64_t c)
 	if (q < INT64_MIN)
 		return INT64_MIN;
 	return (int64_t)q;
+#else
+	return muldiv_floor_by_hand(a, b, c);
+#endif
 }

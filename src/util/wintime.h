@@ -20,4 +20,7 @@ bool wintime_parse(const char *s, int64_t *out);
 /* floor(a * b / c) with a 128-bit product; c > 0. Saturates at the ends of int64_t. */
 int64_t muldiv_floor(int64_t a, int64_t b, int64_t c);
 
+/* The same without a 128-bit type: what 32-bit machines have. Slower. */
+int64_t muldiv_floor_by_hand(int64_t a, int64_t b, int64_t c);
+
 #endif

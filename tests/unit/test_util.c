@@ -99,6 +99,30 @@ Test(wintime, muldiv_floors_and_saturates)
 	cr_assert_eq(muldiv_floor(INT64_MIN, 10, 1), INT64_MIN);
 }
 
+Test(wintime, muldiv_by_hand_is_the_same)
+{
+	static const int64_t edge[] = {INT64_MIN, INT64_MIN + 1, -3, -1, 0, 1, 2, 10000000, INT64_MAX - 1, INT64_MAX};
+	uint64_t x = 88172645463325252;
+	int64_t v[3];
+
+	for (unsigned n = 0; n < 200000; n++) {
+		for (unsigned i = 0; i < 3; i++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			v[i] = x >> 60 == 0 ? edge[x % 10] : (int64_t)x >> (x >> 8) % 63;
+		}
+		if (v[2] <= 0)
+			v[2] = v[2] <= -INT64_MAX ? INT64_MAX : 1 - v[2];
+		cr_assert_eq(muldiv_floor_by_hand(v[0], v[1], v[2]), muldiv_floor(v[0], v[1], v[2]), "%lld * %lld / %lld", (long long)v[0],
+			     (long long)v[1], (long long)v[2]);
+	}
+	cr_assert_eq(muldiv_floor_by_hand(-7, 10000000, 3), -23333334);
+	cr_assert_eq(muldiv_floor_by_hand(INT64_MIN, 10, 1), INT64_MIN);
+	cr_assert_eq(muldiv_floor_by_hand(INT64_MIN, INT64_MIN, INT64_MAX), INT64_MAX);
+	cr_assert_eq(muldiv_floor_by_hand(INT64_MAX, -INT64_MAX, INT64_MAX), -INT64_MAX);
+}
+
 Test(utf16, surrogates)
 {
 	static const uint8_t s[] = {0x3d, 0xd8, 0x00, 0xde, 'a', 0, 0x00, 0xd8, 'b', 0, 0x00, 0xdc, 'c'};
