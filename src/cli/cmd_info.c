@@ -61,6 +61,71 @@ static void print_image(struct cli *c, const struct report_image *im)
 	}
 }
 
+/* What lies between runs, and is in no file: devices' addresses, or memory that the container left out. */
+static void print_holes(const struct report_image *im)
+{
+	uint64_t bytes = 0;
+	size_t n = 0;
+
+	for (size_t i = 1; i < im->n_runs; i++) {
+		uint64_t end = im->runs[i - 1].start + im->runs[i - 1].bytes;
+
+		n += im->runs[i].start > end;
+		bytes += im->runs[i].start - end;
+	}
+	if (n)
+		printf("%-18s %zu between runs, %" PRIu64 " bytes\n", "holes", n, bytes);
+}
+
+/* What the container says of the processors when the image was made. */
+static void print_contexts(struct cli *c, const struct hints *h)
+{
+	for (size_t i = 0; i < h->n_cpus; i++) {
+		const struct hint_cpu *p = &h->cpus[i];
+		char what[32];
+
+		if (i == 32 && c->level < 1) {
+			printf("%-18s ... %zu more; -v shows all\n", "", h->n_cpus - i);
+			break;
+		}
+		snprintf(what, sizeof(what), "CPU context %zu", i);
+		printf("%-18s", what);
+		if (p->has_cr3)
+			printf(" CR3 0x%" PRIx64, p->cr3);
+		if (p->has_cr4)
+			printf(" CR4 0x%" PRIx64, p->cr4);
+		if (p->has_idt)
+			printf(" IDT 0x%" PRIx64, p->idt_base);
+		if (p->has_kernel_gs)
+			printf(" kernel GS 0x%" PRIx64, p->kernel_gs_base);
+		printf("\n");
+	}
+}
+
+static void context_number(struct jsonw *w, const char *key, bool has, uint64_t v)
+{
+	if (has)
+		jsonw_hex(w, key, v);
+	else
+		jsonw_null(w, key);
+}
+
+static void put_contexts(struct jsonw *w, const struct hints *h)
+{
+	jsonw_array(w, "cpu_contexts", false);
+	for (size_t i = 0; i < h->n_cpus; i++) {
+		const struct hint_cpu *p = &h->cpus[i];
+
+		jsonw_object(w, NULL, true);
+		context_number(w, "cr3", p->has_cr3, p->cr3);
+		context_number(w, "cr4", p->has_cr4, p->cr4);
+		context_number(w, "idt", p->has_idt, p->idt_base);
+		context_number(w, "kernel_gs", p->has_kernel_gs, p->kernel_gs_base);
+		jsonw_end(w);
+	}
+	jsonw_end(w);
+}
+
 static void print_inferred(struct cli *c, const struct report_inferred *f)
 {
 	char s[320];
@@ -131,12 +196,16 @@ int cmd_info(struct cli *c)
 		return status;
 	if (cli_flag(c, OPT_JSON)) {
 		status = document_begin(c, j, &w, &b);
-		if (!status)
+		if (!status) {
+			put_contexts(&w, &job_image(j)->dump->hints);
 			status = document_end(c, j, &w, &b);
+		}
 	} else if (job_facts(j, &image, &kernel, &e) < 0) {
 		status = cli_fail(c, &e, false);
 	} else {
 		print_image(c, image);
+		print_holes(image);
+		print_contexts(c, &job_image(j)->dump->hints);
 		if (kernel)
 			print_kernel(c, kernel);
 		line(c, "ETW block", secondary_present(job_image(j)->dump) ? "yes, in the dump's secondary data" : "none");

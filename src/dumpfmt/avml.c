@@ -154,20 +154,18 @@ static int64_t load(void *ctx, uint64_t n, uint8_t *buf, struct err *e)
 {
 	struct avml *a = ctx;
 	const struct chunk *c = &a->v[n];
-	uint8_t *p = malloc(PACKED_MAX + CHUNK_MAX), *out = p + PACKED_MAX;
+	uint8_t *p = malloc(PACKED_MAX);
 	int64_t k = c->packed;
 	int rc = p ? input_read_all(a->in, c->off, p, 4 + c->packed, e) : err_set(e, ERR_NOMEM, "out of memory");
 
 	if (rc == 0 && c->stored)
-		memcpy(out, p + 4, c->packed);
+		memcpy(buf, p + 4, c->packed < CHUNK_MAX ? c->packed : CHUNK_MAX);
 	else if (rc == 0)
-		k = snappyblock_unpack(p + 4, c->packed, out, CHUNK_MAX);
-	if (rc == 0 && (k < 0 || crc32c_masked(out, (size_t)k) != le32(p)))
+		k = snappyblock_unpack(p + 4, c->packed, buf, CHUNK_MAX);
+	if (rc == 0 && (k < 0 || k > CHUNK_MAX || crc32c_masked(buf, (size_t)k) != le32(p)))
 		rc = err_set(e, ERR_FORMAT, "avml: a damaged chunk");
-	if (rc == 0)
-		memcpy(buf, out, c->unpacked); /* never more than k: by the block's own length */
 	free(p);
-	return rc < 0 ? rc : (int64_t)c->unpacked;
+	return rc < 0 ? rc : (int64_t)c->unpacked; /* never more than k: by the block's own length */
 }
 
 static int read_chunks(void *ctx, uint64_t pa, void *buf, size_t len)

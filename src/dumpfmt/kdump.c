@@ -23,6 +23,8 @@
 #define DESCRIPTOR   24u
 #define NOTES_MAX_KD (1u << 20)
 #define RANK_BITS    512u /* a rank is kept for each so many bits */
+#define AT_ONCE      64u  /* pages that are read together */
+#define SPAN_MAX     (AT_ONCE * PACKED_MAX)
 
 enum { PACKED_ZLIB = 1, PACKED_LZO = 2, PACKED_SNAPPY = 4, PACKED_ZSTD = 0x20 };
 
@@ -151,17 +153,45 @@ static uint64_t rank_of(const struct kdump *k, uint64_t pfn)
 	return n + (uint64_t)__builtin_popcount(k->bitmap[pfn / 8] & ((1u << pfn % 8) - 1));
 }
 
-static int64_t unpack(const uint8_t *p, uint32_t n, uint32_t flags, uint8_t *out, uint32_t page)
+/* What unpacking many pages has use for: made when it is first wanted. */
+struct unpacker {
+	z_stream z;
+	bool z_ready;
+#if LIB_ZSTD
+	ZSTD_DCtx *zstd;
+#endif
+};
+
+static void unpacker_end(struct unpacker *u)
+{
+	if (u->z_ready)
+		inflateEnd(&u->z);
+#if LIB_ZSTD
+	ZSTD_freeDCtx(u->zstd);
+#endif
+}
+
+static int64_t unpack_zlib_page(struct unpacker *u, const uint8_t *p, uint32_t n, uint8_t *out, uint32_t page)
+{
+	if (!u->z_ready && inflateInit(&u->z) != Z_OK)
+		return ERR_NOMEM;
+	u->z_ready = true;
+	inflateReset(&u->z);
+	u->z.next_in = (Bytef *)(uintptr_t)p;
+	u->z.avail_in = n;
+	u->z.next_out = out;
+	u->z.avail_out = page;
+	return inflate(&u->z, Z_FINISH) == Z_STREAM_END ? (int64_t)(page - u->z.avail_out) : ERR_FORMAT;
+}
+
+static int64_t unpack(struct unpacker *u, const uint8_t *p, uint32_t n, uint32_t flags, uint8_t *out, uint32_t page)
 {
 	switch (flags & (PACKED_ZLIB | PACKED_LZO | PACKED_SNAPPY | PACKED_ZSTD)) {
 	case 0:
 		memcpy(out, p, n < page ? n : page);
 		return n < page ? n : page;
-	case PACKED_ZLIB: {
-		uLongf len = page;
-
-		return uncompress(out, &len, p, n) == Z_OK ? (int64_t)len : ERR_FORMAT;
-	}
+	case PACKED_ZLIB:
+		return unpack_zlib_page(u, p, n, out, page);
 	case PACKED_SNAPPY:
 		return snappyblock_unpack(p, n, out, page);
 #if LIB_LZO
@@ -173,8 +203,11 @@ static int64_t unpack(const uint8_t *p, uint32_t n, uint32_t flags, uint8_t *out
 #endif
 #if LIB_ZSTD
 	case PACKED_ZSTD: {
-		size_t len = ZSTD_decompress(out, page, p, n);
+		size_t len;
 
+		if (!u->zstd && !(u->zstd = ZSTD_createDCtx()))
+			return ERR_NOMEM;
+		len = ZSTD_decompressDCtx(u->zstd, out, page, p, n);
 		return ZSTD_isError(len) ? ERR_FORMAT : (int64_t)len;
 	}
 #endif
@@ -183,29 +216,98 @@ static int64_t unpack(const uint8_t *p, uint32_t n, uint32_t flags, uint8_t *out
 	}
 }
 
+struct span { /* packed bytes in hand */
+	uint8_t *p;
+	size_t cap, n;
+	uint64_t off;
+};
+
+/* Brings the packed bytes of the descriptor at d; those of the ones behind it (up to `end`) come along when they stand behind it in the file, as
+ * writers put them. NULL: they can't be read. */
+static const uint8_t *packed_page(struct kdump *k, struct span *s, const uint8_t *d, const uint8_t *end)
+{
+	uint64_t off = le64(d);
+	uint32_t size = le32(d + 8);
+	uint64_t to = off + size;
+	int64_t got;
+
+	if (size > PACKED_MAX || off > UINT64_MAX - SPAN_MAX)
+		return NULL;
+	if (off >= s->off && off - s->off <= s->n && size <= s->n - (size_t)(off - s->off))
+		return s->p + (off - s->off);
+	for (d += DESCRIPTOR; d < end; d += DESCRIPTOR)
+		if (le64(d) == to && le32(d + 8) <= PACKED_MAX && to + le32(d + 8) - off <= SPAN_MAX)
+			to += le32(d + 8);
+		else if (le64(d) >= off) /* a page of zeros is packed once, before: it is no break */
+			break;
+	s->n = 0;
+	if (s->cap < to - off) {
+		free(s->p);
+		s->cap = (size_t)(to - off);
+		s->p = malloc(s->cap);
+		if (!s->p) {
+			s->cap = 0;
+			return NULL;
+		}
+	}
+	got = input_read(k->in, off, s->p, (size_t)(to - off), NULL);
+	if (got < (int64_t)size)
+		return NULL;
+	s->off = off;
+	s->n = (size_t)got;
+	return s->p;
+}
+
+/* Pages of descriptors [n, n + count) to buf. Returns how many: fewer where one can't be had. */
+static size_t load_pages(struct kdump *k, uint64_t n, size_t count, uint8_t *buf)
+{
+	uint8_t desc[AT_ONCE * DESCRIPTOR];
+	struct unpacker u = {0};
+	struct span s = {0};
+	const uint8_t *zero = NULL; /* the page that others share: last unpacked for a descriptor that was met before */
+	uint64_t shared = 0;
+	size_t done = 0;
+
+	if (input_read_all(k->in, k->descriptors + n * DESCRIPTOR, desc, count * DESCRIPTOR, NULL) < 0)
+		return 0;
+	for (; done < count; done++) {
+		const uint8_t *d = desc + done * DESCRIPTOR, *p;
+		uint8_t *out = buf + done * k->page;
+
+		if (zero && le64(d) == shared) {
+			memcpy(out, zero, k->page);
+			continue;
+		}
+		p = packed_page(k, &s, d, desc + count * DESCRIPTOR);
+		if (!p || unpack(&u, p, le32(d + 8), le32(d + 12), out, k->page) != k->page)
+			break;
+		if (done + 1 < count && memcmp(d, d + DESCRIPTOR, 16) == 0) {
+			zero = out;
+			shared = le64(d);
+		}
+	}
+	unpacker_end(&u);
+	free(s.p);
+	return done;
+}
+
 /* The page of descriptor n. */
 static int64_t load(void *ctx, uint64_t n, uint8_t *buf, struct err *e)
 {
 	struct kdump *k = ctx;
-	uint8_t desc[DESCRIPTOR], *p;
-	uint32_t size;
-	int64_t got;
-	int rc = input_read_all(k->in, k->descriptors + n * DESCRIPTOR, desc, DESCRIPTOR, e);
 
-	if (rc < 0)
-		return rc;
-	size = le32(desc + 8);
-	if (size > PACKED_MAX)
-		return err_set(e, ERR_FORMAT, "kdump: a page of %u packed bytes", size);
-	p = malloc(size ? size : 1);
-	if (!p)
-		return err_set(e, ERR_NOMEM, "out of memory");
-	rc = input_read_all(k->in, le64(desc), p, size, e);
-	got = rc < 0 ? rc : unpack(p, size, le32(desc + 12), buf, k->page);
-	free(p);
-	if (got >= 0 && got != k->page)
-		got = ERR_FORMAT;
-	return got < 0 ? err_set(e, (int)got, "kdump: page %llu can't be unpacked", (unsigned long long)n) : got;
+	return load_pages(k, n, 1, buf) == 1 ? (int64_t)k->page
+					     : err_set(e, ERR_FORMAT, "kdump: page %llu can't be unpacked", (unsigned long long)n);
+}
+
+/* How many pages from pfn on are in the file one behind the other: their descriptors are, too. */
+static size_t in_a_row(const struct kdump *k, uint64_t pfn, size_t most)
+{
+	size_t n = 0;
+
+	while (n < most && (pfn + n) / 8 < k->bytes && bit(k, pfn + n))
+		n++;
+	return n;
 }
 
 static int read_pages(void *ctx, uint64_t pa, void *buf, size_t len)
@@ -216,9 +318,17 @@ static int read_pages(void *ctx, uint64_t pa, void *buf, size_t len)
 	while (len) {
 		uint64_t pfn = pa / k->page;
 		size_t in = (size_t)(pa % k->page), n = k->page - in < len ? k->page - in : len;
+		size_t row = in == 0 ? in_a_row(k, pfn, len / k->page < AT_ONCE ? len / k->page : AT_ONCE) : 0;
 
-		if (pfn / 8 >= k->bytes || !bit(k, pfn) || chunkcache_read(k->cache, rank_of(k, pfn), in, out, n, NULL) != (int64_t)n)
+		if (pfn / 8 >= k->bytes || !bit(k, pfn))
 			return ERR_FAULT;
+		if (row > 1) {
+			if (load_pages(k, rank_of(k, pfn), row, out) != row)
+				return ERR_FAULT;
+			n = row * k->page;
+		} else if (chunkcache_read(k->cache, rank_of(k, pfn), in, out, n, NULL) != (int64_t)n) {
+			return ERR_FAULT;
+		}
 		out += n;
 		pa += n;
 		len -= n;

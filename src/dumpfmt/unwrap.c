@@ -62,7 +62,7 @@ int dump_unwrap(struct dump *d, struct err *e)
 
 	o.packed_bytes = input_size(d->file);
 	for (unsigned depth = 0; rc == 0; depth++) {
-		uint8_t head[64];
+		uint8_t head[LAYER_HEAD];
 		int64_t n = input_read(d->in, 0, head, sizeof(head), e);
 		const struct layer_codec *codec;
 		struct layer_facts f;

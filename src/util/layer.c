@@ -37,7 +37,8 @@ struct chunk {
 	uint8_t bytes[LAYER_CHUNK];
 };
 
-#define ROWS 4096u
+#define ROWS      4096u
+#define FAR_LEAST ((uint64_t)64 << 20)
 
 struct layer {
 	const struct layer_codec *codec;
@@ -47,6 +48,8 @@ struct layer {
 	uint64_t size;
 	bool seeks;  /* by the codec's own places; else by `point` */
 	bool broken; /* the codec can't be used before it is set again */
+	bool far;    /* see struct layer_facts */
+	bool went_back;
 	struct point *point;
 	size_t n_points, cap_points;
 	uint64_t step; /* between points */
@@ -212,12 +215,17 @@ static void thin_out(struct layer *l)
 	l->step *= 2;
 }
 
+static uint64_t last_point(const struct layer *l)
+{
+	return l->n_points ? l->point[l->n_points - 1].off : 0;
+}
+
 static int take_mark(struct layer *l)
 {
 	void *arr = l->point, *mark = NULL;
 	int rc;
 
-	if (l->seeks || !l->codec->mark || l->at < (l->n_points ? l->point[l->n_points - 1].off : 0) + l->step)
+	if (l->seeks || !l->codec->mark || l->at < last_point(l) + l->step)
 		return 0;
 	rc = l->codec->mark(l->state, &mark);
 	if (rc < 0 || !mark)
@@ -259,8 +267,18 @@ static uint64_t believed(uint64_t packed)
 	return most < LAYER_FLOOR ? LAYER_FLOOR : most;
 }
 
+/* On the first way the beginning is kept, as much as the cache holds: whoever reads all of it next begins there. Where no starting place
+ * was met for half as long the cache may become as large as it is for such files. */
+static void keep_first(struct layer *l, size_t far_chunks, uint64_t number, const uint8_t *p, size_t n)
+{
+	if (l->n_chunks >= l->max_chunks && l->max_chunks < far_chunks && l->at - last_point(l) > (uint64_t)l->max_chunks * LAYER_CHUNK / 2)
+		l->max_chunks = far_chunks;
+	if (l->n_chunks < l->max_chunks || all_zero(p, n))
+		keep(l, number, p, n);
+}
+
 /* Unpacks everything once: its size, snapshots, the beginning of a cache, or the whole into the temporary file. */
-static int first_way(struct layer *l, uint64_t most, struct layer_facts *f, struct err *e)
+static int first_way(struct layer *l, uint64_t most, size_t far_chunks, struct layer_facts *f, struct err *e)
 {
 	uint8_t *p = malloc(LAYER_CHUNK);
 	struct err why;
@@ -279,7 +297,7 @@ static int first_way(struct layer *l, uint64_t most, struct layer_facts *f, stru
 		if (n && l->temp)
 			rc = tempfile_write(l->temp, number * LAYER_CHUNK, p, n, e);
 		else if (n)
-			keep(l, number, p, n);
+			keep_first(l, far_chunks, number, p, n);
 		l->size = l->at;
 		if (n < LAYER_CHUNK) {
 			f->truncated = why.code != 0;
@@ -308,6 +326,7 @@ static int go_back(struct layer *l, uint64_t off, struct err *e)
 	int rc;
 
 	l->broken = true;
+	l->went_back |= l->at > off;
 	if (l->seeks) {
 		l->at = l->codec->place(l->state, off);
 		rc = l->codec->seek(l->state, l->at, e);
@@ -339,8 +358,9 @@ static bool better_place(struct layer *l, uint64_t off)
 	return lo && l->point[lo - 1].off > l->at;
 }
 
-/* Unpacks until chunk `number` is there; p receives it. Starting places need not stand at the beginning of a chunk. */
-static int unpack_to(struct layer *l, uint64_t number, uint8_t *p, struct err *e)
+/* Unpacks until chunk `number` is there; p receives it (LAYER_CHUNK bytes). Starting places need not stand at the beginning of a chunk. Not kept: a
+ * chunk that its reader takes whole, unless coming back to it is dear and was done before. */
+static int unpack_to(struct layer *l, uint64_t number, bool whole, uint8_t *p, struct err *e)
 {
 	uint64_t want = number * LAYER_CHUNK;
 	int rc = 0;
@@ -362,7 +382,7 @@ static int unpack_to(struct layer *l, uint64_t number, uint8_t *p, struct err *e
 			n += (size_t)k;
 			l->at += (uint64_t)k;
 		}
-		if (skip == 0)
+		if (skip == 0 && (now != number || !whole || (l->far && l->went_back)))
 			keep(l, now, p, most);
 		if (now == number)
 			return skip == 0 ? 0 : err_set(e, ERR_FORMAT, "%s: no starting place before a chunk", l->codec->name);
@@ -370,7 +390,7 @@ static int unpack_to(struct layer *l, uint64_t number, uint8_t *p, struct err *e
 	return rc;
 }
 
-static int one_chunk(struct layer *l, uint64_t number, uint8_t *room_for_it, const uint8_t **p, struct err *e)
+static int one_chunk(struct layer *l, uint64_t number, bool whole, uint8_t *room_for_it, const uint8_t **p, struct err *e)
 {
 	static const uint8_t zeros[LAYER_CHUNK];
 	struct chunk *c;
@@ -385,7 +405,7 @@ static int one_chunk(struct layer *l, uint64_t number, uint8_t *room_for_it, con
 		*p = c->bytes;
 		return 0;
 	}
-	rc = unpack_to(l, number, room_for_it, e);
+	rc = unpack_to(l, number, whole, room_for_it, e);
 	*p = room_for_it;
 	return rc;
 }
@@ -412,8 +432,8 @@ static int64_t layer_read(void *ctx, uint64_t off, void *buf, size_t len, struct
 			n = len - done;
 		if (n > l->size - (off + done))
 			n = (size_t)(l->size - (off + done));
-		rc = one_chunk(l, number, p, &from, e);
-		if (rc == 0)
+		rc = n == LAYER_CHUNK ? one_chunk(l, number, true, out + done, &from, e) : one_chunk(l, number, false, p, &from, e);
+		if (rc == 0 && from != out + done)
 			memcpy(out + done, from + in, n);
 		done += rc == 0 ? n : 0;
 	}
@@ -445,6 +465,12 @@ static void layer_close(void *ctx)
 
 static const struct input_ops layer_ops = {layer_read, layer_close};
 
+/* No place to start again but the beginning, or none for longer than the cache (a streamed zstd file has places in its first MiB only). */
+static bool is_far(uint64_t size, uint64_t last_place, size_t cache)
+{
+	return size > cache && (last_place == 0 || size - last_place > (cache > FAR_LEAST ? cache : FAR_LEAST));
+}
+
 static int prepare(struct layer *l, const struct layer_opts *o, struct layer_facts *f, struct err *e)
 {
 	size_t cache = o->cache_bytes ? o->cache_bytes : LAYER_CACHE_BYTES;
@@ -462,14 +488,15 @@ static int prepare(struct layer *l, const struct layer_opts *o, struct layer_fac
 		f->limited = known > most;
 		l->size = f->limited ? most : known;
 		l->broken = true;
-		f->far = known > cache && l->codec->place(l->state, known - 1) == 0;
+		f->far = is_far(known, known ? l->codec->place(l->state, known - 1) : 0, cache);
 	} else {
 		if (l->seeks)
 			rc = known ? l->codec->seek(l->state, 0, e) : 0;
 		if (rc == 0)
-			rc = first_way(l, most, f, e);
-		f->far = !l->temp && l->n_points == 0 && l->size > cache;
+			rc = first_way(l, most, o->cache_bytes ? 0 : LAYER_CACHE_FAR / LAYER_CHUNK, f, e);
+		f->far = !l->temp && is_far(l->size, last_point(l), cache);
 	}
+	l->far = f->far;
 	if (f->far && !o->cache_bytes)
 		l->max_chunks = LAYER_CACHE_FAR / LAYER_CHUNK;
 	if (rc == 0 && l->size == 0)

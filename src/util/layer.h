@@ -52,6 +52,8 @@ struct layer_facts {
 	char why[160];  /* of truncated */
 };
 
+#define LAYER_HEAD 4096u /* bytes that a probe likes to see */
+
 /* The codec for these first bytes, or NULL. */
 const struct layer_codec *layer_probe(const uint8_t *head, size_t n);
 

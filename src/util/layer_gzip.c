@@ -1,4 +1,5 @@
-/* layer_gzip.c - gzip (RFC 1952), also several members one behind the other, through zlib. Snapshots are copies of zlib's state (some 45 KB). */
+/* layer_gzip.c - gzip (RFC 1952), also several members one behind the other, and one bare zlib stream (RFC 1950: LiME with compress=1), through zlib.
+ * Snapshots are copies of zlib's state (some 45 KB). */
 #include "layer.h"
 
 #include <stdlib.h>
@@ -7,8 +8,12 @@
 
 #define IN_BYTES 65536u
 
+#define FORM_ZLIB 15
+#define FORM_GZIP (15 + 16)
+
 struct gzip {
 	struct input *in;
+	int form; /* windowBits of inflateInit2() */
 	z_stream z;
 	bool ready;      /* z is initialised */
 	bool over;       /* between members, or behind the last one */
@@ -28,6 +33,29 @@ static bool gzip_probe(const uint8_t *head, size_t n)
 	return n >= 10 && head[0] == 0x1f && head[1] == 0x8b && head[2] == 8 && (head[3] & 0xe0) == 0;
 }
 
+/* Two bytes are no magic: all that is there of the head must unpack. */
+static bool zlib_probe(const uint8_t *head, size_t n)
+{
+	uint8_t out[4096];
+	z_stream z = {0};
+	uint64_t made;
+	int r = Z_OK;
+
+	if (n < 8 || (head[0] & 0x0f) != 8 || head[0] >> 4 > 7 || (head[0] << 8 | head[1]) % 31 != 0 || head[1] & 0x20 ||
+	    inflateInit2(&z, FORM_ZLIB) != Z_OK)
+		return false;
+	z.next_in = (Bytef *)(uintptr_t)head;
+	z.avail_in = (uInt)n;
+	while (r == Z_OK && (z.avail_in || !z.avail_out)) {
+		z.next_out = out;
+		z.avail_out = sizeof(out);
+		r = inflate(&z, Z_NO_FLUSH);
+	}
+	made = z.total_out;
+	inflateEnd(&z);
+	return made >= 32 && (r == Z_OK || r == Z_BUF_ERROR || r == Z_STREAM_END);
+}
+
 static void gzip_close(void *state)
 {
 	struct gzip *g = state;
@@ -37,20 +65,27 @@ static void gzip_close(void *state)
 	free(g);
 }
 
+static const char *name_of(const struct gzip *g)
+{
+	return g->form == FORM_ZLIB ? "zlib" : "gzip";
+}
+
 static int start(struct gzip *g)
 {
 	if (g->ready)
 		inflateEnd(&g->z);
 	memset(&g->z, 0, sizeof(g->z));
-	g->ready = inflateInit2(&g->z, 15 + 16) == Z_OK;
+	g->ready = inflateInit2(&g->z, g->form) == Z_OK;
 	g->over = false;
 	return g->ready ? 0 : ERR_NOMEM;
 }
 
-static int gzip_open(void **state, struct input *in, struct err *e)
+static int open_form(void **state, struct input *in, int form, struct err *e)
 {
 	struct gzip *g = calloc(1, sizeof(*g));
 
+	if (g)
+		g->form = form;
 	if (!g || start(g) < 0) {
 		free(g);
 		return err_set(e, ERR_NOMEM, "out of memory");
@@ -58,6 +93,16 @@ static int gzip_open(void **state, struct input *in, struct err *e)
 	g->in = in;
 	*state = g;
 	return 0;
+}
+
+static int gzip_open(void **state, struct input *in, struct err *e)
+{
+	return open_form(state, in, FORM_GZIP, e);
+}
+
+static int zlib_open(void **state, struct input *in, struct err *e)
+{
+	return open_form(state, in, FORM_ZLIB, e);
 }
 
 static int fill(struct gzip *g, struct err *e)
@@ -84,7 +129,7 @@ static int next_member(struct gzip *g, struct err *e)
 
 	if (k < 0)
 		return (int)k;
-	if (!gzip_probe(head, (size_t)k))
+	if (g->form == FORM_ZLIB || !gzip_probe(head, (size_t)k))
 		return 0;
 	g->in_off = at;
 	return start(g) < 0 ? err_set(e, ERR_NOMEM, "out of memory") : 1;
@@ -103,7 +148,7 @@ static int64_t gzip_read(void *state, uint8_t *buf, size_t n, struct err *e)
 		if (rc < 0)
 			return rc;
 		if (rc == 0)
-			return err_set(e, ERR_TRUNC, "gzip: the data ends early");
+			return err_set(e, ERR_TRUNC, "%s: the data ends early", name_of(g));
 		g->z.next_out = buf;
 		g->z.avail_out = (uInt)n;
 		z = inflate(&g->z, Z_NO_FLUSH);
@@ -113,7 +158,7 @@ static int64_t gzip_read(void *state, uint8_t *buf, size_t n, struct err *e)
 			return err_set(e, ERR_NOMEM, "out of memory");
 		else if (z != Z_OK && z != Z_BUF_ERROR)
 			return n - g->z.avail_out ? (int64_t)(n - g->z.avail_out)
-						  : err_set(e, ERR_FORMAT, "gzip: %s", g->z.msg ? g->z.msg : "damaged data");
+						  : err_set(e, ERR_FORMAT, "%s: %s", name_of(g), g->z.msg ? g->z.msg : "damaged data");
 		if (g->z.avail_out < n)
 			return (int64_t)(n - g->z.avail_out);
 	}
@@ -167,6 +212,15 @@ static int gzip_resume(void *state, const void *mark, struct err *e)
 const struct layer_codec layer_gzip = {.name = "gzip",
 				       .probe = gzip_probe,
 				       .open = gzip_open,
+				       .close = gzip_close,
+				       .read = gzip_read,
+				       .mark = gzip_mark,
+				       .resume = gzip_resume,
+				       .mark_free = gzip_mark_free};
+
+const struct layer_codec layer_zlib = {.name = "zlib",
+				       .probe = zlib_probe,
+				       .open = zlib_open,
 				       .close = gzip_close,
 				       .read = gzip_read,
 				       .mark = gzip_mark,

@@ -45,7 +45,10 @@ static bool literal(struct block *b, uint8_t tag)
 	len++;
 	if (len > b->n - b->at || len > b->cap - b->have)
 		return false;
-	memcpy(b->out + b->have, b->p + b->at, len);
+	if (len <= 16 && b->n - b->at >= 16 && b->cap - b->have >= 16)
+		memcpy(b->out + b->have, b->p + b->at, 16);
+	else
+		memcpy(b->out + b->have, b->p + b->at, len);
 	b->at += len;
 	b->have += len;
 	return true;
@@ -93,6 +96,12 @@ static bool copy(struct block *b, uint8_t tag)
 	if (offset == 0 || offset > b->have || len > b->cap - b->have)
 		return false;
 	b->offset = offset;
+	if (offset >= 8 && b->cap - b->have >= len + 8) { /* eight at a time; what is written too much is written over */
+		for (size_t i = 0; i < len; i += 8)
+			memcpy(b->out + b->have + i, b->out + b->have + i - offset, 8);
+		b->have += len;
+		return true;
+	}
 	for (size_t i = 0; i < len; i++, b->have++)
 		b->out[b->have] = b->out[b->have - offset];
 	return true;

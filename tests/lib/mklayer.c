@@ -44,14 +44,14 @@ void mklayer_sample(uint8_t *p, size_t n, uint64_t seed)
 	}
 }
 
-static bool gzip_one(struct buf *out, const uint8_t *p, size_t n)
+static bool deflate_one(struct buf *out, int window_bits, const uint8_t *p, size_t n)
 {
 	z_stream z;
 	size_t most = n + n / 100 + 1024;
 	uint8_t *o;
 
 	memset(&z, 0, sizeof(z));
-	if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK || !(o = buf_grow(out, most)))
+	if (deflateInit2(&z, 6, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY) != Z_OK || !(o = buf_grow(out, most)))
 		return false;
 	z.next_in = (Bytef *)(uintptr_t)p;
 	z.avail_in = (uInt)n;
@@ -61,6 +61,11 @@ static bool gzip_one(struct buf *out, const uint8_t *p, size_t n)
 	out->n -= z.avail_out;
 	deflateEnd(&z);
 	return true;
+}
+
+static bool gzip_one(struct buf *out, const uint8_t *p, size_t n)
+{
+	return deflate_one(out, 15 + 16, p, n);
 }
 
 #if LIB_LZMA
@@ -286,6 +291,8 @@ bool mklayer(struct buf *out, const char *how, const uint8_t *p, size_t n)
 
 	if (strcmp(how, "gzip") == 0)
 		return gzip_one(out, p, n);
+	if (strcmp(how, "zlib") == 0)
+		return deflate_one(out, 15, p, n);
 	if (strcmp(how, "gzip-members") == 0)
 		return gzip_one(out, p, half) && gzip_one(out, p + half, n - half);
 #if LIB_LZMA

@@ -71,6 +71,15 @@ for p in "gzip -1 -c" "bzip2 -1 -c" "lz4 -q -c" "zstd -q -1 -c" "xz -0 -c" "xz -
 	$p machine.raw >machine.packed
 	same machine.packed machine.raw
 done
+# LiME's compress=1: one bare zlib stream around the file
+"$TOOLS/mkdump" -m 64 -f lime "$TOP/testdata/recipes/demo.recipe" made.lime && python3 -c '
+import sys, zlib
+z = zlib.compressobj(6)
+for b in iter(lambda: sys.stdin.buffer.read(1 << 20), b""):
+    sys.stdout.buffer.write(z.compress(b))
+sys.stdout.buffer.write(z.flush())' <made.lime >made.lime.zlib || bad "LiME in zlib can't be made"
+same made.lime.zlib made.raw
+grep -q '^compression zlib' runs.txt && grep -q '^format lime' runs.txt || bad "LiME in zlib: $(head -n 2 runs.txt)"
 zstd -q -1 -c machine.elf >machine.elf.zst
 recovers machine.elf.zst
 rm -f machine.packed

@@ -1,16 +1,29 @@
-/* cont_kdump.c - kdump-zlib as QEMU writes it, in order and flattened. Layout: docs/formats/kdump.md. */
+/* cont_kdump.c - kdump-zlib as QEMU writes it, in order and flattened; the same with the other libraries that makedumpfile packs with. Layout: docs/formats/kdump.md. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "buf.h"
 #include "container.h"
+#include "libraries.h"
 #include "rd.h"
+#if LIB_SNAPPY
+#include <snappy-c.h>
+#endif
+#if LIB_LZO
+#include <lzo/lzo1x.h>
+#endif
+#if LIB_ZSTD
+#include <zstd.h>
+#endif
+
+enum packing { ZLIB = 1, LZO = 2, SNAPPY = 4, ZSTD = 0x20 }; /* flags of a descriptor */
+#define PACKED_MAX (2 * WM_PAGE)
 
 struct out { /* a file in order, or its flattened pieces */
 	FILE *f;
 	bool flat;
-	uint64_t at;
+	enum packing packing;
 	bool ok;
 };
 
@@ -59,6 +72,37 @@ static void headers(struct winimg *w, struct out *o, uint64_t frames, uint64_t b
 	put(o, WM_PAGE, s, WM_PAGE);
 }
 
+/* A page's packed bytes into z (PACKED_MAX); 0: the library is not there, or failed. */
+static size_t pack_page(enum packing how, const uint8_t *p, uint8_t *z)
+{
+	size_t n = PACKED_MAX;
+
+	if (how == ZLIB) {
+		uLongf k = PACKED_MAX;
+
+		return compress2(z, &k, p, WM_PAGE, 1) == Z_OK ? k : 0;
+	}
+#if LIB_SNAPPY
+	if (how == SNAPPY)
+		return snappy_compress((const char *)p, WM_PAGE, (char *)z, &n) == SNAPPY_OK ? n : 0;
+#endif
+#if LIB_LZO
+	if (how == LZO) {
+		static uint8_t work[LZO1X_1_MEM_COMPRESS];
+		lzo_uint k = PACKED_MAX;
+
+		return lzo_init() == LZO_E_OK && lzo1x_1_compress(p, WM_PAGE, z, &k, work) == LZO_E_OK ? k : 0;
+	}
+#endif
+#if LIB_ZSTD
+	if (how == ZSTD) {
+		n = ZSTD_compress(z, PACKED_MAX, p, WM_PAGE, 1);
+		return ZSTD_isError(n) ? 0 : n;
+	}
+#endif
+	return 0;
+}
+
 static bool is_ram(const struct winimg *w, uint64_t pfn)
 {
 	uint64_t first[2], count[2];
@@ -88,19 +132,20 @@ static bool write_kdump(struct winimg *w, struct out *o)
 	put(o, (2 + half) * WM_PAGE, map, half * WM_PAGE);
 	data = at = desc + pages * 24;
 	for (uint64_t pfn = 0; o->ok && pfn < frames; pfn++) {
-		uint8_t z[2 * WM_PAGE], d[24] = {0};
+		uint8_t z[PACKED_MAX], d[24] = {0};
 		const uint8_t *p = container_page(w, pfn), *body = z;
-		uLongf n = sizeof(z);
+		size_t n;
 
 		if (!(map[pfn / 8] >> pfn % 8 & 1))
 			continue;
 		if (!p && zero_n) { /* zero pages share one */
 			put_le64(d, zero_at);
 			put_le32(d + 8, zero_n);
-			put_le32(d + 12, 1);
+			put_le32(d + 12, o->packing);
 		} else {
-			compress2(z, &n, p ? p : zero, WM_PAGE, 1);
-			put_le32(d + 12, n < WM_PAGE);
+			n = pack_page(o->packing, p ? p : zero, z);
+			o->ok = o->ok && n;
+			put_le32(d + 12, n < WM_PAGE ? o->packing : 0);
 			if (n >= WM_PAGE) {
 				body = p;
 				n = WM_PAGE;
@@ -123,15 +168,28 @@ static bool write_kdump(struct winimg *w, struct out *o)
 
 bool cont_kdump(struct winimg *w, FILE *f, const char *path)
 {
-	struct out o = {.f = f, .ok = true};
+	struct out o = {.f = f, .packing = ZLIB, .ok = true};
 
 	(void)path;
 	return write_kdump(w, &o);
 }
 
+#define KDUMP(name, how)                                                                                                                   \
+	bool name(struct winimg *w, FILE *f, const char *path)                                                                             \
+	{                                                                                                                                  \
+		struct out o = {.f = f, .packing = (how), .ok = true};                                                                     \
+                                                                                                                                           \
+		(void)path;                                                                                                                \
+		return write_kdump(w, &o);                                                                                                 \
+	}
+KDUMP(cont_kdump_snappy, SNAPPY)
+KDUMP(cont_kdump_lzo, LZO)
+KDUMP(cont_kdump_zstd, ZSTD)
+#undef KDUMP
+
 bool cont_kdump_flat(struct winimg *w, FILE *f, const char *path)
 {
-	struct out o = {.f = f, .flat = true, .ok = true};
+	struct out o = {.f = f, .flat = true, .packing = ZLIB, .ok = true};
 	uint8_t head[WM_PAGE] = "makedumpfile", end[16];
 
 	(void)path;

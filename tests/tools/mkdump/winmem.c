@@ -77,6 +77,7 @@ void wm_free(struct winmem *m)
 		free(m->page[i]);
 	free(m->page);
 	free(m->taken);
+	free(m->fill);
 }
 
 uint64_t wm_rand(struct winmem *m)
@@ -115,6 +116,8 @@ uint8_t *wm_at(struct winmem *m, uint64_t pa)
 
 const uint8_t *wm_peek(const struct winmem *m, uint64_t frame)
 {
+	if (!m->page[frame] && m->fill_frames && frame / 256 % 4 != 0)
+		return m->fill + frame % m->fill_frames * WM_PAGE;
 	return m->page[frame];
 }
 

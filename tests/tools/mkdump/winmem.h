@@ -22,6 +22,8 @@ struct winmem {
 	bool self_map; /* each root maps itself, as Windows' do */
 	uint64_t kernel_dtb;
 	uint64_t roots; /* PAE: the next root's place in a page of them; 0: none begun */
+	uint8_t *fill;  /* what pages that nobody wrote hold, three MiB of four; NULL: zeros */
+	uint64_t fill_frames;
 };
 
 struct winspace {
