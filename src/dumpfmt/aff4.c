@@ -50,7 +50,7 @@ static int by_urn(const void *a, const void *b)
 	return c ? c : x->vol != y->vol ? (x->vol < y->vol ? -1 : 1) : x->z < y->z ? 1 : x->z > y->z;
 }
 
-const struct aff4_member *aff4_find(const struct aff4 *x, const char *urn)
+size_t aff4_from(const struct aff4 *x, const char *urn)
 {
 	size_t lo = 0, hi = x->n_m;
 
@@ -62,7 +62,14 @@ const struct aff4_member *aff4_find(const struct aff4 *x, const char *urn)
 		else
 			hi = mid;
 	}
-	return lo < x->n_m && strcmp(x->m[lo].urn, urn) == 0 ? &x->m[lo] : NULL;
+	return lo;
+}
+
+const struct aff4_member *aff4_find(const struct aff4 *x, const char *urn)
+{
+	size_t i = aff4_from(x, urn);
+
+	return i < x->n_m && strcmp(x->m[i].urn, urn) == 0 ? &x->m[i] : NULL;
 }
 
 const struct aff4_member *aff4_find_in(const struct aff4 *x, const char *urn, const char *tail)
@@ -83,11 +90,6 @@ int aff4_read_member(struct aff4 *x, const struct aff4_member *m, struct buf *ou
 	return zip_read(x->vol[m->vol], m->z, AFF4_MEMBER_MAX, out, e);
 }
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* A member's name -> its URN: %XX taken off, '\' is '/'; what is no URN stands in the volume. */
 static char *urn_of(const char *volume, const char *name)
 {
@@ -100,8 +102,8 @@ static char *urn_of(const char *volume, const char *name)
 	while (*name == '/')
 		name++;
 	for (; *name; name++)
-		if (*name == '%' && hex(name[1]) >= 0 && hex(name[2]) >= 0 && (name[1] != '0' || name[2] != '0')) {
-			*o++ = (char)(hex(name[1]) << 4 | hex(name[2]));
+		if (*name == '%' && aff4_hex(name[1]) >= 0 && aff4_hex(name[2]) >= 0 && (name[1] != '0' || name[2] != '0')) {
+			*o++ = (char)(aff4_hex(name[1]) << 4 | aff4_hex(name[2]));
 			name += 2;
 		} else {
 			*o++ = *name == '\\' ? '/' : *name;

@@ -55,6 +55,14 @@ struct aff4 {
 	void *inner_ctx;
 };
 
+/* The value of a hexadecimal digit, or -1. */
+static inline int aff4_hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The first member whose URN is not before this one: x->m is sorted. x->n_m: none. */
+size_t aff4_from(const struct aff4 *x, const char *urn);
 /* The member of this URN, or NULL. */
 const struct aff4_member *aff4_find(const struct aff4 *x, const char *urn);
 /* The member URN/tail. */

@@ -37,11 +37,6 @@ struct medium {
 
 /* ---- targets ------------------------------------------------------------------------------------------------------------------------------ */
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* ...#Zero, ...#SymbolicStreamXX, ...SymbolicStream#XX, ...#XX (before the standard), ...#UnknownData, ...#UnreadableData */
 int aff4_symbol(const char *urn, uint8_t *fill)
 {
@@ -57,9 +52,9 @@ int aff4_symbol(const char *urn, uint8_t *fill)
 		return 2;
 	if (strncmp(l, "SymbolicStream", 14) == 0)
 		l += 14;
-	if (strlen(l) != 2 || hex(l[0]) < 0 || hex(l[1]) < 0)
+	if (strlen(l) != 2 || aff4_hex(l[0]) < 0 || aff4_hex(l[1]) < 0)
 		return 0;
-	*fill = (uint8_t)(hex(l[0]) << 4 | hex(l[1]));
+	*fill = (uint8_t)(aff4_hex(l[0]) << 4 | aff4_hex(l[1]));
 	return 1;
 }
 

@@ -43,17 +43,9 @@ static const struct aff4_member *index_of(const struct aff4 *x, const char *urn,
 /* The members of a stream stand together in the sorted list; a bevy has a name of eight digits. */
 static uint32_t count_bevies(const struct aff4 *x, const char *urn)
 {
-	size_t n = strlen(urn), lo = 0, hi = x->n_m;
+	size_t n = strlen(urn), lo = aff4_from(x, urn);
 	uint64_t most = 0, real = 0;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (strcmp(x->m[mid].urn, urn) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	for (; lo < x->n_m && strncmp(x->m[lo].urn, urn, n) == 0; lo++) {
 		const char *t = x->m[lo].urn + n;
 

@@ -46,6 +46,18 @@ make -f vmsn "$R" w.vmsn
 same w.vmsn "VMware snapshot with memory inside"
 rm w.vmsn
 
+# an old Hyper-V's pair of files has no magic: the other half beside it brings advice, and nothing else
+mkdir hv
+head -c 1M m.raw >hv/x.bin
+"$ETLIFT" info hv/x.bin >/dev/null 2>err.txt
+grep -q 'vm2dmp' err.txt && bad "advice without a reason: $(cat err.txt)"
+head -c 100000 m.raw >hv/x.vsv
+for f in hv/x.bin hv/x.vsv; do
+	"$ETLIFT" info $f >/dev/null 2>err.txt
+	grep -q 'old Hyper-V.*vm2dmp' err.txt || bad "$f: no advice: $(cat err.txt)"
+done
+rm -r hv
+
 # a real producer: every variant that it writes, several compressions, in segments
 if command -v ewfacquire >/dev/null && command -v ewfexport >/dev/null; then
 	head -c 70M m.raw >part.raw
