@@ -24,7 +24,7 @@
 #define NOTES_MAX_KD (1u << 20)
 #define RANK_BITS    512u /* a rank is kept for each so many bits */
 #define AT_ONCE      64u  /* pages that are read together */
-#define SPAN_MAX     (AT_ONCE * PACKED_MAX)
+#define SPAN_MAX     ((uint64_t)AT_ONCE * PACKED_MAX)
 
 enum { PACKED_ZLIB = 1, PACKED_LZO = 2, PACKED_SNAPPY = 4, PACKED_ZSTD = 0x20 };
 
@@ -231,7 +231,7 @@ static const uint8_t *packed_page(struct kdump *k, struct span *s, const uint8_t
 	uint64_t to = off + size;
 	int64_t got;
 
-	if (size > PACKED_MAX || off > UINT64_MAX - SPAN_MAX)
+	if (!size || size > PACKED_MAX || off > UINT64_MAX - SPAN_MAX)
 		return NULL;
 	if (off >= s->off && off - s->off <= s->n && size <= s->n - (size_t)(off - s->off))
 		return s->p + (off - s->off);

@@ -31,7 +31,8 @@ static void look_for_old_hyperv(struct dump *d)
 
 	if (!other)
 		return;
-	memcpy(other + n - 3, name[n - 1] >= 'a' ? (bin ? "vsv" : "bin") : (bin ? "VSV" : "BIN"), 3);
+	for (size_t i = 0; i < 3; i++)
+		other[n - 3 + i] = (char)((bin ? "vsv" : "bin")[i] - (name[n - 1] >= 'a' ? 0 : 'a' - 'A'));
 	if (path_is_file(other) && !d->advice[0])
 		snprintf(d->advice, sizeof(d->advice),
 			 "beside it lies a .%s: a saved state of an old Hyper-V? Its form is not public: convert it on that host (vm2dmp, "

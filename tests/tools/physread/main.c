@@ -1,6 +1,6 @@
-/* physread - reads all physical memory of an image once, as a scan does: physread [-j THREADS] [-spill DIR] IMAGE. For bench/bench-containers.sh.
+/* physread - reads all physical memory of an image once, as a scan does: physread [-j THREADS] [-spill DIR] [-sum] IMAGE. For bench/bench-containers.sh.
  *
- * Prints how many bytes there are and the sum of their 64-bit words: the same for each container of the same memory. */
+ * Prints how many bytes there are and, with -sum, the sum of their 64-bit words: the same for each container of the same memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +17,8 @@ static int take(void *ctx, unsigned worker, uint64_t pa, const uint8_t *p, size_
 {
 	uint64_t v, s = 0;
 
-	(void)ctx, (void)pa, (void)more;
-	for (size_t i = 0; i + 8 <= n; i += 8) {
+	(void)pa, (void)more;
+	for (size_t i = 0; ctx && i + 8 <= n; i += 8) {
 		memcpy(&v, p + i, 8);
 		s += v;
 	}
@@ -33,6 +33,7 @@ int main(int argc, char **argv)
 	uint64_t unreadable = 0, sum = 0, bytes = 0;
 	struct dump_opts o = {0};
 	const char *path = NULL;
+	void *look = NULL;
 	struct dump *d;
 	struct err e;
 
@@ -41,14 +42,16 @@ int main(int argc, char **argv)
 			s.threads = (unsigned)atoi(argv[++i]);
 		else if (strcmp(argv[i], "-spill") == 0 && i + 1 < argc)
 			o.spill = argv[++i];
+		else if (strcmp(argv[i], "-sum") == 0)
+			look = part;
 		else
 			path = argv[i];
 	}
 	if (!path || dump_open(&d, path, &o, NULL, &e) < 0) {
-		fprintf(stderr, "physread: %s\n", path ? e.msg : "physread [-j THREADS] [-spill DIR] IMAGE");
+		fprintf(stderr, "physread: %s\n", path ? e.msg : "physread [-j THREADS] [-spill DIR] [-sum] IMAGE");
 		return 1;
 	}
-	if (physscan_run(d->phys, &s, take, NULL, &unreadable, &e) < 0) {
+	if (physscan_run(d->phys, &s, take, look, &unreadable, &e) < 0) {
 		fprintf(stderr, "physread: %s\n", e.msg);
 		return 1;
 	}
