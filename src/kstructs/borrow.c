@@ -220,7 +220,8 @@ static void scratch(struct borrow *b)
 
 /* ---- processes, objects ---------------------------------------------------------------------------------------------------------------- */
 
-static bool process_fits(struct kernel *k)
+/* `bare`: System need not have handles. */
+static bool process_fits(struct kernel *k, bool bare)
 {
 	uint64_t head = kernel_process_head(k), first, ep, v, pid;
 	char name[8];
@@ -236,8 +237,11 @@ static bool process_fits(struct kernel *k)
 		return false;
 	ok = kernel_maps(k, vm);
 	vm_close(vm);
-	return ok && kread_ptr(k, ep, F_EPROCESS_ObjectTable, &v) == 0 && vm_is_kernel(k->vm, v) &&
-	       kread_ptr(k, v, F_HTABLE_UniqueProcessId, &pid) == 0 && pid == 4;
+	if (!ok || kread_ptr(k, ep, F_EPROCESS_ObjectTable, &v) != 0)
+		return false;
+	if (v == 0)
+		return bare;
+	return vm_is_kernel(k->vm, v) && kread_ptr(k, v, F_HTABLE_UniqueProcessId, &pid) == 0 && pid == 4;
 }
 
 static void processes(struct borrow *b)
@@ -246,14 +250,15 @@ static void processes(struct borrow *b)
 	struct profile p, before = b->k->prof;
 	bool fits = false;
 
-	while (!fits && next(&c, &p)) {
-		if (!prof_has(&p, F_EPROCESS_ActiveProcessLinks))
-			continue;
-		COPY(&b->k->prof, &p, T_EPROCESS, T_KPROCESS, T_EJOB, T_ETHREAD, T_CLIENTID, T_HTABLE);
-		fits = process_fits(b->k);
-		if (!fits)
-			b->k->prof = before;
-	}
+	for (unsigned bare = 0; bare < 2 && !fits; bare++, c = (struct candidates){.b = b})
+		while (!fits && next(&c, &p)) {
+			if (!prof_has(&p, F_EPROCESS_ActiveProcessLinks))
+				continue;
+			COPY(&b->k->prof, &p, T_EPROCESS, T_KPROCESS, T_EJOB, T_ETHREAD, T_CLIENTID, T_HTABLE);
+			fits = process_fits(b->k, bare);
+			if (!fits)
+				b->k->prof = before;
+		}
 	if (fits) {
 		tell(b, F_EPROCESS_ActiveProcessLinks, 1, 1, "System, pid 4, with its root and handles, as in the nearest build that fits");
 		return;

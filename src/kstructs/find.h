@@ -54,6 +54,9 @@ struct kuser {
 
 void kuser_read(struct vm *vm, struct kuser *out);
 bool kuser_sane(const struct kuser *u);
+/* The build that this NT version was released as, when that is one only (6.2, 6.3); else 0. Can a build be of it? (0.0: any.) */
+uint32_t kuser_only_build(unsigned major, unsigned minor);
+bool kuser_may_be(unsigned major, unsigned minor, uint32_t build);
 /* Windows before 7: its version as users know it, or NULL. */
 const char *kuser_too_old(const struct kuser *u);
 
@@ -84,6 +87,10 @@ uint64_t kdbg_field(const struct kernel *k, unsigned off);
 void debugger_data_find(struct kernel *k);
 /* The host's logger table as EtwpDebuggerData names it; 0 unknown. */
 uint64_t kernel_logger_table(const struct kernel *k);
+
+/* Where neither a symbol nor KDBG nor a dump's header nor an export leads to the list of processes: its head by shape, in the kernel's image. Looked for
+ * once. */
+void process_head_find(struct kernel *k);
 
 /* ---- find_profile.c ---- */
 /* Picks k->prof and k->match. 0, ERR_NOTFOUND (nothing fits; the message says what is wanted), ERR_USAGE/ERR_NOKERNEL for a profile that was

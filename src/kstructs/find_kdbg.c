@@ -1,4 +1,5 @@
-/* find_kdbg.c - the debugger data block (wdbgexts.h: KDDEBUGGER_DATA64) and EtwpDebuggerData.
+/* find_kdbg.c - what is found in the kernel's image by its shape: the debugger data block (wdbgexts.h: KDDEBUGGER_DATA64), EtwpDebuggerData,
+ * the head of the list of processes.
  *
  * Live systems keep the block encoded: per word v = bswap(rol(c ^ KiWaitNever, KiWaitNever) ^ KdpDataBlockEncoded) ^ KiWaitAlways (QEMU
  * contrib/elf2dmp). The difference of two words depends on the rotation only: v1 ^ v2 = bswap(rol(c1 ^ c2, s)). The block's own word
@@ -270,4 +271,27 @@ uint64_t kernel_logger_table(const struct kernel *k)
 	if (!k->debugger_data || kread_ptr_at(k, k->debugger_data + DATA_TABLE, &va) < 0 || !vm_is_kernel(k->vm, va))
 		return 0;
 	return va;
+}
+
+/* The head of a ring whose first entry is System's: UniqueProcessId, which is 4, stands right before ActiveProcessLinks in every known layout. */
+static bool hit_process_head(struct kernel *k, uint64_t va, const uint8_t *p)
+{
+	unsigned ps = vm_pointer_size(k->vm);
+	uint64_t first = ps == 8 ? le64(p) : le32(p), last = ps == 8 ? le64(p + 8) : le32(p + 4), pid, back;
+
+	if (!vm_is_kernel(k->vm, first) || !vm_is_kernel(k->vm, last) || first % ps || last % ps || first - k->base < k->image_size)
+		return false;
+	if (kread_ptr_at(k, first - ps, &pid) < 0 || pid != 4 || kread_ptr_at(k, first + ps, &back) < 0 || back != va ||
+	    kread_ptr_at(k, last, &back) < 0 || back != va)
+		return false;
+	k->claimed_head = va;
+	return true;
+}
+
+void process_head_find(struct kernel *k)
+{
+	if (k->head_looked_for || kernel_process_head(k) || kernel_system_process(k))
+		return;
+	k->head_looked_for = true;
+	scan_image(k, hit_process_head);
 }

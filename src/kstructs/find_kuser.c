@@ -73,6 +73,27 @@ bool kuser_sane(const struct kuser *u)
 	return (u->major == 6 && u->minor <= 4) || (u->major == 10 && u->minor == 0);
 }
 
+/* NT versions from Windows 7 on, with their first and last build (public release history). */
+static const struct {
+	uint32_t major, minor, first, last;
+} released[] = {{6, 1, 7600, 7601}, {6, 2, 9200, 9200}, {6, 3, 9600, 9600}, {10, 0, 10240, UINT32_MAX}};
+
+uint32_t kuser_only_build(unsigned major, unsigned minor)
+{
+	for (size_t i = 0; i < sizeof(released) / sizeof(released[0]); i++)
+		if (released[i].major == major && released[i].minor == minor && released[i].first == released[i].last)
+			return released[i].first;
+	return 0;
+}
+
+bool kuser_may_be(unsigned major, unsigned minor, uint32_t build)
+{
+	for (size_t i = 0; i < sizeof(released) / sizeof(released[0]); i++)
+		if (released[i].major == major && released[i].minor == minor)
+			return build >= released[i].first && build <= released[i].last;
+	return true;
+}
+
 const char *kuser_too_old(const struct kuser *u)
 {
 	if (!u->there || u->major > 6 || (u->major == 6 && u->minor > 0))

@@ -366,15 +366,18 @@ static int best_variant(struct kernel *k, struct profset *set, uint32_t build, u
 
 static int by_build(struct kernel *k, struct profset *set, struct profile *best)
 {
+	uint32_t build[BUILDS_MAX];
 	unsigned checks = 0;
-	uint32_t build;
 	enum vm_arch arch;
+	size_t n = 0;
 	int rc = ERR_NOTFOUND;
 
 	if (k->build)
 		return best_variant(k, set, k->build, &checks, best);
-	for (size_t i = 0; i < BUILDS_MAX && profset_build_at(set, i, &build, &arch, NULL) >= 0; i++)
-		if (arch == layout_arch(k) && best_variant(k, set, build, &checks, best) == 0)
+	for (size_t i = 0; n < BUILDS_MAX && profset_build_at(set, i, &build[n], &arch, NULL) >= 0; i++)
+		n += arch == layout_arch(k) && kuser_may_be(k->major, k->minor, build[n]);
+	while (n-- > 0) /* the last of equals: updates come to it */
+		if (best_variant(k, set, build[n], &checks, best) == 0)
 			rc = 0;
 	return rc;
 }
@@ -490,6 +493,7 @@ int profile_choose(struct kernel *k, const struct hints *hints, const struct ker
 	}
 	kdbg_find(k, hints); /* roots without symbols, for the proof */
 	debugger_data_find(k);
+	process_head_find(k);
 	if (o->profile_name)
 		return given(k, o, e);
 	if (by_build(k, o->profiles, &best) == 0) {

@@ -197,6 +197,8 @@ static void find_build(struct kernel *k, const struct search *s)
 		k->build = s->hints->build;
 	else
 		k->build = kimage_build_lab(k->vm, k->base);
+	if (!k->build)
+		k->build = kuser_only_build(k->major, k->minor);
 }
 
 /* What only symbols or the profile tell. */
@@ -384,6 +386,7 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 			kdbg_find(k, hints);
 		if (!k->debugger_data)
 			debugger_data_find(k);
+		process_head_find(k);
 		if (k->has_profile)
 			infer_process(k);
 		system_root(k, &s);

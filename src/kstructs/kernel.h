@@ -45,7 +45,8 @@ struct kernel {
 	bool has_bias;
 	uint64_t kdbg; /* VA of a KDBG block that proved itself (decoded or plain), 0 none */
 	bool kdbg_encoded;
-	uint64_t claimed_head;     /* PsActiveProcessHead as a dump's header has it; 0 none */
+	uint64_t claimed_head;     /* PsActiveProcessHead as a dump's header has it, or by its shape in the image; 0 none */
+	bool head_looked_for;      /* by shape */
 	uint8_t kdbg_bytes[0x400]; /* the block, decoded; kdbg_len of them */
 	size_t kdbg_len;
 	uint64_t debugger_data;       /* VA of EtwpDebuggerData; 0 unknown */

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""A second maker of memory images: plainimage.py ISF SEED IMAGE TRUTH.json BUILD [crash]
+"""A second maker of memory images: plainimage.py ISF SEED IMAGE TRUTH.json BUILD [WORD...]
+
+Words: crash (a crash dump); foreign (an identity that nobody knows: the symbols stand where they do, but no reader has them); kdbg, encoded (a debugger data
+block that leads to EtwpDebuggerData, which has the table's address and nothing else), pattern (EtwpDebuggerData with the offsets that it publishes).
 
 Shares no code and no data with mkdump or with the program: offsets and symbols come straight from a complete ISF symbol table (.json.xz), the
-rest from Intel's and Microsoft's public documents, and it puts as little as it can into the image. There is no processor start block, no KDBG,
-no EtwpDebuggerData, no export table, no module list; the kernel is mapped in 4 KiB pages, and only the pages that hold something; everything
+rest from Intel's and Microsoft's public documents, and it puts as little as it can into the image. There is no processor start block, but for the
+words above no KDBG and no EtwpDebuggerData, no export table, no module list; the kernel is mapped in 4 KiB pages, and only the pages that hold something; everything
 stands at random places. What there is: page tables with a self map, a PE header with an RSDS record, KUSER_SHARED_DATA, a list of processes,
 logger table, contexts, buffers, object types, one process' handle
-table with two consumers in it, of which one hangs in no context.
+table with three consumers in it, of which one hangs in no context and one is a 32-bit program's.
 
 TRUTH.json: sessions with their records (hex) and times; plaincmp.py compares.
 """
@@ -121,12 +124,12 @@ class Machine:
         if self.isf.has(t, m):
             self.m.u(va + self.isf.off(t, m), v, n)
 
-    def image(self, build):
+    def image(self, build, foreign):
         """Headers with the debug directory; .rdata far behind them."""
         pdb, size = self.isf.pdb, max(s["address"] for s in self.isf.syms.values() if s["address"] < 0x10000000) + 0x10000 & ~0xFFF
         rs = 0x2000
         name = pdb["database"].encode() + b"\0"
-        g = uuid.UUID(pdb["GUID"])
+        g = uuid.UUID(pdb["GUID"]) if not foreign else uuid.UUID(int=self.r.getrandbits(128))
         rsds = b"RSDS" + g.bytes_le + struct.pack("<I", pdb["age"]) + name
         h = bytearray(0x400)
         h[0:2] = b"MZ"
@@ -206,6 +209,33 @@ class Machine:
                 self.m.u(self.sym("EtwpHostSiloState"), st)
         for i in range(self.slots):
             self.m.u(self.table + 8 * i, 1)
+
+    def debugger(self, words):
+        """KDDEBUGGER_DATA64 (wdbgexts.h) and EtwpDebuggerData; encoded: the inverse of what QEMU's contrib/elf2dmp does, with keys of our own."""
+        data, kd, enc = self.sym("EtwpDebuggerData"), self.sym("KdDebuggerDataBlock"), self.sym("KdpDataBlockEncoded")
+        if words & {"kdbg", "encoded", "pattern"}:
+            self.m.u(data + 0x10, self.table)
+        if "pattern" in words:
+            self.m.write(data, bytes((2, 0, 0x2C, 8, 4, 0x38, 0xC)))
+        if not words & {"kdbg", "encoded"}:
+            return
+        size = 0x340 if self.win7 and self.isf.sym("KiProcessorBlock") and self.isf.size("_EPROCESS") < 0x500 else 0x360
+        b = bytearray(size)
+        for o, v in ((0, kd), (8, kd), (0x18, self.base), (0x48, self.sym("PsLoadedModuleList")), (0x50, self.sym("PsActiveProcessHead")), (0x330, data)):
+            struct.pack_into("<Q", b, o, v)
+        struct.pack_into("<4sI", b, 0x10, b"KDBG", size)
+        if "encoded" in words:
+            mask, never, always = (1 << 64) - 1, self.r.getrandbits(64), self.r.getrandbits(64)
+            turn = never & 63
+            for o in range(0, size, 8):
+                v, = struct.unpack_from("<Q", b, o)
+                v = int.from_bytes((v ^ always).to_bytes(8, "little"), "big") ^ enc
+                v = (v >> turn | v << 64 - turn) & mask
+                struct.pack_into("<Q", b, o, v ^ never)
+            self.m.u(self.sym("KiWaitNever"), never)
+            self.m.u(self.sym("KiWaitAlways"), always)
+            self.m.u(enc, 1, 1)
+        self.m.write(kd, bytes(b))
 
     def record(self, ts, kind):
         r = self.r
@@ -292,7 +322,8 @@ class Machine:
             self.m.u(self.sym("ObHeaderCookie"), self.cookie, 1)
         self.type = {}
         for k, name in enumerate(("Type", "Directory", "Process", "Thread", "File", "EtwRegistration", "EtwConsumer", "Key", "Event")):
-            va = self.alloc(e.size("_OBJECT_TYPE"))
+            self.type["Type"] = 2  # types are objects themselves
+            va = self.object("Type", e.size("_OBJECT_TYPE"))[1]
             raw = name.encode("utf-16-le")
             text = self.alloc(len(raw) + 2)
             self.m.write(text, raw + b"\0\0")
@@ -337,10 +368,10 @@ class Machine:
         self.m.u(proc[0] + e.off("_EPROCESS", "ObjectTable"), t)
 
     def consumers(self, sessions):
-        """Consumers of the second and of the third session in svchost.exe; the first one has two copies in its list."""
+        """Consumers of the second to the fourth session in svchost.exe; the first one has two copies in its list, the last one three, and links of 32 bits."""
         c, e, out, proc = "_ETW_REALTIME_CONSUMER", self.isf, [], self.procs[2]
         heads = [self.object("File", 0xD0)[0] for _ in range(300)]
-        for k, (s, ctx, lid) in enumerate(sessions[1:3]):
+        for k, (s, ctx, lid) in enumerate(sessions[1:4]):
             head, va = self.object("EtwConsumer", e.size(c))
             self.m.u(va + e.off(c, "ProcessObject"), proc[0])
             self.m.u(va + e.off(c, "LoggerId"), lid, 2)
@@ -351,14 +382,17 @@ class Machine:
                 self.m.write(ring, struct.pack("<QQ", mine, mine))
             else:
                 self.m.write(mine, struct.pack("<QQ", mine, mine))
-            user = 0x1E000000000 + k * 0x10000000 + self.r.randrange(1, 999) * 0x10000
+            user = (0x1E000000000 if k < 2 else 0x20000000) + k * 0x10000000 + self.r.randrange(1, 999) * 0x10000
+            wide, link_of = (8, "<Q") if k < 2 else (4, "<I")
+            if k == 2:
+                self.wow(va)
             self.m.u(va + e.off(c, "UserBufferListHead"), user + 0x18)
             self.m.u(va + e.off(c, "UserBufferCount"), user + 0x30)
-            link, n = 0, 2 if k == 0 else 0
+            link, n = 0, (2, 0, 3)[k]
             for i in range(n):
                 t = int(s["start_time"] - self.boot) * self.freq // 10**7 + 10**6 if s["clock"] == 1 else s["start_time"] + 10**6
                 b, recs, _ = self.buffer(lid, s["buffer_size"], i, "flushed", t + i * 5000, 90 + i)
-                struct.pack_into("<Q", b, 0x20, link)
+                struct.pack_into(link_of, b, 0x20, link)
                 struct.pack_into("<I", b, 8, struct.unpack_from("<I", b, 4)[0])
                 at = user + 0x100000 * (i + 1)
                 self.m.write(at, bytes(b), root=proc[3])
@@ -366,12 +400,18 @@ class Machine:
                 tick = (s["start_time"] - self.boot) * self.freq // 10**7
                 s["buffers"].append({"va": "0x%x" % at, "records": [[h, x if s["clock"] == 2 else s["start_time"] + (x - tick) * 10**7 // self.freq]
                                                                      for h, x in recs]})
-            self.m.write(user + 0x18, struct.pack("<Q", link), root=proc[3])
-            self.m.write(user + 0x30, struct.pack("<Q", n), root=proc[3])
+            self.m.write(user + 0x18, struct.pack(link_of, link), root=proc[3])
+            self.m.write(user + 0x18 + wide, b"\xa5\x5a\xa5\x5a", root=proc[3])  # what stands behind a head is none of it
+            self.m.write(user + 0x30, struct.pack("<I", n), root=proc[3])
             heads.append(head)
-            out.append({"va": "0x%x" % va, "pid": proc[1], "process": proc[2], "session": lid, "buffers": n})
+            out.append({"va": "0x%x" % va, "pid": proc[1], "process": proc[2], "session": lid, "buffers": n, "wow64": k == 2})
         self.handles(proc, heads)
         return out
+
+    def wow(self, consumer):
+        f = self.isf.types["_ETW_REALTIME_CONSUMER"]["fields"]["Wow"]
+        bit = f["type"].get("bit_position", 0)
+        self.m.u(consumer + f["offset"], 1 << bit, 1)
 
     def raw(self, path):
         with open(path, "wb") as f:
@@ -405,9 +445,11 @@ def main():
         if i != m.m.self_index:
             f = m.m.frame()
             struct.pack_into("<Q", m.m.page[m.m.root], i * 8, f << 12 | 0x63)
-    m.image(build)
+    words = set(sys.argv[6:])
+    m.image(build, "foreign" in words)
     m.processes()
     m.logger_table()
+    m.debugger(words)
     m.types()
     made = []
     for lid, name, size, clock, mode, n in ((2, "Circular Kernel Context Logger", 4096, 1, 0x400 | 0x2000000, 6), (3, "AppModel", 65536, 1, 0x180, 9),
@@ -416,7 +458,7 @@ def main():
         made.append(m.session(lid, name, size, clock, mode, n))
     consumers = m.consumers(made)
     out = [x[0] for x in made]
-    if sys.argv[6:7] == ["crash"]:
+    if "crash" in words:
         m.crash(sys.argv[3], build)
     else:
         m.raw(sys.argv[3])

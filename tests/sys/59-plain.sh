@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Images of a second maker (tests/lib/plainimage.py: straight from complete ISF tables, nothing shared with mkdump or the program, and as little in
-# the image as can be): every record of every session with its time, raw and as a crash dump; the same without symbols, by shape alone.
+# the image as can be): every record of every session with its time, raw and as a crash dump; the same without symbols, by shape alone;
+# of an identity that nobody knows, by one root: KDBG without or with a code, or the bytes of EtwpDebuggerData.
 set -u
 [ -n "$DATA" ] && [ -d "$DATA/isf" ] || { echo "no symbol tables (../shared/data/isf)"; exit 77; }
 cd "$SCRATCH" || exit 1
@@ -10,7 +11,7 @@ python=/usr/bin/python3
 one() { # BUILD GUID-AGE SEED CONTAINER [OPTION...]
 	local b=$1 isf=$DATA/isf/$2.json.xz seed=$3 c=$4 scanned=""
 	shift 4
-	[ $# = 0 ] || scanned=--scanned
+	[ "$*" != --no-builtin ] || scanned=--scanned
 	$python "$TOP/tests/lib/plainimage.py" "$isf" "$seed" p.img p.json "$b" $c || exit 1
 	rm -rf out
 	"$ETLIFT" recover -q "$@" p.img -o out || bad "build $b, seed $seed, $c $*: recover ends with $?"
@@ -24,6 +25,9 @@ while read -r build guid; do
 	one "$build" "$guid" $seed raw
 	one "$build" "$guid" $((seed + 1)) crash
 	one "$build" "$guid" $((seed + 2)) raw --no-builtin
+	one "$build" "$guid" $((seed + 100)) "foreign kdbg"
+	one "$build" "$guid" $((seed + 101)) "foreign encoded" --no-builtin=build
+	one "$build" "$guid" $((seed + 102)) "foreign pattern"
 	seed=$((seed + 3))
 done <<END
 7601 339E74133576439CBCDF7E0229DA3773-1
