@@ -7,10 +7,11 @@
 #include "buf.h"
 #include "carvework.h"
 
-#define HOLES_MAX 64u
-#define LIVE_MAX  65536u
-#define PROC_WIN7 0x800u /* Windows 7: the high byte of the processor's word is 8 */
-#define PATIENCE  UINT64_C(64)
+#define HOLES_MAX  64u
+#define LIVE_MAX   65536u
+#define PROC_WIN7  0x800u /* Windows 7: the high byte of the processor's word is 8 */
+#define PATIENCE   UINT64_C(64)
+#define PASSES_MAX 16u
 
 static int by_value(const void *a, const void *b)
 {
@@ -60,8 +61,10 @@ void carve_close(struct carve *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < c->n; i++)
+	for (size_t i = 0; i < c->n; i++) {
 		free(c->buf[i].page);
+		free(c->buf[i].held);
+	}
 	for (size_t i = 0; i < c->n_live; i++)
 		free(c->live[i].name);
 	free(c->buf);
@@ -325,28 +328,42 @@ int carve_session(void *carve, struct etw_session *s)
 }
 
 /* Buffers whose pages are found by their records compete for them. So those that leave no doubt come first: mapped ones, then whole ones
- * whose pages follow each other, then those whose records do so closely, then ever less close; what can't be had whole keeps the pages that fit best. */
+ * whose pages follow each other, then those that can be put together in one way only, again and again, since each that is leaves less to choose
+ * from for the rest. Where there are several ways, what they have in common is taken; what can't be had whole at last keeps the pages that fit it alone. */
 static int join_all(struct carve *c)
 {
 	static const struct {
-		bool mapped;
+		bool mapped, again;
 		struct carve_how how;
-	} round[] = {{true, {.patience = PATIENCE, .whole = true}},
-		     {true, {.patience = PATIENCE}},
-		     {false, {.patience = PATIENCE, .whole = true, .row = true}},
-		     {false, {.patience = 4, .whole = true, .mutual = true}},
-		     {false, {.patience = UINT64_MAX, .whole = true, .mutual = true}},
-		     {false, {.patience = 4, .whole = true}},
-		     {false, {.patience = PATIENCE, .whole = true}},
-		     {false, {.patience = 64 * PATIENCE, .whole = true}},
-		     {false, {.patience = UINT64_MAX, .whole = true}},
-		     {false, {.patience = PATIENCE, .mutual = true}}};
+	} round[] = {{true, false, {.patience = PATIENCE, .whole = true}},
+		     {true, false, {.patience = PATIENCE}},
+		     {false, false, {.patience = PATIENCE, .whole = true, .row = true}},
+		     {false, true, {.patience = PATIENCE, .whole = true, .all = true}},
+		     {false, true, {.patience = 16, .whole = true, .all = true}},
+		     {false, true, {.patience = 4, .whole = true, .all = true}},
+		     {false, true, {.patience = 64 * PATIENCE, .whole = true, .all = true}},
+		     {false, true, {.patience = UINT64_MAX, .whole = true, .all = true}},
+		     {false, false, {.patience = PATIENCE, .whole = true, .all = true, .doubt = true}},
+		     {false, false, {.patience = 16, .whole = true, .all = true, .doubt = true}},
+		     {false, false, {.patience = 4, .whole = true, .all = true, .doubt = true}},
+		     {false, false, {.patience = UINT64_MAX, .whole = true, .all = true, .doubt = true}},
+		     {false, false, {.patience = 16, .mutual = true}}};
 	int rc = 0;
 
-	for (size_t k = 0; k < sizeof(round) / sizeof(round[0]) && rc == 0; k++)
-		for (size_t i = 0; i < c->n && rc == 0; i++)
-			if (!c->buf[i].live && (c->buf[i].has_va || !round[k].mapped))
-				rc = carve_join(c, &c->buf[i], &round[k].how);
+	for (size_t k = 0; k < sizeof(round) / sizeof(round[0]) && rc == 0; k++) {
+		size_t before = c->progress + 1;
+
+		for (unsigned pass = 0; before != c->progress && pass < (round[k].again ? PASSES_MAX : 1) && rc == 0; pass++) {
+			before = c->progress;
+			for (size_t i = 0; i < c->n && rc == 0; i++) {
+				struct carve_buf *b = &c->buf[i];
+
+				if (b->live || b->page || (round[k].mapped && !b->has_va))
+					continue;
+				rc = carve_join(c, b, &round[k].how);
+			}
+		}
+	}
 	return rc;
 }
 

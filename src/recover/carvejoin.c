@@ -4,11 +4,12 @@
  * buffer's pace, then pages whose first record begins where the next one of this buffer must, nearest in time first, then behind the page
  * before whatever its pace, then a page whose fill begins where this one's must. A place is taken when the walk over the records goes on over
  * it; when a later page can't be found, earlier choices are tried again (bounded). What can't be found is a missing page, never a guess:
- * only a mapped page is taken unproved, since its address proves it. */
+ * only a mapped page is taken unproved, since its address proves it. Where pages are neither mapped nor in a row, carvechain.c looks at all of the
+ * places before anything is taken. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "carvework.h"
+#include "carvejoin.h"
 
 #define TRIES_MAX   4096u /* pages read for one buffer beyond its own number */
 #define NEAR_MAX    24u   /* pages with records tried for one place */
@@ -22,32 +23,8 @@
 #define PROC_WIN7   0x800u
 #define STATE_FREE  0u
 #define STATE_FLUSH 3u
-#define LEVELS_MAX  (ETW_BUFFER_SIZE_MAX / CARVE_PAGE + 2)
-
-enum how { HOW_MAPPED, HOW_NEXT, HOW_TIMED, HOW_UNTIMED, HOW_BEHIND, HOW_FILL, HOW_NONE, HOW_END };
-
-struct level { /* one page that is looked for */
-	struct carve_walk before;
-	size_t next; /* in scan.part, of the place that is tried */
-	unsigned tried;
-	enum how how;
-	uint64_t pa; /* what it has been given */
-	bool proved; /* by a record in it */
-};
-
-struct join {
-	struct carve *c;
-	struct carve_buf *b;
-	struct vm *vm; /* of the space it is mapped in, or NULL */
-	const struct carve_how *o;
-	uint64_t latest;        /* no record is later: the buffer's own time of flushing; UINT64_MAX unknown */
-	uint32_t first;         /* bytes of the buffer in its first page */
-	uint32_t end;           /* of data */
-	struct level *level;    /* [0]: the buffer's second page */
-	uint32_t n, n_all;      /* taken; n: but for those at the end that nothing proves */
-	uint32_t b_pages;       /* that are looked for */
-	struct carve_walk walk; /* behind the last page taken */
-};
+#define LOOK_MAX    4096u /* pages with records looked at for one place, other buffers' with them */
+#define PADS_LEAST  8u    /* bytes between records that tell a habit */
 
 int carve_room(struct carve *c, size_t n)
 {
@@ -63,11 +40,6 @@ int carve_room(struct carve *c, size_t n)
 	return 0;
 }
 
-static uint32_t page_start(const struct join *j, uint32_t i)
-{
-	return j->first + i * CARVE_PAGE;
-}
-
 /* Where page i + 1 of the buffer is mapped. */
 static bool mapped(const struct join *j, uint32_t i, uint64_t *pa)
 {
@@ -75,7 +47,46 @@ static bool mapped(const struct join *j, uint32_t i, uint64_t *pa)
 		*pa = j->o->known[i + 1];
 		return true;
 	}
-	return j->vm && vm_pa(j->vm, j->b->va + page_start(j, i), pa);
+	return j->vm && vm_pa(j->vm, j->b->va + carve_page_start(j, i), pa);
+}
+
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Does another buffer have this page, or can it do without? */
+static bool gone(const struct join *j, uint64_t pa)
+{
+	const struct carve_buf *b = j->b;
+
+	if (addrset_has(&j->c->claimed, pa | 1))
+		return true;
+	return addrset_has(&j->c->claimed, pa | 2) && !(b->n_held && bsearch(&pa, b->held, b->n_held, sizeof(pa), by_address));
+}
+
+int carve_hold(struct join *j, const uint64_t *pa, size_t n)
+{
+	struct carve_buf *b = j->b;
+	uint64_t *v;
+
+	if (n <= b->n_held)
+		return 0;
+	v = malloc(n * sizeof(*v));
+	if (!v)
+		return ERR_NOMEM;
+	memcpy(v, pa, n * sizeof(*v));
+	qsort(v, n, sizeof(*v), by_address);
+	free(b->held);
+	b->held = v;
+	b->n_held = n;
+	for (size_t i = 0; i < n; i++)
+		if (addrset_add(&j->c->claimed, v[i] | 2) < 0)
+			return ERR_NOMEM;
+	j->c->progress++;
+	return 0;
 }
 
 static bool taken(const struct join *j, uint32_t i, uint64_t pa)
@@ -112,9 +123,9 @@ static uint64_t before_page(const struct join *j, uint32_t i)
 }
 
 /* Where the first record that begins behind what is at hand must begin. A header that lies across the edge has its size before it. */
-static uint32_t next_record(const struct join *j, const struct level *l)
+static uint32_t next_record(const struct join *j, const struct carve_level *l)
 {
-	uint32_t have = page_start(j, (uint32_t)(l - j->level));
+	uint32_t have = carve_page_start(j, (uint32_t)(l - j->level));
 
 	return l->before.off < have ? l->before.off + carve_record_step(j->c->raw + l->before.off) : l->before.off;
 }
@@ -153,7 +164,7 @@ static bool of_file(const struct carve_shape *s)
 static bool fill_page(const struct join *j, uint32_t i, uint64_t *pa)
 {
 	const struct carve_scan *s = &j->c->scan;
-	uint32_t off = j->end - page_start(j, i), n = 0, n_other = 0;
+	uint32_t off = j->end - carve_page_start(j, i), n = 0, n_other = 0;
 	uint64_t before = before_page(j, i), other = 0;
 	size_t lo = 0, hi = s->n_tails;
 
@@ -168,7 +179,7 @@ static bool fill_page(const struct join *j, uint32_t i, uint64_t *pa)
 	for (; lo < s->n_tails && s->tail[lo].off == off; lo++) {
 		uint64_t at = s->tail[lo].pa;
 
-		if (addrset_has(&j->c->claimed, at | 1) || carve_at(j->c, at))
+		if (gone(j, at) || carve_at(j->c, at))
 			continue;
 		if (before != ETW_NO_PA && at == before + CARVE_PAGE) {
 			*pa = at;
@@ -186,58 +197,86 @@ static bool fill_page(const struct join *j, uint32_t i, uint64_t *pa)
 	return n == 1 || (!n && n_other == 1);
 }
 
-/* The next place for level i. False: there is none left. */
-static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
+/* What usually lies between two records. */
+static uint64_t usual(const struct carve_walk *w)
 {
-	struct level *l = &j->level[i];
+	return w->n > 1 ? (w->last_ts - w->first_ts) / (w->n - 1) + 1 : UINT64_MAX >> 40;
+}
+
+/* Is there no other page that could stand where this one does? */
+static bool alone(const struct join *j, const struct carve_level *l, const struct carve_part *p, uint64_t last)
+{
 	const struct carve_scan *s = &j->c->scan;
-	uint32_t start = page_start(j, i), at = next_record(j, l), off = at - start;
+
+	for (size_t i = l->next, n = 0; i < s->n_parts && n < LOOK_MAX && s->part[i].off == p->off; i++, n++) {
+		if (p->ts && (s->part[i].ts - last) / usual(&l->before) > j->o->patience)
+			break;
+		if (!gone(j, s->part[i].pa))
+			return false;
+	}
+	return true;
+}
+
+bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
+{
+	struct carve_level *l = &j->level[i];
+	const struct carve_scan *s = &j->c->scan;
+	uint32_t start = carve_page_start(j, i), at = next_record(j, l), off = at - start;
 	uint64_t last = l->before.has_ts ? l->before.last_ts : 1;
 
-	for (; l->how < HOW_END; l->how++, l->tried = 0) {
+	for (; l->how < CARVE_PLACES; l->how++, l->tried = l->looked = 0) {
 		switch (l->how) {
-		case HOW_MAPPED:
+		case CARVE_MAPPED:
 			if (mapped(j, i, pa)) /* its address proves it, whatever it holds now */
 				return !l->tried++;
 			break;
-		case HOW_NEXT:
-		case HOW_BEHIND:
+		case CARVE_NEXT:
+		case CARVE_BEHIND:
+			/* among all that fit, or nothing in it tells: carve_chain() puts it in when both its neighbours are there */
+			if (j->o->all && (l->how == CARVE_NEXT || (at >= start + CARVE_PAGE && at < j->end)))
+				break;
 			*pa = before_page(j, i) == ETW_NO_PA ? ETW_NO_PA : before_page(j, i) + CARVE_PAGE;
 			if (!l->tried++ && *pa != ETW_NO_PA && phys_present(j->c->im->dump->phys, *pa, CARVE_PAGE) == CARVE_PAGE &&
-			    !carve_at(j->c, *pa) && !addrset_has(&j->c->claimed, *pa | 1))
+			    !carve_at(j->c, *pa) && !gone(j, *pa))
 				return true;
 			break;
-		case HOW_UNTIMED:
-		case HOW_TIMED:
+		case CARVE_UNTIMED:
+		case CARVE_TIMED:
 			if (j->o->row || at < start || at >= j->end || off >= CARVE_PAGE)
 				break;
-			if (!l->tried)
-				l->next = parts_from(s, (uint16_t)off, l->how == HOW_TIMED ? last : 0);
+			if (!l->looked++)
+				l->next = parts_from(s, (uint16_t)off, l->how == CARVE_TIMED ? last : 0);
 			while (l->next < s->n_parts && s->part[l->next].off == off &&
-			       l->tried < (l->how == HOW_TIMED ? NEAR_MAX : UNTIMED)) {
+			       l->tried < (l->how == CARVE_TIMED ? NEAR_MAX : UNTIMED) && l->looked++ < LOOK_MAX) {
 				const struct carve_part *p = &s->part[l->next++];
 
-				if (l->how == HOW_UNTIMED && p->ts != 0)
+				if (l->how == CARVE_UNTIMED && p->ts != 0)
 					break;
-				l->tried++;
-				if (addrset_has(&j->c->claimed, p->pa | 1) || taken(j, i, p->pa) ||
-				    (j->o->mutual && p->ts && !nearest(j, i, p)))
+				if ((j->o->all || j->o->mutual) && l->how == CARVE_TIMED &&
+				    (p->ts - last) / usual(&l->before) > j->o->patience)
+					break; /* and so are all behind */
+				if (gone(j, p->pa))
 					continue;
+				l->tried++;
+				if (taken(j, i, p->pa) || (j->o->mutual && p->ts && !nearest(j, i, p)))
+					continue;
+				if (j->o->mutual && !j->o->all && !alone(j, l, p, last))
+					break;
 				*pa = p->pa;
 				return true;
 			}
 			break;
-		case HOW_FILL:
+		case CARVE_FILL:
 			if (!l->tried++ && !j->o->row && at >= j->end && j->end - start < CARVE_PAGE && of_file(&j->b->f->shape) &&
 			    fill_page(j, i, pa))
 				return true;
 			break;
-		case HOW_NONE: /* no record begins in it: what comes behind can still be found */
+		case CARVE_NONE: /* no record begins in it: what comes behind can still be found */
 			*pa = ETW_NO_PA;
 			if (!l->tried++ && !j->o->row && at >= (j->end - start < CARVE_PAGE ? j->end : start + CARVE_PAGE))
 				return true;
 			break;
-		case HOW_END:
+		case CARVE_PLACES:
 			break;
 		}
 	}
@@ -245,16 +284,17 @@ static bool next_place(struct join *j, uint32_t i, uint64_t *pa)
 }
 
 /* Do the times of the records behind `before` go with those before it? Other buffers have records that would fit just as well otherwise. */
-static bool times_fit(const struct join *j, enum how how, const struct carve_walk *before, const struct carve_walk *w)
+static bool times_fit(const struct join *j, enum carve_place how, const struct carve_walk *before, const struct carve_walk *w)
 {
-	uint64_t usual, n = w->n - before->n + 1;
+	uint64_t n = w->n - before->n + 1;
 
 	if (!w->has_ts || !before->has_ts)
 		return true;
 	if (w->last_ts > j->latest)
 		return false;
-	usual = before->n > 1 ? (before->last_ts - before->first_ts) / (before->n - 1) + 1 : UINT64_MAX >> 40;
-	return (how == HOW_BEHIND && !(j->o->row && j->b_pages < ROW_SURE)) || (w->last_ts - before->last_ts) / n / usual <= j->o->patience;
+	if (j->o->all || (how == CARVE_BEHIND && !(j->o->row && j->b_pages < ROW_SURE)))
+		return true;
+	return (w->last_ts - before->last_ts) / n / usual(before) <= j->o->patience;
 }
 
 /* Behind the end of data stands what an earlier use left, or fill. Later records there are another buffer's. */
@@ -296,6 +336,41 @@ static bool ends_here(const struct join *j, uint32_t start, uint32_t have)
 	return n != 0 && head[0].n >= OLD_SURE;
 }
 
+/* Are the bytes that pad records in raw[off, have) all zeros? off: of a record. *n: how many these are. */
+static bool pads_zero(const uint8_t *raw, uint32_t off, uint32_t have, uint32_t *n)
+{
+	*n = 0;
+	while (off + 8 <= have) {
+		uint32_t step = carve_record_step(raw + off), size = carve_record_size(raw + off);
+
+		if (step < 8 || step > have - off)
+			break;
+		for (uint32_t i = off + size; i < off + step; i++, ++*n)
+			if (raw[i])
+				return false;
+		off += step;
+	}
+	return true;
+}
+
+/* A record's padding is not written: in a buffer that is used for the first time it is zeros. Where a page shows that as well as the buffer's first one
+ * does, the padding of the record that leads from one page into the other must be zeros too. */
+static bool pads_fit(const struct join *j, uint32_t off, uint32_t start, uint32_t to)
+{
+	const uint8_t *raw = j->c->raw;
+	uint32_t next, n;
+
+	if (!j->zero_pads || off >= start)
+		return true;
+	next = off + carve_record_step(raw + off);
+	if (next <= start || next > to || !pads_zero(raw, next, to, &n) || n < PADS_LEAST)
+		return true;
+	for (uint32_t i = off + carve_record_size(raw + off); i < next; i++)
+		if (i >= start && raw[i])
+			return false;
+	return true;
+}
+
 /* Do all pages before that of level i follow each other, so many that it is no chance? */
 static bool row_sure(const struct join *j, uint32_t i)
 {
@@ -309,30 +384,34 @@ static bool row_sure(const struct join *j, uint32_t i)
 	return n >= ROW_SURE;
 }
 
-/* Takes the page at pa for level i if it is mapped, or if the records go on over it. */
-static bool take(struct join *j, uint32_t i, uint64_t pa)
+bool carve_take(struct join *j, uint32_t i, uint64_t pa)
 {
-	struct level *l = &j->level[i];
-	uint32_t start = page_start(j, i), size = j->b->f->shape.h.buffer_size;
+	struct carve_level *l = &j->level[i];
+	uint32_t start = carve_page_start(j, i), size = j->b->f->shape.h.buffer_size;
 	uint32_t have = size - start < CARVE_PAGE ? size : start + CARVE_PAGE, to = have < j->end ? have : j->end;
 	struct carve_walk w = l->before;
 	bool proved, torn;
 
-	if (l->how == HOW_NONE)
+	if (l->how == CARVE_NONE)
 		memset(j->c->raw + start, 0, have - start);
 	else if (phys_read(j->c->im->dump->phys, pa, j->c->raw + start, have - start) != 0)
 		return false;
-	carve_go_on(&w, j->c->raw, to, j->end);
+	if (l->how == CARVE_NONE) /* its header may lie in what was not found */
+		w.off = next_record(j, l);
+	else
+		carve_go_on(&w, j->c->raw, to, j->end);
 	if (w.bad && w.n > l->before.n + TORN_BEFORE)
 		carve_resume(&w, j->c->raw, to, j->end);
 	torn = w.bad && !j->o->whole && w.n > l->before.n + TORN_SURE; /* nothing is known behind it, but the page is this buffer's */
-	if (l->how != HOW_MAPPED && ((w.bad && !torn) || !times_fit(j, l->how, &l->before, &w) || goes_on(j, &w, have)))
+	if (l->how != CARVE_MAPPED && ((w.bad && !torn) || !times_fit(j, l->how, &l->before, &w) || goes_on(j, &w, have)))
+		return false;
+	if (l->how != CARVE_MAPPED && l->how != CARVE_NONE && !pads_fit(j, l->before.off, start, to))
 		return false;
 	/* a record whose header lies across the edge proves nothing: the page before may hold all of it that tells */
-	proved = w.n > l->before.n + (l->before.off < start) || l->how == HOW_FILL;
-	if (l->how == HOW_NEXT && !proved)
+	proved = w.n > l->before.n + (l->before.off < start) || l->how == CARVE_FILL;
+	if (l->how == CARVE_NEXT && !proved)
 		return false;
-	if (l->how == HOW_BEHIND && !proved && have >= j->end) {
+	if (l->how == CARVE_BEHIND && !proved && have >= j->end) {
 		proved = ends_here(j, start, have);
 		if (!proved && !row_sure(j, i))
 			return false;
@@ -351,13 +430,13 @@ static void drop_unproved(struct join *j)
 	uint32_t proved = 0;
 
 	for (uint32_t i = 0; i < j->n; i++) {
-		struct level *l = &j->level[i];
+		struct carve_level *l = &j->level[i];
 		uint32_t k = i;
 		bool between = false;
 
 		row = row && before_page(j, i) != ETW_NO_PA && l->pa == before_page(j, i) + CARVE_PAGE;
 		proved += l->proved;
-		if (l->proved || l->how != HOW_BEHIND)
+		if (l->proved || l->how != CARVE_BEHIND)
 			continue;
 		while (k + 1 < j->n && j->level[k + 1].pa == j->level[k].pa + CARVE_PAGE && !between)
 			between = j->level[++k].proved;
@@ -371,19 +450,19 @@ static void drop_unproved(struct join *j)
 /* As many pages as can be found, from the second on; the longest row of them is left in level[0, n). */
 static int search(struct join *j, uint32_t want)
 {
-	struct level *best = calloc(want, sizeof(*best));
+	struct carve_level *best = calloc(want, sizeof(*best));
 	uint32_t n_best = 0, tries = 0, most = TRIES_MAX + 2 * want, i = 0;
 
 	if (!best)
 		return ERR_NOMEM;
-	j->level[0] = (struct level){.before = j->walk};
+	j->level[0] = (struct carve_level){.before = j->walk};
 	while (tries < most) {
 		bool got = false;
 		uint64_t pa;
 
-		while (!got && tries < most && next_place(j, i, &pa)) {
+		while (!got && tries < most && carve_next_place(j, i, &pa)) {
 			tries++;
-			got = take(j, i, pa);
+			got = carve_take(j, i, pa);
 		}
 		if (got) {
 			i++;
@@ -393,7 +472,7 @@ static int search(struct join *j, uint32_t want)
 			}
 			if (i == want || j->walk.bad)
 				break; /* whole; or a record that is none, behind which only mapped pages can go on */
-			j->level[i] = (struct level){.before = j->walk};
+			j->level[i] = (struct carve_level){.before = j->walk};
 			continue;
 		}
 		if (i == 0)
@@ -403,7 +482,6 @@ static int search(struct join *j, uint32_t want)
 	memcpy(j->level, best, n_best * sizeof(*best));
 	free(best);
 	j->n = j->n_all = n_best;
-	drop_unproved(j);
 	return 0;
 }
 
@@ -453,7 +531,7 @@ static uint64_t latest(const struct carve_shape *s)
 int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how)
 {
 	struct join j = {.c = c, .b = b, .o = how, .latest = latest(&b->f->shape), .end = b->f->shape.end, .walk = b->f->shape.walk};
-	uint32_t size = b->f->shape.h.buffer_size, want, all;
+	uint32_t size = b->f->shape.h.buffer_size, want, all, pads;
 	int rc = 0;
 
 	if (b->page)
@@ -470,8 +548,12 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 	if (want) {
 		j.level = calloc(want, sizeof(*j.level));
 		rc = j.level ? carve_room(c, (size_t)j.end + CARVE_PAGE) : ERR_NOMEM;
-		if (rc == 0 && phys_read(c->im->dump->phys, b->f->pa, c->raw, j.first < j.end ? j.first : j.end) == 0 && !j.walk.bad)
-			rc = search(&j, want);
+		if (rc == 0 && phys_read(c->im->dump->phys, b->f->pa, c->raw, j.first < j.end ? j.first : j.end) == 0 && !j.walk.bad) {
+			j.zero_pads =
+				pads_zero(c->raw, ETW_BUFFER_HEADER_SIZE, j.first < j.end ? j.first : j.end, &pads) && pads >= PADS_LEAST;
+			rc = how->all ? carve_chain(&j, want, how->doubt) : search(&j, want);
+			drop_unproved(&j);
+		}
 		if (rc == 0 && how->whole && j.n_all < want)
 			goto out;
 		if (rc == 0)
@@ -479,6 +561,7 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 	}
 	if (rc == 0)
 		rc = set_pages(&j, all);
+	c->progress++;
 out:
 	if (b->user)
 		vm_close(j.vm);

@@ -104,11 +104,16 @@ static bool time_ok(const struct carve_walk *w, uint64_t ts)
 	return ts != 0 && ts < TS_MAX && (!w->has_ts || (ts >= w->last_ts && ts - w->first_ts < SPAN_MAX));
 }
 
-uint32_t carve_record_step(const uint8_t p[8])
+uint32_t carve_record_size(const uint8_t p[8])
 {
 	bool later = p[3] == 0xc0 && ((p[2] >= 1 && p[2] <= 4) || p[2] == 0x10 || p[2] == 0x11);
 
-	return ((uint32_t)le16(p + (later ? 4 : 0)) + 7) & ~7u;
+	return le16(p + (later ? 4 : 0));
+}
+
+uint32_t carve_record_step(const uint8_t p[8])
+{
+	return (carve_record_size(p) + 7) & ~7u;
 }
 
 enum step { STEP_ON, STEP_WAIT, STEP_BAD };

@@ -56,6 +56,9 @@ bool carve_resume(struct carve_walk *w, const uint8_t *raw, uint32_t have, uint3
 /* How far the next record stands, by the first 8 bytes of this one (which must have a marker). */
 uint32_t carve_record_step(const uint8_t p[8]);
 
+/* And how many bytes it has itself: the rest, up to 7, are padding. */
+uint32_t carve_record_size(const uint8_t p[8]);
+
 /* A place in a page where records begin that nothing before them in the page leads to. */
 struct carve_head {
 	uint64_t ts, last_ts; /* of the first and the last timed record of the chain */

@@ -16,6 +16,8 @@ struct carve_buf { /* one place where a buffer begins */
 	uint64_t va, pid, dtb; /* dtb: of that process */
 	uint64_t *page;        /* owned; physical page of each of its pages, ETW_NO_PA where none was found */
 	uint32_t n_pages;
+	uint64_t *held; /* owned; pages it can't do without, ascending, while the rest is not known */
+	size_t n_held;
 };
 
 struct carve_live { /* a session that was recovered */
@@ -53,7 +55,9 @@ struct carve {
 	struct carve_mended *mended; /* owned */
 	size_t n_mended, cap_mended;
 	uint64_t *times;        /* owned; first event times of all that were found, ascending */
-	struct addrset claimed; /* physical pages of recovered buffers */
+	struct addrset claimed; /* physical pages: | 1 of buffers that are put together, | 2 held */
+	uint64_t ways;          /* pages tried by carvechain.c */
+	size_t progress;        /* grows with each buffer put together and each page held */
 	uint8_t *raw;           /* owned; a buffer being put together */
 	size_t cap_raw;
 	struct carve_counts counts;
@@ -119,7 +123,9 @@ int carve_room(struct carve *c, size_t n);
 /* Finds b->page, unless it is known. known[0, n) are the pages that are (ETW_NO_PA: not), counted from the buffer's first; may be NULL.
  * `patience`: how much longer than between the records so far the time to the next page's records may be. `whole`: only if all pages are
  * found (b->page stays NULL when not). `mutual`: of pages found by their records only those to which no other page leads with less time
- * between. `row`: only pages that follow each other physically. 0 or ERR_NOMEM. */
+ * between. `row`: only pages that follow each other physically. `all`: all places for all pages are looked at, and the
+ * buffer is put together only if there is one way to do it; with `doubt` also if there are several, of which the pages they have in common are
+ * taken. 0 or ERR_NOMEM. */
 struct carve_how {
 	const uint64_t *known;
 	uint32_t n_known;
@@ -127,6 +133,8 @@ struct carve_how {
 	bool whole;
 	bool mutual;
 	bool row;
+	bool all;
+	bool doubt;
 };
 int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how);
 

@@ -1,0 +1,62 @@
+/* carvejoin.h - what the two ways to find a buffer's pages share: the search that takes the best place first (carvejoin.c), and the one that
+ * looks at all of them (carvechain.c). Inside src/recover only. */
+#ifndef ETLIFT_CARVEJOIN_H
+#define ETLIFT_CARVEJOIN_H
+
+#include "carvework.h"
+
+enum carve_place { /* the kinds of places for one page, in the order in which they are tried */
+		   CARVE_MAPPED,
+		   CARVE_NEXT,
+		   CARVE_TIMED,
+		   CARVE_UNTIMED,
+		   CARVE_BEHIND,
+		   CARVE_FILL,
+		   CARVE_NONE,
+		   CARVE_PLACES
+};
+
+struct carve_level { /* one page that is looked for */
+	struct carve_walk before;
+	size_t next;            /* in scan.part, of the place that is tried */
+	unsigned tried, looked; /* pages; those that were some other buffer's as well */
+	enum carve_place how;
+	uint64_t pa;   /* what it has been given */
+	bool proved;   /* by a record in it */
+	uint32_t node; /* carvechain.c's own */
+};
+
+struct join {
+	struct carve *c;
+	struct carve_buf *b;
+	struct vm *vm; /* of the space it is mapped in, or NULL */
+	const struct carve_how *o;
+	uint64_t latest;           /* no record is later: the buffer's own time of flushing; UINT64_MAX unknown */
+	uint32_t first;            /* bytes of the buffer in its first page */
+	uint32_t end;              /* of data */
+	struct carve_level *level; /* [0]: the buffer's second page */
+	uint32_t n, n_all;         /* taken; n: but for those at the end that nothing proves */
+	uint32_t b_pages;          /* that are looked for */
+	bool zero_pads;            /* in its first page, zeros stand between records whose sizes are no multiples of 8 */
+	struct carve_walk walk;    /* behind the last page taken */
+};
+
+static inline uint32_t carve_page_start(const struct join *j, uint32_t i)
+{
+	return j->first + i * CARVE_PAGE;
+}
+
+/* The next place for level i. False: there is none left. */
+bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa);
+
+/* Takes the page at pa for level i if it is mapped, or if the records go on over it: level[i].pa and .proved, j->walk and the bytes at c->raw. */
+bool carve_take(struct join *j, uint32_t i, uint64_t pa);
+
+/* All pages, by all places that fit: carvechain.c. `doubt`: pages that can't be told apart are left out; without, only what is the one way
+ * there is counts. Fills level[0, want), or leaves j->n_all at 0. 0 or ERR_NOMEM. */
+int carve_chain(struct join *j, uint32_t want, bool doubt);
+
+/* The buffer can't do without these pages, whichever way it is put together: no other gets them. 0 or ERR_NOMEM. */
+int carve_hold(struct join *j, const uint64_t *pa, size_t n);
+
+#endif
