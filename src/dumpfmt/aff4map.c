@@ -228,7 +228,7 @@ static int take_entry(struct medium *m, struct map *p, const uint8_t *b, struct 
 		if (rc == 0)
 			rc = add_target(m, &t, &p->number[id], e);
 	}
-	return rc < 0 ? rc : take_piece(m, (struct piece){at, len, off, p->number[id], 0}, e);
+	return rc != 0 ? rc : take_piece(m, (struct piece){at, len, off, p->number[id], 0}, e);
 }
 
 static int read_map(struct medium *m, const char *urn, struct err *e)
@@ -442,7 +442,7 @@ int aff4_medium(struct aff4 *x, const char *urn, const struct aff4_run *run, siz
 		rc = err_set(e, ERR_TRUNC, "aff4: nothing of the image could be read");
 	if (rc == 0)
 		rc = input_new(out, &ops, m, m->size, name, e);
-	if (rc < 0) {
+	if (rc != 0) {
 		free_medium(m);
 		return rc;
 	}

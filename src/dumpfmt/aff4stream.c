@@ -443,6 +443,7 @@ void aff4_stream_late(struct aff4_stream *s, struct notes *notes)
 {
 	pthread_mutex_lock(&s->x->lock);
 	for (size_t i = 0; s->any_bad && i < s->n;) {
+		unsigned long long at = (unsigned long long)i * s->chunk_size;
 		size_t n = 0;
 
 		while (i + n < s->n && (s->bad[(i + n) / 8] & ~s->told[(i + n) / 8]) >> (i + n) % 8 & 1) {
@@ -450,9 +451,8 @@ void aff4_stream_late(struct aff4_stream *s, struct notes *notes)
 			n++;
 		}
 		if (n)
-			notes_add(notes, &NOTE_AT(NOTE_CONTEXT_BAD, (uint64_t)i * s->chunk_size, (uint64_t)n * s->chunk_size),
-				  "aff4: %zu damaged chunks at offset %llu of %s", n, (unsigned long long)((uint64_t)i * s->chunk_size),
-				  s->urn);
+			notes_add(notes, &NOTE_AT(NOTE_CONTEXT_BAD, at, (uint64_t)n * s->chunk_size),
+				  "aff4: %zu damaged chunks at offset %llu of %s", n, at, s->urn);
 		i += n ? n : 1;
 	}
 	s->any_bad = false;

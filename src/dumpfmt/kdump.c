@@ -18,13 +18,13 @@
 #endif
 
 #define PAGE_MAX     65536u
-#define PACKED_MAX   (2 * PAGE_MAX)
+#define PACKED_MAX   ((size_t)2 * PAGE_MAX)
 #define BITMAP_MAX   ((uint64_t)1 << 29) /* bytes: 16 TiB of 4 KiB pages */
-#define DESCRIPTOR   24u
+#define DESCRIPTOR   ((size_t)24)
 #define NOTES_MAX_KD (1u << 20)
 #define RANK_BITS    512u /* a rank is kept for each so many bits */
 #define AT_ONCE      64u  /* pages that are read together */
-#define SPAN_MAX     ((uint64_t)AT_ONCE * PACKED_MAX)
+#define SPAN_MAX     (AT_ONCE * PACKED_MAX)
 
 enum { PACKED_ZLIB = 1, PACKED_LZO = 2, PACKED_SNAPPY = 4, PACKED_ZSTD = 0x20 };
 
@@ -264,9 +264,8 @@ static size_t load_pages(struct kdump *k, uint64_t n, size_t count, uint8_t *buf
 	uint8_t desc[AT_ONCE * DESCRIPTOR];
 	struct unpacker u = {0};
 	struct span s = {0};
-	const uint8_t *zero = NULL; /* the page that others share: last unpacked for a descriptor that was met before */
+	size_t done = 0, zero = SIZE_MAX; /* zero: which page others share, SIZE_MAX: none was met */
 	uint64_t shared = 0;
-	size_t done = 0;
 
 	if (input_read_all(k->in, k->descriptors + n * DESCRIPTOR, desc, count * DESCRIPTOR, NULL) < 0)
 		return 0;
@@ -274,15 +273,15 @@ static size_t load_pages(struct kdump *k, uint64_t n, size_t count, uint8_t *buf
 		const uint8_t *d = desc + done * DESCRIPTOR, *p;
 		uint8_t *out = buf + done * k->page;
 
-		if (zero && le64(d) == shared) {
-			memcpy(out, zero, k->page);
+		if (zero < done && le64(d) == shared) {
+			memcpy(out, buf + zero * k->page, k->page);
 			continue;
 		}
 		p = packed_page(k, &s, d, desc + count * DESCRIPTOR);
 		if (!p || unpack(&u, p, le32(d + 8), le32(d + 12), out, k->page) != k->page)
 			break;
 		if (done + 1 < count && memcmp(d, d + DESCRIPTOR, 16) == 0) {
-			zero = out;
+			zero = done;
 			shared = le64(d);
 		}
 	}

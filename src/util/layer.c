@@ -94,7 +94,7 @@ const char *layer_missing(const uint8_t *head, size_t n)
 {
 #define LAYER(name)
 #define LAYER_LIB(name, lib, library, magic, k)                                                                                            \
-	if (!lib && n >= (k) && memcmp(head, magic, k) == 0)                                                                               \
+	if (!(lib) && n >= (k) && memcmp(head, magic, k) == 0)                                                                             \
 		return library;
 #include "layers.def"
 #undef LAYER
