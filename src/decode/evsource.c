@@ -63,7 +63,7 @@ static int make_index(struct evsource *s, uint32_t n, struct err *e)
 {
 	uint64_t before = 0;
 
-	s->index = malloc((n ? n : 1) * sizeof(*s->index));
+	s->index = calloc(n ? n : 1, sizeof(*s->index));
 	if (!s->index)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	for (uint32_t i = 0; i < n; i++) {

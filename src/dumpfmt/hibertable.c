@@ -274,7 +274,7 @@ static int walk_blocks(struct hiber *h, uint64_t at, uint64_t until, struct page
 static int walk_tables(struct hiber *h, uint64_t page, const struct layout *l, struct err *e)
 {
 	uint64_t size = input_size(h->in), n_pages = size / HIBER_PAGE + 1;
-	uint8_t *seen = calloc(1, n_pages / 8 + 1), table[HIBER_PAGE], other[HIBER_PAGE];
+	uint8_t *seen = n_pages / 8 < SIZE_MAX ? calloc(1, (size_t)(n_pages / 8 + 1)) : NULL, table[HIBER_PAGE], other[HIBER_PAGE];
 	int rc = 0;
 
 	if (!seen)

@@ -5,7 +5,7 @@
 
 int late_init(struct late *l, uint64_t n_pieces, struct err *e)
 {
-	l->bad = calloc(1, n_pieces / 8 + 1);
+	l->bad = n_pieces / 8 < SIZE_MAX ? calloc(1, (size_t)(n_pieces / 8 + 1)) : NULL;
 	if (!l->bad)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	l->n = n_pieces;

@@ -383,7 +383,7 @@ static int compare_notes(const void *pa, const void *pb)
 
 int report_losses(struct jsonw *w, const struct notes *notes)
 {
-	const struct note **v = malloc((notes->n + 1) * sizeof(*v));
+	const struct note **v = malloc((notes->n + 1) * sizeof(const struct note *));
 
 	if (!v || notes->failed) {
 		free(v);
@@ -391,7 +391,7 @@ int report_losses(struct jsonw *w, const struct notes *notes)
 	}
 	for (size_t i = 0; i < notes->n; i++)
 		v[i] = &notes->v[i];
-	qsort(v, notes->n, sizeof(*v), compare_notes);
+	qsort(v, notes->n, sizeof(void *), compare_notes);
 	jsonw_array(w, "losses", false);
 	for (size_t i = 0; i < notes->n; i++) {
 		const struct note *n = v[i];

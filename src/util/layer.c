@@ -164,7 +164,7 @@ static int set_zero(struct layer *l, uint64_t number)
 {
 	if (number >= l->zero_bits) {
 		uint64_t bytes = (number / 8 + 1) * 2;
-		uint8_t *p = realloc(l->zero, bytes);
+		uint8_t *p = bytes < SIZE_MAX ? realloc(l->zero, (size_t)bytes) : NULL;
 
 		if (!p)
 			return ERR_NOMEM;

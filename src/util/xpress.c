@@ -108,7 +108,7 @@ static size_t unpack_fast(struct stream *s, uint8_t *out, size_t n_out, uint32_t
 			s->at += 4;
 			*left = 32;
 		}
-		run = *flags ? (unsigned)__builtin_clz(*flags) : 32;
+		run = *flags ? (unsigned)__builtin_clz(*flags) & 31 : *left;
 		if (run >= *left) { /* literals to the end of these flags */
 			memcpy(out + made, s->p + s->at, 32);
 			made += *left;
