@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make cross TARGET=win64|s390x|i386: etlift for another system, in build/TARGET/release.
+# make cross TARGET=win64|s390x|i386: etlift for another system, in build/TARGET/release. For tests: tools/cross.sh TARGET CONFIG GOAL...
 #
 # Debian's packages give the compilers (tools/deps.sh TARGET). The libraries of the other system come out of Debian's packages as well, fetched
 # by an apt with a state of its own and unpacked in build/cross/TARGET: nothing is installed for them, and this system's apt is left as it is.
@@ -8,6 +8,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 target=${1:-}
+config=${2:-release}
+[ $# -ge 3 ] && goals=("${@:3}") || goals=(all)
 case $target in
 win64 | s390x | i386) ;;
 *) echo "cross.sh: TARGET=win64, s390x or i386" >&2; exit 2 ;;
@@ -114,7 +116,7 @@ libraries_for_windows() {
 
 # Warnings are errors where CI is set, as everywhere (WERROR in the Makefile).
 build() {
-	env -u MAKEFLAGS -u MFLAGS make -j"$jobs" HOSTCC=cc BUILD="build/$target" CONFIG=release "$@" all
+	env -u MAKEFLAGS -u MFLAGS make -j"$jobs" HOSTCC=cc BUILD="build/$target" CONFIG="$config" "$@" "${goals[@]}"
 }
 
 case $target in
@@ -133,7 +135,11 @@ s390x)
 i386)
 	sysroot i386 libcriterion-dev
 	export PKG_CONFIG_LIBDIR=$W/root/usr/lib/i386-linux-gnu/pkgconfig:$W/root/usr/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=$W/root
-	build CC="gcc -m32 --sysroot=$W/root -B$W/root/usr/lib/gcc/i686-linux-gnu/12/ -B$W/root/usr/lib/i386-linux-gnu/"
+	# what is built for tests runs where it was built, on the libraries unpacked
+	libs=$W/root/lib/i386-linux-gnu:$W/root/usr/lib/i386-linux-gnu
+	flags=()
+	[ "$config" = release ] || flags=(LDFLAGS="-Wl,--dynamic-linker=$W/root/lib/ld-linux.so.2 -Wl,-rpath,$libs -Wl,-rpath-link,$libs")
+	build CC="gcc -m32 --sysroot=$W/root -B$W/root/usr/lib/gcc/i686-linux-gnu/12/ -B$W/root/usr/lib/i386-linux-gnu/" "${flags[@]}"
 	echo "build/i386/release/etlift"
 	;;
 esac

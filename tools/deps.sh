@@ -11,7 +11,7 @@ check="$check dpkg-dev debhelper lintian mmdebstrap zsh doxygen groff-base"
 check="$check libwim-dev" # packs what hiberfil.sys is packed with
 win64="gcc-mingw-w64-x86-64-posix libz-mingw-w64-dev dpkg-dev wine64"
 s390x="gcc-s390x-linux-gnu qemu-user-static"
-i386="gcc"
+i386="gcc qemu-user-static"
 
 want=""
 for purpose in "$@"; do

@@ -16,9 +16,7 @@ etlift --version >version.txt 2>/dev/null || { echo "wine can't run it"; exit 1;
 grep -q 'libcrypto  *built in' version.txt && grep -q 'libyara  *not built in' version.txt || bad "--version: $(cat version.txt)"
 grep -q $'\r' version.txt && bad "standard output is not as it was written"
 
-mkdir in
-"$TOOLS/mkdump" "$TOP/testdata/recipes/demo.recipe" in/sample.raw || exit 1
-[ -z "$DATA" ] || cp "$DATA"/triage/*.dmp "$DATA"/etl/*.etl in/
+cross_inputs || exit 1
 cross_outputs native "$ETLIFT"
 cross_outputs windows etlift
 diff -r native windows || bad "the Windows build makes other bytes"
