@@ -206,6 +206,7 @@ static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
 {
 	struct zstd *z = state;
 	ZSTD_outBuffer ob = {buf, n, 0};
+	bool ended = false;
 
 	while (ob.pos == 0) {
 		size_t r;
@@ -215,8 +216,11 @@ static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
 
 			if (k < 0)
 				return k;
-			if (k == 0)
-				return z->between ? 0 : err_set(e, ERR_TRUNC, "zstd: the data ends early");
+			if (k == 0 && z->between)
+				return 0;
+			if (ended)
+				return err_set(e, ERR_TRUNC, "zstd: the data ends early");
+			ended = k == 0; /* of a block that was read whole some may still be to come */
 			z->in_off += (uint64_t)k;
 			z->ib.size = (size_t)k;
 			z->ib.pos = 0;

@@ -44,8 +44,8 @@ static void compare(struct input *in, const uint8_t *p, size_t size, unsigned re
 		size_t off, n;
 
 		x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
-		off = (size_t)(x >> 20) % size;
-		n = (size_t)(x >> 7) % (i % 8 ? 5000 : 300000) + 1;
+		off = (uint32_t)(x >> 20) % size;
+		n = (uint32_t)(x >> 7) % (i % 8 ? 5000 : 300000) + 1;
 		if (n > size - off)
 			n = size - off;
 		cr_assert_eq(input_read(in, off, buf, n, NULL), (int64_t)n, "at %zu", off);
