@@ -61,7 +61,7 @@ void carve_close(struct carve *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < c->n; i++) {
+	for (size_t i = 0; c->buf && i < c->n; i++) {
 		free(c->buf[i].page);
 		free(c->buf[i].held);
 	}
@@ -284,8 +284,9 @@ static int complete(struct carve *c, struct carve_buf *cb, const struct etw_sess
 	struct carve_how how = {.known = b->page_pa, .n_known = b->n_page_pa, .patience = PATIENCE};
 	int rc = carve_join(c, cb, &how);
 
-	if (rc == 0)
-		rc = carve_settle(c, cb, &whole, NULL);
+	if (rc < 0)
+		return rc;
+	rc = carve_settle(c, cb, &whole, NULL);
 	if (rc < 0)
 		return rc;
 	if (whole.n_events > b->n_events) {
