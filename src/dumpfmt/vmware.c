@@ -401,8 +401,9 @@ static int open_with_state(struct dump *d, struct input *in, struct err *e)
 	struct state *s = NULL;
 	int rc = dump_keep(d, in, e);
 
-	if (rc == 0)
-		rc = read_state(&s, in, d->notes, e);
+	if (rc < 0)
+		return rc;
+	rc = read_state(&s, in, d->notes, e);
 	if (rc < 0)
 		return rc;
 	d->n_segments++;

@@ -99,7 +99,7 @@ int phys_add_file(struct phys *p, uint64_t pa, uint64_t len, struct input *in, u
 		r.len = UINT64_MAX - pa;
 	if (r.len > there) {
 		notes_add(p->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, pa + there, r.len - there),
-			  "physical memory at 0x%llx: the file ends before it", (unsigned long long)(pa + there));
+			  "physical memory at 0x%llx: the file ends before it", (unsigned long long)pa + there);
 		r.len = there;
 	}
 	return r.len ? add_extents(p, &r, e) : 0;

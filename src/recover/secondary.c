@@ -204,7 +204,7 @@ static int take_buffer(struct block *b, struct etw_session *s, uint64_t pos, uin
 
 static void note_skipped(struct block *b, enum note_what what, uint64_t pos, uint64_t to, const char *why)
 {
-	notes_add(b->notes, &NOTE_AT(what, b->off + pos, to - pos), "%s at file offset %llu", why, (unsigned long long)(b->off + pos));
+	notes_add(b->notes, &NOTE_AT(what, b->off + pos, to - pos), "%s at file offset %llu", why, (unsigned long long)b->off + pos);
 }
 
 /* Takes the buffer at *pos and moves behind it. *more false: no buffer stands there. */
@@ -225,8 +225,8 @@ static int next_buffer(struct block *b, struct etw_session *s, uint64_t *pos, bo
 		found = search(b, *pos + ETW_BUFFER_HEADER_SIZE, s);
 		if (n > b->len - *pos && found == b->len)
 			notes_add(b->notes, &NOTE_AT(NOTE_BLOB_TRUNCATED, b->off + *pos, n - (b->len - *pos)),
-				  "the buffer at file offset %llu claims %llu bytes; %llu are there", (unsigned long long)(b->off + *pos),
-				  (unsigned long long)n, (unsigned long long)(b->len - *pos));
+				  "the buffer at file offset %llu claims %llu bytes; %llu are there", (unsigned long long)b->off + *pos,
+				  (unsigned long long)n, (unsigned long long)b->len - *pos);
 		else if (found != *pos + n)
 			note_skipped(b, NOTE_BUFFER_HEADER_BAD, *pos, found, "a buffer whose length does not lead to the next one");
 		n = found - *pos;

@@ -141,14 +141,14 @@ static int64_t gzip_read(void *state, uint8_t *buf, size_t n, struct err *e)
 
 	for (;;) {
 		int rc = g->over ? next_member(g, e) : 1, z;
+		bool end;
 
 		if (rc <= 0)
 			return rc;
 		rc = fill(g, e);
 		if (rc < 0)
 			return rc;
-		if (rc == 0)
-			return err_set(e, ERR_TRUNC, "%s: the data ends early", name_of(g));
+		end = rc == 0; /* of a match that was begun some may still be to come */
 		g->z.next_out = buf;
 		g->z.avail_out = (uInt)n;
 		z = inflate(&g->z, Z_NO_FLUSH);
@@ -161,6 +161,8 @@ static int64_t gzip_read(void *state, uint8_t *buf, size_t n, struct err *e)
 						  : err_set(e, ERR_FORMAT, "%s: %s", name_of(g), g->z.msg ? g->z.msg : "damaged data");
 		if (g->z.avail_out < n)
 			return (int64_t)(n - g->z.avail_out);
+		if (end && !g->over)
+			return err_set(e, ERR_TRUNC, "%s: the data ends early", name_of(g));
 	}
 }
 

@@ -136,7 +136,7 @@ static bool find_directory(struct zip *z, struct input *in, struct directory *d)
 
 static int read_directory(struct zip *z, struct input *in, const struct directory *d, struct err *e)
 {
-	uint8_t h[CENTRAL], *p = malloc(2 * 65536);
+	uint8_t h[CENTRAL], *p = malloc((size_t)2 * 65536);
 	uint64_t at = d->at;
 	int rc = p ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 
