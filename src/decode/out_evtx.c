@@ -2,7 +2,8 @@
  *
  * Each record is an instance of one template for System and Record, whose last value is an instance of a template made for this event's list of fields;
  * both are written where a chunk first needs them, as Windows does. Facts: libyal/libevtx "Windows XML Event Log (EVTX) format", [MS-EVEN6] 2.2.12 to
- * 2.2.17; checked by reading the output with libevtx. An event whose fields do not fit a chunk has its payload instead. */
+ * 2.2.17; checked by reading the output with libevtx. An event whose fields do not fit a chunk has its payload instead.
+ * Names, templates and values all write into the one open chunk and into its tables, hence the length of this file. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
