@@ -24,7 +24,9 @@ done
 pack() { if command -v "$2" >/dev/null; then "${@:2}" <image.raw >"$1"; fi; }
 pack image.gz gzip -c
 pack image.stream.zst zstd -q -c
+[ ! -f image.stream.zst ] || ln image.stream.zst image.spill.zst # read with a spill folder
 pack image.lz4 lz4 -q -c
+pack image.linked.lz4 lz4 -q -BD -c
 pack image.xz xz -0 -T1 -c
 pack image.blocks.xz xz -0 -T1 --block-size=16MiB -c
 pack image.bz2 bzip2 -1 -c

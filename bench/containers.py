@@ -23,7 +23,9 @@ PAIRS = [
     ("image.zst", ["zstd", "-dc", "image.zst"], []),
     ("image.frames.zst", ["zstd", "-dc", "image.frames.zst"], []),
     ("image.stream.zst", ["zstd", "-dc", "image.stream.zst"], []),
+    ("image.spill.zst", ["zstd into a file, cat", "image.spill.zst"], ["-spill", "."]),
     ("image.lz4", ["lz4", "-dc", "image.lz4"], []),
+    ("image.linked.lz4", ["lz4", "-dc", "image.linked.lz4"], []),
     ("image.xz", ["xz", "-T1", "-dc", "image.xz"], []),
     ("image.blocks.xz", ["xz", "-T1", "-dc", "image.blocks.xz"], []),
     ("image.bz2", ["bzip2", "-dc", "image.bz2"], []),
@@ -86,6 +88,8 @@ def peer_of(container, peer):
             return None, "makedumpfile"
         p = libkdumpfile_peer("rearranged")
         return ["sh", "-c", 'makedumpfile -R rearranged <"$0" && exec "$@"', peer[1], *p], "makedumpfile -R, libkdumpfile"
+    if peer[0] == "zstd into a file, cat":
+        return ["sh", "-c", 'zstd -q -f -dc "$0" >unpacked && cat unpacked', peer[1]], peer[0]
     if not there(peer[0]):
         return None, peer[0]
     return peer, " ".join(a for a in peer[:2] if not a.startswith("image"))

@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "libraries.h"
+#include "task.h"
 #include "tempfile.h"
 
 #define LAYER(name)                             extern const struct layer_codec layer_##name;
@@ -34,7 +35,20 @@ struct chunk {
 	uint64_t number;
 	struct chunk *newer, *older; /* by last use */
 	struct chunk *next;          /* in its hash row */
-	uint8_t bytes[LAYER_CHUNK];
+	uint8_t *bytes;              /* LAYER_CHUNK, in a slab */
+};
+
+/* Memory comes in slabs, the first of them small, for small files. What it costs the kernel to find pages is a third of what unpacking costs: beside
+ * the caller's work the next slab is made ready. */
+#define SLAB_BYTES  ((size_t)2 << 20)
+#define SLAB_CHUNKS (SLAB_BYTES / LAYER_CHUNK)
+
+struct slab {
+	struct slab *next;
+	struct task task; /* which touches the bytes */
+	uint8_t *bytes;
+	size_t n, used;
+	struct chunk chunk[];
 };
 
 #define ROWS      4096u
@@ -55,6 +69,9 @@ struct layer {
 	uint64_t step; /* between points */
 	pthread_mutex_t lock;
 	struct chunk *row[ROWS], *newest, *oldest;
+	struct slab *slabs;  /* the newest first */
+	struct slab *ahead;  /* the next one; NULL: none was begun */
+	struct chunk *spare; /* in no list: room() hands it out next */
 	size_t n_chunks, max_chunks;
 	uint8_t *zero; /* a bit for each chunk that is known to be all zeros */
 	uint64_t zero_bits;
@@ -131,12 +148,77 @@ static struct chunk *lookup(struct layer *l, uint64_t number)
 	return c;
 }
 
-/* The oldest chunk's memory when the cache is full, else new memory; NULL: there is none. */
+static struct slab *new_slab(size_t n)
+{
+	struct slab *s = malloc(sizeof(*s) + n * sizeof(*s->chunk));
+
+	if (!s)
+		return NULL;
+	s->n = n;
+	s->used = 0;
+	s->bytes = malloc(n * LAYER_CHUNK);
+	if (s->bytes)
+		return s;
+	free(s);
+	return NULL;
+}
+
+static void touch(void *ctx)
+{
+	struct slab *s = ctx;
+
+	for (size_t i = 0; i < s->n * LAYER_CHUNK; i += 4096)
+		s->bytes[i] = 0;
+}
+
+static void free_slabs(struct layer *l)
+{
+	if (l->ahead) {
+		task_wait(&l->ahead->task);
+		l->ahead->next = l->slabs;
+		l->slabs = l->ahead;
+	}
+	while (l->slabs) {
+		struct slab *s = l->slabs;
+
+		l->slabs = s->next;
+		free(s->bytes);
+		free(s);
+	}
+}
+
+static bool add_slab(struct layer *l)
+{
+	size_t n = l->slabs ? l->slabs->n * 2 : 1, left = l->max_chunks - l->n_chunks;
+	struct slab *s = l->ahead;
+
+	if (s) {
+		l->ahead = NULL;
+		task_wait(&s->task);
+	} else {
+		n = n < SLAB_CHUNKS ? n : SLAB_CHUNKS;
+		s = left ? new_slab(n < left ? n : left) : NULL;
+	}
+	if (!s)
+		return false;
+	s->next = l->slabs;
+	l->slabs = s;
+	if (s->n == SLAB_CHUNKS && left >= 2 * SLAB_CHUNKS && (l->ahead = new_slab(SLAB_CHUNKS)) != NULL)
+		task_start(&l->ahead->task, touch, l->ahead);
+	return true;
+}
+
+/* A chunk that is in no list: new memory, or the oldest one's when the cache is full; NULL: there is none. */
 static struct chunk *room(struct layer *l)
 {
-	struct chunk *c = l->n_chunks < l->max_chunks ? malloc(sizeof(*c)) : NULL, **p;
+	struct chunk *c = l->spare, **p;
 
-	if (c) {
+	l->spare = NULL;
+	if (c)
+		return c;
+	if (l->n_chunks < l->max_chunks && ((l->slabs && l->slabs->used < l->slabs->n) || add_slab(l))) {
+		c = &l->slabs->chunk[l->slabs->used];
+		c->bytes = l->slabs->bytes + l->slabs->used++ * LAYER_CHUNK;
 		l->n_chunks++;
 		return c;
 	}
@@ -176,7 +258,17 @@ static int set_zero(struct layer *l, uint64_t number)
 	return 0;
 }
 
-/* Keeps a chunk (n bytes of it, the rest is behind the end). Memory that is not there makes it slower, not wrong. */
+/* Chunk `number` is in c now, n bytes of it; the rest is behind the end. */
+static void enter(struct layer *l, uint64_t number, struct chunk *c, size_t n)
+{
+	c->number = number;
+	memset(c->bytes + n, 0, LAYER_CHUNK - n);
+	c->next = l->row[number % ROWS];
+	l->row[number % ROWS] = c;
+	make_newest(l, c);
+}
+
+/* Keeps a copy of a chunk. Memory that is not there makes it slower, not wrong. */
 static void keep(struct layer *l, uint64_t number, const uint8_t *p, size_t n)
 {
 	struct chunk *c;
@@ -190,12 +282,8 @@ static void keep(struct layer *l, uint64_t number, const uint8_t *p, size_t n)
 	c = room(l);
 	if (!c)
 		return;
-	c->number = number;
 	memcpy(c->bytes, p, n);
-	memset(c->bytes + n, 0, LAYER_CHUNK - n);
-	c->next = l->row[number % ROWS];
-	l->row[number % ROWS] = c;
-	make_newest(l, c);
+	enter(l, number, c, n);
 }
 
 /* ---- the first way through ----------------------------------------------------------------------------------------------------------------- */
@@ -268,26 +356,42 @@ static uint64_t believed(uint64_t packed)
 }
 
 /* On the first way the beginning is kept, as much as the cache holds: whoever reads all of it next begins there. Where no starting place
- * was met for half as long the cache may become as large as it is for such files. */
-static void keep_first(struct layer *l, size_t far_chunks, uint64_t number, const uint8_t *p, size_t n)
+ * was met for half as long the cache may become as large as it is for such files. NULL: nothing more is kept. */
+static struct chunk *room_on_first_way(struct layer *l, size_t far_chunks)
 {
 	if (l->n_chunks >= l->max_chunks && l->max_chunks < far_chunks && l->at - last_point(l) > (uint64_t)l->max_chunks * LAYER_CHUNK / 2)
 		l->max_chunks = far_chunks;
-	if (l->n_chunks < l->max_chunks || all_zero(p, n))
-		keep(l, number, p, n);
+	return l->spare || l->n_chunks < l->max_chunks ? room(l) : NULL;
+}
+
+/* The chunk was unpacked into p, which is c's memory when there is c. */
+static void keep_first(struct layer *l, uint64_t number, struct chunk *c, const uint8_t *p, size_t n)
+{
+	bool zero = all_zero(p, n); /* also: nothing */
+
+	if (zero && n)
+		set_zero(l, number);
+	if (c && zero)
+		l->spare = c;
+	else if (c)
+		enter(l, number, c, n);
 }
 
 /* Unpacks everything once: its size, snapshots, the beginning of a cache, or the whole into the temporary file. */
 static int first_way(struct layer *l, uint64_t most, size_t far_chunks, struct layer_facts *f, struct err *e)
 {
-	uint8_t *p = malloc(LAYER_CHUNK);
+	uint8_t *bounce = malloc(LAYER_CHUNK);
 	struct err why;
-	int rc = p ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+	int rc = bounce ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 
 	while (rc == 0) {
 		uint64_t number = l->at / LAYER_CHUNK;
+		struct chunk *c = l->temp ? NULL : room_on_first_way(l, far_chunks);
+		uint8_t *p = c ? c->bytes : bounce;
 		size_t n = next_chunk(l, p, &why);
 
+		if (!l->temp)
+			keep_first(l, number, c, p, n);
 		if (why.code == ERR_NOMEM || why.code == ERR_IO) {
 			if (e)
 				*e = why;
@@ -296,8 +400,6 @@ static int first_way(struct layer *l, uint64_t most, size_t far_chunks, struct l
 		}
 		if (n && l->temp)
 			rc = tempfile_write(l->temp, number * LAYER_CHUNK, p, n, e);
-		else if (n)
-			keep_first(l, far_chunks, number, p, n);
 		l->size = l->at;
 		if (n < LAYER_CHUNK) {
 			f->truncated = why.code != 0;
@@ -312,7 +414,7 @@ static int first_way(struct layer *l, uint64_t most, size_t far_chunks, struct l
 		if (rc == 0 && !l->temp && take_mark(l) < 0)
 			rc = err_set(e, ERR_NOMEM, "out of memory");
 	}
-	free(p);
+	free(bounce);
 	l->broken = true; /* it stands at the end, or on damage */
 	return rc;
 }
@@ -446,12 +548,7 @@ static void layer_close(void *ctx)
 {
 	struct layer *l = ctx;
 
-	while (l->newest) {
-		struct chunk *c = l->newest;
-
-		l->newest = c->older;
-		free(c);
-	}
+	free_slabs(l);
 	for (size_t i = 0; i < l->n_points; i++)
 		l->codec->mark_free(l->point[i].mark);
 	free(l->point);
@@ -482,7 +579,7 @@ static int prepare(struct layer *l, const struct layer_opts *o, struct layer_fac
 	if (rc < 0)
 		return rc;
 	l->step = LAYER_STEP_MIN;
-	l->max_chunks = cache / LAYER_CHUNK;
+	l->max_chunks = (l->codec->slow && !o->cache_bytes ? LAYER_CACHE_FAR : cache) / LAYER_CHUNK;
 	l->seeks = l->codec->known && l->codec->known(l->state, &known);
 	if (l->seeks && !l->temp) {
 		f->limited = known > most;

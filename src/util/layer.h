@@ -16,7 +16,7 @@
 
 #define LAYER_CHUNK       65536u              /* bytes that are cached together */
 #define LAYER_CACHE_BYTES ((size_t)192 << 20) /* of the cache */
-#define LAYER_CACHE_FAR   ((size_t)768 << 20) /* the same where going back means from the beginning */
+#define LAYER_CACHE_FAR   ((size_t)768 << 20) /* the same where going back means from the beginning, and where unpacking is slow */
 #define LAYER_MARKS_MAX   1024u               /* snapshots; when there are more, every second one goes */
 #define LAYER_STEP_MIN    ((uint64_t)1 << 20) /* unpacked bytes between two snapshots, at least */
 /* What is believed of unpacked sizes: a bomb ends here, and the result says so. */
@@ -26,6 +26,7 @@
 
 struct layer_codec {
 	const char *name; /* "gzip": image.compression */
+	bool slow;        /* to unpack: a larger cache is worth its memory */
 	bool (*probe)(const uint8_t *head, size_t n);
 	/* At the beginning of `in`, which outlives the state. */
 	int (*open)(void **state, struct input *in, struct err *e);

@@ -33,7 +33,8 @@ struct pos {           /* where a block begins */
 struct block {
 	struct pos at, behind;
 	struct buf packed, room;
-	int rc; /* 1: unpacked; 0: the end; negative: `why` */
+	bool cut; /* the file ends behind it, and what would be there is missing */
+	int rc;   /* 1: unpacked; 0: the end; negative: `why` */
 	struct err why;
 	struct task task; /* which fills `room`, `rc`, `why` */
 	bool running;
@@ -137,7 +138,7 @@ static bool bits48(struct bzip2 *z, uint64_t at, uint64_t *out)
 	return true;
 }
 
-/* The next magic of either kind from bit `from` on. False: none within a block's greatest length. */
+/* The next magic of either kind from bit `from` on. False: none within a block's greatest length; *at is the file's end when that came first, else 0. */
 static bool next_magic(struct bzip2 *z, uint64_t from, uint64_t *at, bool *end)
 {
 	uint64_t v = 0, n = 0;
@@ -145,6 +146,7 @@ static bool next_magic(struct bzip2 *z, uint64_t from, uint64_t *at, bool *end)
 	for (uint64_t off = from / 8; n < PACKED_MAX; off++, n++) {
 		int b = byte_at(z, off);
 
+		*at = b < 0 ? off * 8 : 0;
 		if (b < 0)
 			return false;
 		v = v << 8 | (uint64_t)b;
@@ -186,8 +188,8 @@ static void put_bits(struct bits *w, uint64_t v, unsigned n)
 	}
 }
 
-/* Bits [from, to) as a stream of one block: its own check is the stream's. */
-static int as_stream(struct bzip2 *z, uint8_t level, uint64_t from, uint64_t to, struct buf *packed, struct err *e)
+/* Bits [from, to) as a stream of one block: its own check is the stream's. Cut: what follows the block there is left as it is. */
+static int as_stream(struct bzip2 *z, uint8_t level, uint64_t from, uint64_t to, bool cut, struct buf *packed, struct err *e)
 {
 	struct bits w = {.b = packed};
 	const char head[4] = {'B', 'Z', 'h', (char)level};
@@ -207,6 +209,8 @@ static int as_stream(struct bzip2 *z, uint8_t level, uint64_t from, uint64_t to,
 	for (size_t i = 0; shift && i < n; i++)
 		p[i] = (uint8_t)(p[i] << shift | p[i + 1] >> (8 - shift));
 	packed->n = 4 + whole;
+	if (cut)
+		return 0;
 	if (rest)
 		put_bits(&w, (uint64_t)p[whole] >> (8 - rest), rest);
 	if (packed->n >= 14)
@@ -250,6 +254,10 @@ static void unpack(void *ctx)
 	b->rc = 1;
 	if (rc == BZ_MEM_ERROR)
 		b->rc = err_set(&b->why, ERR_NOMEM, "out of memory");
+	else if (b->cut && rc == BZ_UNEXPECTED_EOF && b->room.n)
+		return; /* a block is handed out when all of it is there, and libbz2 has compared its check before it wants more */
+	else if (b->cut)
+		b->rc = err_set(&b->why, ERR_TRUNC, "bzip2: the data ends early");
 	else if (rc != BZ_STREAM_END)
 		b->rc = err_set(&b->why, rc == BZ_OK ? ERR_LIMIT : ERR_FORMAT, "bzip2: a damaged block");
 }
@@ -288,9 +296,10 @@ static int find_block(struct bzip2 *z, struct pos *p, struct block *b, struct er
 		}
 		if (magic != BLOCK_MAGIC)
 			return err_set(e, ERR_FORMAT, "bzip2: no block where one should begin");
-		if (!next_magic(z, p->bit + 48, &next, &end))
-			return err_set(e, ERR_TRUNC, "bzip2: the data ends early");
-		rc = as_stream(z, p->level, p->bit, next, &b->packed, e);
+		b->cut = !next_magic(z, p->bit + 48, &next, &end);
+		if (b->cut && !next)
+			return err_set(e, ERR_FORMAT, "bzip2: a damaged block");
+		rc = as_stream(z, p->level, p->bit, next, b->cut, &b->packed, e);
 		if (rc < 0)
 			return rc;
 		b->at = *p;
@@ -396,6 +405,7 @@ static int bzip2_resume(void *state, const void *mark, struct err *e)
 }
 
 const struct layer_codec layer_bzip2 = {.name = "bzip2",
+					.slow = true,
 					.probe = bzip2_probe,
 					.open = bzip2_open,
 					.close = bzip2_close,

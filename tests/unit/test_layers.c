@@ -158,6 +158,35 @@ Test(layers, truncated, .timeout = 120)
 	free(p);
 }
 
+/* A cut in what stands behind the data (checks, end marks) costs none of it. */
+Test(layers, cut_behind_the_data, .timeout = 120)
+{
+	static const struct {
+		const char *how;
+		size_t behind;
+	} ends[] = {{"gzip", 8}, {"zlib", 4}, {"lz4", 4}, {"lz4-linked", 4}, {"bzip2", 10}};
+	uint8_t *p = sample();
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		for (size_t cut = 1; cut <= ends[i].behind; cut++) {
+			struct input *in, *outer;
+			struct layer_facts f;
+			struct buf b;
+
+			buf_init(&b);
+			if (mklayer(&b, ends[i].how, p, SIZE)) {
+				b.n -= cut;
+				cr_assert_eq(open_layer(&in, &outer, &b, NULL, &f), 0, "%s", ends[i].how);
+				cr_assert_eq(f.size, SIZE, "%s, %zu cut off: %llu", ends[i].how, cut, (unsigned long long)f.size);
+				compare(in, p, SIZE, 20);
+				input_close(in);
+				input_close(outer);
+			}
+			buf_free(&b);
+		}
+	free(p);
+}
+
 /* Changed bytes: no crash, no endless loop, never more than what is believed. */
 Test(layers, flipped, .timeout = 120)
 {
