@@ -18,6 +18,8 @@
 #define PMEM_BYTES    65536u
 #define CRASH_HEADER  0x2000u
 #define QEMU_CPU      0x1b8u
+#define VBOX_CPU      0x220u /* of VirtualBox's note: as far as it is read */
+#define CR0_PAGING    0x80000001u
 #define XEN_PAGES_MAX (UINT64_C(1) << 32)
 #define PAGE          4096u
 
@@ -130,6 +132,26 @@ static void qemu_cpu(struct dump *d, const uint8_t *p, uint32_t n)
 	c->has_kernel_gs = c->kernel_gs_base != 0;
 }
 
+/* VirtualBox's note of a processor: DBGFCORECPU, docs/formats/elf.md. Its first versions held other bytes here: what can't be CR0 tells them. */
+static void vbox_cpu(struct dump *d, const uint8_t *p, uint32_t n)
+{
+	struct hint_cpu *c;
+
+	if (n < VBOX_CPU || le64(p + 0x120) >> 32 || (le64(p + 0x120) & CR0_PAGING) != CR0_PAGING)
+		return;
+	c = hints_add_cpu(&d->hints);
+	if (!c)
+		return;
+	c->cr3 = le64(p + 0x130);
+	c->has_cr3 = c->cr3 != 0;
+	c->cr4 = le64(p + 0x138);
+	c->has_cr4 = true;
+	c->idt_base = le64(p + 0x190);
+	c->has_idt = c->idt_base != 0;
+	c->kernel_gs_base = le64(p + 0x218);
+	c->has_kernel_gs = c->kernel_gs_base != 0;
+}
+
 /* VMCOREINFO from a Windows guest with its driver: a note header, then the DUMP_HEADER64. */
 void elfcore_vmcoreinfo(struct dump *d, const uint8_t *p, uint32_t n)
 {
@@ -144,6 +166,8 @@ static void one_note(struct dump *d, const char *name, uint32_t name_n, uint32_t
 {
 	if (name_n >= 4 && memcmp(name, "QEMU", 4) == 0 && type == 0)
 		qemu_cpu(d, desc, n);
+	else if (name_n >= 5 && memcmp(name, "VBCPU", 5) == 0 && type == 0xb01)
+		vbox_cpu(d, desc, n);
 	else if (name_n >= 10 && memcmp(name, "VMCOREINFO", 10) == 0)
 		elfcore_vmcoreinfo(d, desc, n);
 }

@@ -36,7 +36,7 @@ for c in $names; do
 	[ $base != raw ] || [ -n "$want" ] || want=$sum
 	[ "$sum" = "$([ $base = raw ] && echo "$want" || echo "$want_big")" ] && [ -n "$sum" ] || bad "$c: other physical memory"
 	[ "$format" != raw ] || bad "$c is taken for raw"
-	case $c in elf | kdump* | vmware | vmsn | vmrs) # what they say of the processors is shown
+	case $c in elf | elf-virtualbox | kdump* | vmware | vmsn | vmrs) # what they say of the processors is shown
 		"$ETLIFT" info --json "$c.d/$image" | jq -e '.kernel.dtb as $d | any(.cpu_contexts[]; .cr3 == $d)' >/dev/null || bad "$c: no CPU context in info"
 		"$ETLIFT" info "$c.d/$image" | grep -q '^CPU context 0 .*CR3 0x' || bad "$c: no CPU context in info's lines"
 		;;
