@@ -7,7 +7,7 @@
 
 #include "dumpfmt.h"
 
-#define FUZZ_READ_MAX (4u << 20)
+#define FUZZ_READ_MAX (1u << 20)
 
 /* In pieces: what a container reads many pages at a time must be what it reads one by one. */
 static inline int fuzz_read_pieces(const struct phys *p, uint64_t pa, uint8_t *buf, size_t n)

@@ -486,7 +486,7 @@ static int fill_stream(struct aff4_stream *s, uint32_t n_bevies, struct err *e)
 		rc = settle_size(s, n_bevies, e);
 	if (rc == 0)
 		rc = index_all(s, n_bevies, e);
-	return rc < 0 ? rc : chunkcache_new(&s->cache, s->chunk_size, load, s, e);
+	return rc < 0 ? rc : chunkcache_new(&s->cache, s->chunk_size, s->n, load, s, e);
 }
 
 int aff4_stream_open(struct aff4 *x, const char *urn, struct aff4_stream **out, struct err *e)

@@ -243,7 +243,7 @@ static int open_avml(struct dump *d, struct err *e)
 	if (rc == 0 && !a->n)
 		return err_set(e, ERR_TRUNC, "avml: no memory in it");
 	if (rc == 0)
-		rc = chunkcache_new(&a->cache, CHUNK_MAX, load, a, e);
+		rc = chunkcache_new(&a->cache, CHUNK_MAX, a->n, load, a, e);
 	if (rc < 0)
 		return rc;
 	sort(d, a);

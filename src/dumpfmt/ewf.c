@@ -362,7 +362,7 @@ static int finish(struct dump *d, struct ewf *x, struct err *e)
 	x->told = calloc(1, x->n / 8 + 1);
 	if (!x->bad || !x->told)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	return chunkcache_new(&x->cache, x->chunk_size, load, x, e);
+	return chunkcache_new(&x->cache, x->chunk_size, x->n, load, x, e);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------------------------ */

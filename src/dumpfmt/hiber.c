@@ -300,7 +300,7 @@ static int add_runs(struct dump *d, struct hiber *h, struct err *e)
 	if (rc == 0)
 		rc = late_init(&h->late, h->n_sets, e);
 	if (rc == 0)
-		rc = chunkcache_new(&h->cache, HIBER_SET_BYTES, load, h, e);
+		rc = chunkcache_new(&h->cache, HIBER_SET_BYTES, h->n_sets, load, h, e);
 	for (size_t i = 0; rc == 0 && i < h->n_spans; i++)
 		rc = phys_add(d->phys, h->span[i].pfn * HIBER_PAGE, h->span[i].n * HIBER_PAGE, read_pages, h, e);
 	if (rc < 0)

@@ -391,7 +391,7 @@ static int open_kdump(struct dump *d, struct err *e)
 		rc = read_bitmap(k, d, e);
 	}
 	if (rc == 0)
-		rc = chunkcache_new(&k->cache, k->page, load, k, e);
+		rc = chunkcache_new(&k->cache, k->page, input_size(k->in) / DESCRIPTOR + 1, load, k, e);
 	return rc < 0 ? rc : add_pages(k, d, e);
 }
 

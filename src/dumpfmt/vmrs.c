@@ -430,7 +430,7 @@ static int open_vmrs(struct dump *d, struct err *e)
 			snprintf(d->compression, sizeof(d->compression), "xpress");
 	rc = late_init(&x->late, x->n, e);
 	if (rc == 0)
-		rc = chunkcache_new(&x->cache, BLOCK, load, x, e);
+		rc = chunkcache_new(&x->cache, BLOCK, x->n, load, x, e);
 	if (rc == 0)
 		rc = add_all(x, e);
 	d->late = tell;

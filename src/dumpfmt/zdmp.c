@@ -296,7 +296,7 @@ static int open_layer(struct dump *d, struct zdmp *z, struct input **layer, stru
 	if (rc == 0)
 		rc = late_init(&z->late, z->n, e);
 	if (rc == 0)
-		rc = chunkcache_new(&z->cache, z->block_size, load, z, e);
+		rc = chunkcache_new(&z->cache, z->block_size, z->n, load, z, e);
 	return rc < 0 ? rc : input_new(layer, &ops, z, z->size, input_name(d->in), e);
 }
 

@@ -27,17 +27,20 @@ struct chunkcache {
 	struct set *set;
 };
 
-int chunkcache_new(struct chunkcache **out, size_t chunk_size, chunkcache_load_fn *load, void *ctx, struct err *e)
+int chunkcache_new(struct chunkcache **out, size_t chunk_size, uint64_t chunks, chunkcache_load_fn *load, void *ctx, struct err *e)
 {
 	struct chunkcache *c = calloc(1, sizeof(*c));
+	uint64_t sets;
 
 	if (!c)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	c->chunk_size = chunk_size;
 	c->load = load;
 	c->ctx = ctx;
-	c->n_sets = (size_t)(CHUNKCACHE_BYTES / ((uint64_t)chunk_size * WAYS));
-	c->n_sets = c->n_sets < 1 ? 1 : c->n_sets > SETS_MAX ? SETS_MAX : c->n_sets;
+	sets = CHUNKCACHE_BYTES / ((uint64_t)chunk_size * WAYS);
+	sets = sets > SETS_MAX ? SETS_MAX : sets;
+	sets = sets > chunks / WAYS ? chunks / WAYS + 1 : sets;
+	c->n_sets = sets ? (size_t)sets : 1;
 	c->set = calloc(c->n_sets, sizeof(*c->set));
 	if (!c->set) {
 		free(c);

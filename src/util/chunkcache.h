@@ -17,7 +17,8 @@ struct chunkcache;
 /* Unpacks chunk n into buf (chunk_size bytes). Returns how many bytes it has, or ERR_*. Called by many threads at once. */
 typedef int64_t chunkcache_load_fn(void *ctx, uint64_t n, uint8_t *buf, struct err *e);
 
-int chunkcache_new(struct chunkcache **out, size_t chunk_size, chunkcache_load_fn *load, void *ctx, struct err *e);
+/* `chunks`: how many there are at most; only room for them is made. */
+int chunkcache_new(struct chunkcache **out, size_t chunk_size, uint64_t chunks, chunkcache_load_fn *load, void *ctx, struct err *e);
 void chunkcache_free(struct chunkcache *c); /* takes NULL */
 
 /* Bytes [off, off + len) of chunk n: the count (short at the chunk's end, 0 behind it), or ERR_*. */
