@@ -71,6 +71,17 @@ for p in "gzip -1 -c" "bzip2 -1 -c" "lz4 -q -c" "zstd -q -1 -c" "xz -0 -c" "xz -
 	$p machine.raw >machine.packed
 	same machine.packed machine.raw
 done
+# Snappy and S2 by the library of go-winpmem and Velociraptor; Debian's golang-go is too large to be installed for it
+if [ -d /usr/share/gocode/src/github.com/klauspost/compress/s2 ] && command -v go >/dev/null; then
+	GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$SCRATCH/gocache HOME=$SCRATCH go build -o s2w "$TOP/tests/tools/s2w/main.go" 2>err.txt || bad "s2w: $(tail -n 1 err.txt)"
+	for m in snappy fast index padded; do
+		./s2w $m <machine.raw >machine.packed
+		same machine.packed machine.raw
+	done
+	echo "klauspost/compress"
+else
+	echo "golang-go and golang-github-klauspost-compress-dev are not installed: Snappy and S2 of go-winpmem's writer are not tried"
+fi
 # LiME's compress=1: one bare zlib stream around the file
 "$TOOLS/mkdump" -m 64 -f lime "$TOP/testdata/recipes/demo.recipe" made.lime && python3 -c '
 import sys, zlib
