@@ -25,8 +25,8 @@ static int check(void *ctx, const struct carve_orphan *o, struct err *e)
 
 		for (; off < b->body_len && etw_record_peek(b->body, b->body_len, off, &r) == ETW_PEEK_RECORD; off += r.step)
 			records++;
-		if (off < b->body_len || records != b->n_events || !records || b->body_len > b->hdr.buffer_size ||
-		    b->from != ETW_FROM_CARVED)
+		if (off < b->body_len || records != b->n_events || !records ||
+		    b->body_len > (b->packed_bytes ? ETW_BUFFER_SIZE_MAX : b->hdr.buffer_size) || b->from != ETW_FROM_CARVED)
 			abort();
 		++*n;
 	}

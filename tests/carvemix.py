@@ -303,9 +303,9 @@ def main():
                         continue
                     forgiven = untold(b, bufs) if scattered else ()
                     lost = [r for r in b.records if r not in have and r not in forgiven]
-                    # whether fill stands behind the data is all that tells a file's page from a consumer's copy
+                    # whether fill stands behind the data is all that tells a file's page from a consumer's copy: without that page it is unknown
                     dim = any(r in forgiven for r in b.records) and b.origin in ("file_cache", "consumer")
-                    other = [where[r] for r in b.records if r in where and (where[r][0] != b.origin and not dim or where[r][1] != b.ident)]
+                    other = [where[r] for r in b.records if r in where and (where[r][0] != b.origin and not (dim and where[r][0] == "unknown") or where[r][1] != b.ident)]
                     missing += len(lost)
                     wrong += len(other)
                     if (lost or other) and said < 12:

@@ -93,7 +93,8 @@ struct etw_buffer {
 	uint32_t orig_end;   /* end of data in the buffer as it was */
 	uint8_t *body;       /* owned */
 	uint32_t body_len;
-	struct etw_gap *gaps; /* owned, ascending, not overlapping */
+	uint32_t packed_bytes; /* of the compressed stream that the records were unpacked from; 0: they stood there as they are */
+	struct etw_gap *gaps;  /* owned, ascending, not overlapping */
 	size_t n_gaps;
 	uint32_t n_events;          /* records in body */
 	uint64_t first_ts, last_ts; /* smallest and largest record time; valid if has_ts */

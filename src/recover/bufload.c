@@ -134,6 +134,7 @@ static int unpack_one(struct kview *v, struct etw_session *s, const struct kbuf 
 	eb.from = k->from;
 	one.raw = p;
 	one.len = (uint32_t)got + ETW_BUFFER_HEADER_SIZE;
+	eb.packed_bytes = h->buffer_size - ETW_BUFFER_HEADER_SIZE;
 	rc = bufload_settle(v, s, &eb, &one, o);
 	free(p);
 	return rc;

@@ -36,8 +36,9 @@ int carve_open(struct carve **out, struct image *im, const struct carve_opts *o,
 		return rc;
 	}
 	c->buf = calloc(c->scan.n_found + 1, sizeof(*c->buf));
-	c->times = calloc(c->scan.n_found + 1, sizeof(*c->times));
-	if (!c->buf || !c->times) {
+	c->packed = calloc(c->scan.n_packed + 1, sizeof(*c->packed));
+	c->times = calloc(c->scan.n_found + c->scan.n_packed + 1, sizeof(*c->times));
+	if (!c->buf || !c->packed || !c->times) {
 		carve_close(c);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
@@ -45,8 +46,12 @@ int carve_open(struct carve **out, struct image *im, const struct carve_opts *o,
 		c->buf[c->n].f = &c->scan.found[c->n];
 		c->times[c->n] = c->scan.found[c->n].shape.walk.first_ts;
 	}
-	if (c->n)
-		qsort(c->times, c->n, sizeof(*c->times), by_value);
+	for (; c->n_packed < c->scan.n_packed; c->n_packed++) {
+		c->packed[c->n_packed].f = &c->scan.packed[c->n_packed];
+		c->times[c->n + c->n_packed] = c->scan.packed[c->n_packed].shape.walk.first_ts;
+	}
+	if (c->n + c->n_packed)
+		qsort(c->times, c->n + c->n_packed, sizeof(*c->times), by_value);
 	if (c->scan.limited)
 		notes_add(&im->notes, &NOTE(NOTE_LIMIT_REACHED), "more than %u buffers by their shape, or %u pages with records",
 			  CARVE_FOUND_MAX, CARVE_PARTS_MAX);
@@ -65,9 +70,12 @@ void carve_close(struct carve *c)
 		free(c->buf[i].page);
 		free(c->buf[i].held);
 	}
+	for (size_t i = 0; c->packed && i < c->n_packed; i++)
+		free(c->packed[i].page);
 	for (size_t i = 0; i < c->n_live; i++)
 		free(c->live[i].name);
 	free(c->buf);
+	free(c->packed);
 	free(c->times);
 	free(c->live);
 	free(c->body);
@@ -85,6 +93,18 @@ void carve_counts(const struct carve *c, struct carve_counts *out)
 
 /* ---- the bytes of one buffer ----------------------------------------------------------------------------------------------------------- */
 
+static void place(const struct carve *c, const struct carve_buf *b, struct etw_buffer *eb)
+{
+	eb->from = ETW_FROM_CARVED;
+	eb->has_pa = true;
+	eb->pa = b->f->pa;
+	eb->has_file_offset = phys_file_offset(c->im->dump->phys, b->f->pa, &eb->file_offset);
+	eb->has_va = b->has_va;
+	eb->va = b->va;
+	eb->has_pid = b->user;
+	eb->pid = b->pid;
+}
+
 int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *eb, struct etw_buffer *rest)
 {
 	const struct carve_shape *s = &b->f->shape;
@@ -97,18 +117,13 @@ int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 	memset(eb, 0, sizeof(*eb));
 	if (rest)
 		memset(rest, 0, sizeof(*rest));
+	place(c, b, eb);
+	if (s->stored)
+		return carve_unpack(c, b, eb);
 	rc = carve_bytes(c, b, &len, missing, HOLES_MAX, &so.n_missing);
 	if (rc < 0 || len < ETW_BUFFER_HEADER_SIZE)
 		return rc;
 	so.cpu_low_byte = k && k->has_profile ? k->prof.traits.cpu_low_byte : (s->h.processor & 0xff00) == PROC_WIN7;
-	eb->from = ETW_FROM_CARVED;
-	eb->has_pa = true;
-	eb->pa = b->f->pa;
-	eb->has_file_offset = phys_file_offset(c->im->dump->phys, b->f->pa, &eb->file_offset);
-	eb->has_va = b->has_va;
-	eb->va = b->va;
-	eb->has_pid = b->user;
-	eb->pid = b->pid;
 	eb->page_pa = malloc(((size_t)b->n_pages + 1) * sizeof(*eb->page_pa));
 	if (!eb->page_pa)
 		return ERR_NOMEM;
@@ -203,7 +218,7 @@ static int add_live(struct carve *c, const struct etw_session *s)
 /* Did as many of the buffers that were found begin with this time? */
 static bool begin_at(const struct carve *c, uint64_t ts, size_t n)
 {
-	size_t lo = 0, hi = c->n;
+	size_t lo = 0, all = c->n + c->n_packed, hi = all;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -213,7 +228,7 @@ static bool begin_at(const struct carve *c, uint64_t ts, size_t n)
 		else
 			hi = mid;
 	}
-	return lo + n <= c->n && c->times[lo] == ts && c->times[lo + n - 1] == ts;
+	return lo + n <= all && c->times[lo] == ts && c->times[lo + n - 1] == ts;
 }
 
 static int claim(struct carve *c, const struct etw_buffer *b)
@@ -309,9 +324,14 @@ int carve_session(void *carve, struct etw_session *s)
 		rc = claim(c, &s->buffers[i]);
 	for (size_t i = 0; i < s->n_buffers && rc == 0; i++) {
 		struct etw_buffer *b = &s->buffers[i];
-		struct carve_buf *cb = b->has_pa ? carve_at(c, b->pa) : NULL;
+		struct carve_buf *cb = b->has_pa ? carve_at(c, b->pa) : NULL, *packed = b->has_pa ? carve_packed_at(c, b->pa) : NULL;
 		uint64_t at;
 
+		if (packed) {
+			c->counts.live += !packed->live;
+			c->counts.shapes += !packed->live;
+			packed->live = true;
+		}
 		if (cb) {
 			c->counts.live += !cb->live;
 			cb->live = true;

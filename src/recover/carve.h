@@ -18,6 +18,7 @@ enum carve_origin {                      /* words: carve_origin_name() */
 		    CARVE_FROM_PRIVATE,  /* of a logger inside a process (LoggerId bit 15) */
 		    CARVE_FROM_FILE,     /* the file cache's page of an .etl file */
 		    CARVE_FROM_RTBACKUP, /* of a real-time session's backup file */
+		    CARVE_FROM_UNKNOWN,  /* a file's or a consumer's copy: the page that would tell was not found */
 		    CARVE_FROM_COUNT
 };
 
@@ -72,7 +73,7 @@ int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o
 
 void carve_counts(const struct carve *c, struct carve_counts *out);
 
-const char *carve_origin_name(enum carve_origin o); /* "freed", "consumer", "private", "file_cache", "rtbackup" */
+const char *carve_origin_name(enum carve_origin o); /* "freed", "consumer", "private", "file_cache", "rtbackup", "unknown" */
 const char *carve_anchor_name(enum carve_anchor a); /* "file_header", "context", "session", "filetime", "system", "boot_time", "none" */
 const char *carve_sure_name(enum carve_sure s);     /* "certain", "likely", "guess", "unknown" */
 

@@ -20,7 +20,7 @@
 
 const char *carve_origin_name(enum carve_origin o)
 {
-	static const char *const words[CARVE_FROM_COUNT] = {"freed", "consumer", "private", "file_cache", "rtbackup"};
+	static const char *const words[CARVE_FROM_COUNT] = {"freed", "consumer", "private", "file_cache", "rtbackup", "unknown"};
 
 	return (unsigned)o < CARVE_FROM_COUNT ? words[o] : "unknown";
 }
@@ -64,8 +64,9 @@ int carve_take_header(struct carve_groups *g, const struct carve_buf *b)
 	if (rc < 0)
 		return rc;
 	p = eb.body + RECORD_HEADER;
-	if (eb.body_len < RECORD_HEADER + HEADER_NARROW || le16(eb.body + 6) != 0 || le32(p) != h.size)
+	if (eb.body_len < RECORD_HEADER + HEADER_NARROW || le16(eb.body + 6) != 0 || !carve_header_size(p, h.size))
 		goto out;
+	h.size = le32(p); /* a compressed file's header buffer is smaller than the session's */
 	wide = le32(p + 0x2c) == 8;
 	fixed = wide ? HEADER_WIDE : HEADER_NARROW;
 	if ((!wide && le32(p + 0x2c) != 4) || eb.body_len < RECORD_HEADER + fixed)

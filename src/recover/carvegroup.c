@@ -12,8 +12,10 @@
 
 /* ---- origin ----------------------------------------------------------------------------------------------------------------------------- */
 
-/* Does 0xff stand behind the data, up to the end of its page? */
-static bool filled(const struct carve *c, const struct carve_buf *b)
+enum told { TOLD_NOT, TOLD_YES, TOLD_NOTHING };
+
+/* Does 0xff stand behind the data, up to the end of its page? TOLD_NOTHING: the page was not found. */
+static enum told filled(const struct carve *c, const struct carve_buf *b)
 {
 	const struct carve_shape *s = &b->f->shape;
 	uint32_t at = (uint32_t)(b->f->pa % CARVE_PAGE) + s->end, page = at / CARVE_PAGE, off = at % CARVE_PAGE;
@@ -22,7 +24,7 @@ static bool filled(const struct carve *c, const struct carve_buf *b)
 	uint64_t pa = ETW_NO_PA;
 
 	if (s->fill)
-		return true;
+		return TOLD_YES;
 	if (n > left)
 		n = left;
 	if (page < b->n_pages)
@@ -30,28 +32,44 @@ static bool filled(const struct carve *c, const struct carve_buf *b)
 	else if (page == b->n_pages && page && b->page[page - 1] != ETW_NO_PA) /* the data end with their page: what stands behind it? */
 		pa = b->page[page - 1] + CARVE_PAGE;
 	if (!n || pa == ETW_NO_PA || phys_read(c->im->dump->phys, pa + off, bytes, n) != 0)
-		return false;
+		return n ? TOLD_NOTHING : TOLD_NOT;
 	for (uint32_t i = 0; i < n; i++)
 		if (bytes[i] != 0xff)
-			return false;
-	return true;
+			return TOLD_NOT;
+	return TOLD_YES;
+}
+
+static enum carve_origin origin_of_packed(const struct carve_buf *b)
+{
+	if (b->f->shape.h.flag & CARVE_RTBACKUP)
+		return CARVE_FROM_RTBACKUP;
+	if (!b->f->shape.row)
+		return CARVE_FROM_FILE;
+	return b->f->shape.h.logger_id & CARVE_PRIVATE || (b->has_va && b->user) ? CARVE_FROM_PRIVATE : CARVE_FROM_KERNEL;
 }
 
 static enum carve_origin origin_of(const struct carve *c, const struct carve_buf *b)
 {
 	const struct etw_bufhdr *h = &b->f->shape.h;
 	bool by_file = b->f->shape.met == ETW_MET_FILE;
+	enum told fill;
 
+	if (b->f->shape.stored)
+		return origin_of_packed(b);
 	if (h->flag & CARVE_RTBACKUP)
 		return CARVE_FROM_RTBACKUP;
-	if (h->type == CARVE_HEADER || (by_file && filled(c, b)))
+	fill = by_file ? filled(c, b) : TOLD_NOT;
+	if (h->type == CARVE_HEADER || fill == TOLD_YES)
 		return CARVE_FROM_FILE;
 	if (h->logger_id & CARVE_PRIVATE)
 		return CARVE_FROM_PRIVATE;
 	if (b->has_va && b->user)
 		return CARVE_FROM_CONSUMER;
-	if (by_file && h->state == STATE_FLUSH && !b->has_va) /* full to its end there is no room for fill: a file's */
-		return h->buffer_size - b->f->shape.end < 8 ? CARVE_FROM_FILE : CARVE_FROM_CONSUMER;
+	if (by_file && h->state == STATE_FLUSH && !b->has_va) {
+		if (h->buffer_size - b->f->shape.end < 8) /* full to its end there is no room for fill: a file's */
+			return CARVE_FROM_FILE;
+		return fill == TOLD_NOTHING ? CARVE_FROM_UNKNOWN : CARVE_FROM_CONSUMER;
+	}
 	return CARVE_FROM_KERNEL;
 }
 
@@ -152,7 +170,7 @@ static void find_heads(struct carve_groups *g)
 	for (size_t i = 0; i < g->n; i++) {
 		uint64_t link[2];
 
-		if (g->v[i].b->f->pa % CARVE_PAGE != 0)
+		if (g->v[i].b->f->pa % CARVE_PAGE != 0 && !g->v[i].b->f->shape.stored)
 			continue; /* buffers of the pool begin anywhere: which place is the head can't be told */
 		links_of(g->c, g->v[i].b, &link[0], &link[1]);
 		for (unsigned k = 0; k < 2; k++)
@@ -229,6 +247,16 @@ static int add_buffer(struct carve_groups *g, struct etw_session *s, const struc
 	return rc;
 }
 
+static uint64_t first_ts(const struct carve_buf *b)
+{
+	return b->f->shape.stored ? b->first_ts : b->f->shape.walk.first_ts;
+}
+
+static uint64_t last_ts(const struct carve_buf *b)
+{
+	return b->f->shape.stored ? b->last_ts : b->f->shape.walk.last_ts;
+}
+
 static int one_group(struct carve_groups *g, const struct carve_item *v, size_t n, struct carve_orphan *o)
 {
 	uint64_t first = UINT64_MAX, last = 0;
@@ -245,10 +273,10 @@ static int one_group(struct carve_groups *g, const struct carve_item *v, size_t 
 	o->head = v->head;
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		rc = add_buffer(g, &bufs, v[i].b);
-		if (v[i].b->f->shape.walk.first_ts < first)
-			first = v[i].b->f->shape.walk.first_ts;
-		if (v[i].b->f->shape.walk.last_ts > last)
-			last = v[i].b->f->shape.walk.last_ts;
+		if (first_ts(v[i].b) < first)
+			first = first_ts(v[i].b);
+		if (last_ts(v[i].b) > last)
+			last = last_ts(v[i].b);
 	}
 	o->s.id = v->id;
 	o->s.has_buffer_size = true;
@@ -273,12 +301,98 @@ static int one_group(struct carve_groups *g, const struct carve_item *v, size_t 
 	return rc;
 }
 
+/* ---- packed buffers -------------------------------------------------------------------------------------------------------------------- */
+
+static int collect_packed(struct carve_groups *g)
+{
+	struct carve *c = g->c;
+	int rc = 0;
+
+	for (unsigned seek = 0; seek < 2; seek++)
+		for (size_t i = 0; i < c->n_packed && rc == 0; i++)
+			if (!c->packed[i].live)
+				rc = carve_unpack_find(c, &c->packed[i], seek);
+	if (carve_unpack_limited(c))
+		notes_add(&c->im->notes, &NOTE(NOTE_LIMIT_REACHED), "more packed buffers by their shape than could be unpacked");
+	for (size_t i = 0; i < c->n_packed && rc == 0; i++) {
+		struct carve_buf *b = &c->packed[i];
+
+		if (b->live || !b->page)
+			continue;
+		c->counts.shapes++;
+		g->v[g->n++] = (struct carve_item){.b = b,
+						   .origin = origin_of(c, b),
+						   .id = b->f->shape.h.logger_id & ~CARVE_PRIVATE,
+						   .dates = carve_is_date(b->first_ts)};
+	}
+	return rc;
+}
+
+/* The BufferSize in the header of the row that b is the first sub-buffer of; 0: it is not, or nothing sensible stands there. */
+static uint32_t row_size(const struct carve *c, const struct carve_buf *b)
+{
+	uint8_t p[ETW_BUFFER_HEADER_SIZE];
+	struct etw_bufhdr h;
+
+	if (!b->f->shape.row || b->f->pa % CARVE_PAGE != ETW_BUFFER_HEADER_SIZE ||
+	    phys_read(c->im->dump->phys, b->f->pa - sizeof(p), p, sizeof(p)) != 0)
+		return 0;
+	etw_bufhdr_parse(&h, p);
+	if (h.logger_id != b->f->shape.h.logger_id || !carve_plain(p) || h.buffer_size < b->f->shape.stored)
+		return 0;
+	return h.buffer_size;
+}
+
+/* What a file's header buffer of this id names. */
+static uint32_t file_size(const struct carve_groups *g, const struct carve_item *it, uint32_t least)
+{
+	uint32_t size = 0;
+
+	for (size_t i = 0; i < g->n_h && !it->b->f->shape.row; i++)
+		if (g->h[i].id == it->id && g->h[i].mode & ETW_MODE_COMPRESSED && g->h[i].size >= least && (!size || g->h[i].size < size))
+			size = g->h[i].size;
+	return size;
+}
+
+/* Packed buffers do not say how big their session's are: the row that they stand in does, or the header of their file, or other buffers of
+ * the session; else it is the least that all of them fit into. v[0, n): of one origin and id. */
+static void packed_size(const struct carve_groups *g, struct carve_item *v, size_t n)
+{
+	uint32_t least = CARVE_SIZE_MIN, size = 0;
+	size_t packed = 0;
+
+	while (packed < n && !v[packed].size)
+		packed++;
+	for (size_t i = 0; i < packed; i++)
+		if (v[i].b->f->shape.end > least)
+			least = (v[i].b->f->shape.end + CARVE_SIZE_MIN - 1) / CARVE_SIZE_MIN * CARVE_SIZE_MIN;
+	for (size_t i = 0; i < packed && size < least; i++)
+		size = row_size(g->c, v[i].b);
+	if (size < least && packed)
+		size = file_size(g, v, least);
+	if (size < least && packed < n && v[packed].size == v[n - 1].size)
+		size = v[packed].size;
+	for (size_t i = 0; i < packed; i++)
+		v[i].size = size < least ? least : size;
+}
+
+static void packed_sizes(struct carve_groups *g)
+{
+	for (size_t i = 0, to; i < g->n; i = to) {
+		for (to = i; to < g->n && g->v[to].origin == g->v[i].origin && g->v[to].id == g->v[i].id;)
+			to++;
+		packed_size(g, &g->v[i], to - i);
+	}
+}
+
+/* ---- all ----------------------------------------------------------------------------------------------------------------------------------- */
+
 static int collect(struct carve_groups *g)
 {
 	struct carve *c = g->c;
 	int rc = 0;
 
-	g->v = calloc(c->n + 1, sizeof(*g->v));
+	g->v = calloc(c->n + c->n_packed + 1, sizeof(*g->v));
 	if (!g->v)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < c->n && rc == 0; i++) {
@@ -306,6 +420,11 @@ int carve_groups(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan
 	struct carve_orphan o;
 	int rc = collect(&g);
 
+	if (rc == 0)
+		rc = collect_packed(&g);
+	if (rc == 0 && g.n)
+		qsort(g.v, g.n, sizeof(*g.v), by_kind);
+	packed_sizes(&g);
 	if (rc == 0)
 		rc = find_rings(&g);
 	if (rc == 0 && g.n) {

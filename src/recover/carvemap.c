@@ -25,15 +25,15 @@ static size_t filter_bit(uint64_t pa)
 	return (size_t)((pa >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> 40) % FILTER;
 }
 
-/* The first buffer at or above pa. */
-static size_t lower(const struct carve *c, uint64_t pa)
+/* The first of b[0, n) at or above pa. */
+static size_t lower(const struct carve_buf *b, size_t n, uint64_t pa)
 {
-	size_t lo = 0, hi = c->n;
+	size_t lo = 0, hi = n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (c->buf[mid].f->pa < pa)
+		if (b[mid].f->pa < pa)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -43,9 +43,16 @@ static size_t lower(const struct carve *c, uint64_t pa)
 
 struct carve_buf *carve_at(const struct carve *c, uint64_t pa)
 {
-	size_t i = lower(c, pa);
+	size_t i = lower(c->buf, c->n, pa);
 
 	return i < c->n && c->buf[i].f->pa == pa ? &c->buf[i] : NULL;
+}
+
+struct carve_buf *carve_packed_at(const struct carve *c, uint64_t pa)
+{
+	size_t i = lower(c->packed, c->n_packed, pa);
+
+	return i < c->n_packed && c->packed[i].f->pa == pa ? &c->packed[i] : NULL;
 }
 
 /* ---- addresses that other buffers name ---------------------------------------------------------------------------------------------- */
@@ -83,12 +90,10 @@ static void by_neighbours(struct map *m)
 
 /* ---- page tables -------------------------------------------------------------------------------------------------------------------- */
 
-static void page_is_at(struct map *m, uint64_t va, const struct vm_page *p, uint64_t size, uint64_t pid, uint64_t dtb, bool user)
+static void give(struct carve_buf *v, size_t n, uint64_t va, uint64_t first, uint64_t size, uint64_t pid, uint64_t dtb, bool user)
 {
-	uint64_t first = p->pa & ~(size - 1);
-
-	for (size_t i = lower(m->c, first); i < m->c->n && m->c->buf[i].f->pa < first + size; i++) {
-		struct carve_buf *b = &m->c->buf[i];
+	for (size_t i = lower(v, n, first); i < n && v[i].f->pa < first + size; i++) {
+		struct carve_buf *b = &v[i];
 
 		if (b->has_va || b->live)
 			continue;
@@ -98,6 +103,14 @@ static void page_is_at(struct map *m, uint64_t va, const struct vm_page *p, uint
 		b->pid = pid;
 		b->dtb = dtb;
 	}
+}
+
+static void page_is_at(struct map *m, uint64_t va, const struct vm_page *p, uint64_t size, uint64_t pid, uint64_t dtb, bool user)
+{
+	uint64_t first = p->pa & ~(size - 1);
+
+	give(m->c->buf, m->c->n, va, first, size, pid, dtb, user);
+	give(m->c->packed, m->c->n_packed, va, first, size, pid, dtb, user);
 }
 
 static void walk(struct map *m, struct vm *vm, uint64_t va, uint64_t end, uint64_t pid, bool user)
@@ -127,6 +140,9 @@ static bool unplaced(const struct carve *c)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (!c->buf[i].live && !c->buf[i].has_va)
+			return true;
+	for (size_t i = 0; i < c->n_packed; i++)
+		if (!c->packed[i].live && !c->packed[i].has_va)
 			return true;
 	return false;
 }
@@ -164,6 +180,8 @@ int carve_map(struct carve *c)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < c->n; i++)
 		m.filter[filter_bit(c->buf[i].f->pa)] = 1;
+	for (size_t i = 0; i < c->n_packed; i++)
+		m.filter[filter_bit(c->packed[i].f->pa)] = 1;
 	narrow = vm_pointer_size(m.k->vm) == 4;
 	walk(&m, m.k->vm, narrow ? UINT64_C(0x80000000) : UINT64_C(0xffff800000000000), narrow ? UINT64_C(0xfffff000) : ~UINT64_C(0xfff), 0,
 	     false);

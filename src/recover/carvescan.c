@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "buf.h"
+#include "carvepack.h"
 #include "rd.h"
 
 #define CHUNK    (128u << 10) /* what one thread reads at once stays in the second-level cache */
@@ -27,6 +28,68 @@ static int add_found(struct carve_scan *s, uint64_t pa, const struct carve_shape
 	s->found = arr;
 	s->found[s->n_found++] = (struct carve_found){.pa = pa, .shape = *shape};
 	return 0;
+}
+
+static int put_packed(struct carve_scan *s, const struct carve_found *f)
+{
+	void *arr = s->packed;
+
+	if (s->n_packed >= CARVE_PACKED_MAX) {
+		s->limited = true;
+		return 0;
+	}
+	if (arr_reserve(&arr, &s->cap_packed, s->n_packed, sizeof(*s->packed)) < 0)
+		return ERR_NOMEM;
+	s->packed = arr;
+	s->packed[s->n_packed++] = *f;
+	return 0;
+}
+
+/* A packed buffer whose header may begin at p; n: bytes that follow each other in memory. Those of its first page are its own, or, where the header
+ * lies across the edge, those of the next one too. */
+static int look_packed(struct carve_scan *s, uint64_t pa, const uint8_t *p, size_t n)
+{
+	uint32_t have = CARVE_PAGE - (uint32_t)(pa % CARVE_PAGE);
+	struct carve_pack k;
+
+	if (have < ETW_BUFFER_HEADER_SIZE)
+		have += CARVE_PAGE;
+	if (have > n)
+		have = (uint32_t)n;
+	if (!carve_pack_looks(p, have, &k))
+		return 0;
+	return put_packed(s, &(struct carve_found){.pa = pa,
+						   .shape = {.h = k.h,
+							     .met = k.row ? ETW_MET_MEMORY : ETW_MET_FILE,
+							     .end = k.end,
+							     .walk = k.walk,
+							     .stored = k.h.buffer_size,
+							     .row = k.row}});
+}
+
+/* The places [0, to) of p[0, n). */
+static int packed_in(struct carve_scan *s, uint64_t pa, const uint8_t *p, size_t to, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = carve_pack_next(p, 0, to); i < to && rc == 0; i = carve_pack_next(p, i + 1, to))
+		rc = look_packed(s, pa + i, p + i, n - i);
+	return rc;
+}
+
+/* Headers across the edge of two pieces of the scan; looked for where there are packed buffers at all. */
+static int packed_across(struct carve_scan *s, const struct phys *p)
+{
+	enum { BEFORE = ETW_BUFFER_HEADER_SIZE - 1, BEHIND = 1024 };
+	uint8_t b[BEFORE + BEHIND];
+	struct phys_run r;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && s->n_packed && phys_run(p, i, &r); i++)
+		for (uint64_t pa = (r.pa / CHUNK + 1) * CHUNK; rc == 0 && pa < r.pa + r.len; pa += CHUNK)
+			if (phys_read(p, pa - BEFORE, b, sizeof(b)) == 0)
+				rc = packed_in(s, pa - BEFORE, b, BEFORE, sizeof(b));
+	return rc;
 }
 
 static int add_part(struct carve_scan *s, uint64_t pa, const struct carve_head *h)
@@ -105,7 +168,7 @@ static int visit_page(struct share *t, uint64_t pa, const uint8_t *p, uint32_t n
 	while (rc == 0 && off + ETW_BUFFER_HEADER_SIZE <= n) {
 		const uint8_t *q = p + off;
 		uint32_t v = le32(q);
-		bool plain = carve_first_test(v, le32(q + 4));
+		bool plain = carve_plain(q);
 
 		if (plain || (t->deep && v - CARVE_POOL_MIN < CARVE_PAGE)) {
 			rc = look(&t->s, pa + off, q, n - off, !plain || (pa + off) % CARVE_STEP, &size);
@@ -130,6 +193,8 @@ static int visit(void *ctx, unsigned thread, uint64_t pa, const uint8_t *p, size
 
 	(void)more;
 	t->s.scanned += n;
+	if (n >= ETW_BUFFER_HEADER_SIZE)
+		rc = packed_in(&t->s, pa, p, n - (ETW_BUFFER_HEADER_SIZE - 1), n);
 	while (rc == 0 && n) {
 		uint32_t step = CARVE_PAGE - (uint32_t)(pa % CARVE_PAGE);
 
@@ -219,6 +284,8 @@ static int join(struct carve_scan *to, struct carve_scan *from)
 	}
 	for (size_t i = 0; i < from->n_tails && rc == 0; i++)
 		rc = put_tail(to, from->tail[i]);
+	for (size_t i = 0; i < from->n_packed && rc == 0; i++)
+		rc = put_packed(to, &from->packed[i]);
 	carve_scan_free(from);
 	return rc;
 }
@@ -248,12 +315,14 @@ int carve_scan_run(const struct phys *p, const struct carve_scan_opts *o, struct
 		return rc;
 	}
 	out->unreadable = unreadable;
-	if (find_exits(out) < 0) {
+	if (find_exits(out) < 0 || packed_across(out, p) < 0) {
 		carve_scan_free(out);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
 	if (out->n_found)
 		qsort(out->found, out->n_found, sizeof(*out->found), by_pa);
+	if (out->n_packed)
+		qsort(out->packed, out->n_packed, sizeof(*out->packed), by_pa);
 	if (out->n_tails)
 		qsort(out->tail, out->n_tails, sizeof(*out->tail), by_fill);
 	if (out->n_parts)
@@ -266,6 +335,7 @@ void carve_scan_free(struct carve_scan *s)
 	free(s->found);
 	free(s->part);
 	free(s->exit);
+	free(s->packed);
 	free(s->tail);
 	*s = (struct carve_scan){0};
 }

@@ -7,9 +7,10 @@
 #include "carveshape.h"
 #include "physscan.h"
 
-#define CARVE_FOUND_MAX (1u << 20) /* buffers, and */
-#define CARVE_PARTS_MAX (1u << 22) /* pages with records, and */
-#define CARVE_TAILS_MAX (1u << 20) /* pages that end in fill: what comes behind is left out, and `limited` says so */
+#define CARVE_FOUND_MAX  (1u << 20) /* buffers, and */
+#define CARVE_PARTS_MAX  (1u << 22) /* pages with records, and */
+#define CARVE_PACKED_MAX (1u << 18) /* packed buffers, and */
+#define CARVE_TAILS_MAX  (1u << 20) /* pages that end in fill: what comes behind is left out, and `limited` says so */
 
 struct carve_found { /* a place where a buffer begins */
 	uint64_t pa;
@@ -39,6 +40,8 @@ struct carve_exit {   /* a page that ends in the midst of records */
 struct carve_scan {
 	struct carve_found *found; /* owned; ascending by pa */
 	size_t n_found, cap_found;
+	struct carve_found *packed; /* owned; ascending by pa: at any address, with shape.stored */
+	size_t n_packed, cap_packed;
 	struct carve_part *part; /* owned; ascending by off, ts, pa */
 	size_t n_parts, cap_parts;
 	struct carve_tail *tail; /* owned; ascending by off, pa */

@@ -216,13 +216,22 @@ static unsigned agreement(const struct carve_shape *s)
 	return n;
 }
 
+bool carve_header_size(const uint8_t *logfile, uint32_t size)
+{
+	uint32_t session = le32(logfile);
+
+	if (!(le32(logfile + 0x20) & ETW_MODE_COMPRESSED))
+		return session == size;
+	return session >= size && session <= ETW_BUFFER_SIZE_MAX && session % CARVE_SIZE_MIN == 0;
+}
+
 /* A file's first buffer proves itself: its first record is the log file header, which repeats the size. */
 static bool file_header(const uint8_t *p, uint32_t have, uint32_t size)
 {
 	const uint8_t *r = p + ETW_BUFFER_HEADER_SIZE, *h = r + 0x20;
 
-	return have >= ETW_BUFFER_HEADER_SIZE + 0x50 && (r[2] == 1 || r[2] == 2) && r[3] == 0xc0 && le16(r + 6) == 0 && le32(h) == size &&
-	       (le32(h + 0x2c) == 4 || le32(h + 0x2c) == 8);
+	return have >= ETW_BUFFER_HEADER_SIZE + 0x50 && (r[2] == 1 || r[2] == 2) && r[3] == 0xc0 && le16(r + 6) == 0 &&
+	       carve_header_size(h, size) && (le32(h + 0x2c) == 4 || le32(h + 0x2c) == 8);
 }
 
 static bool fill_behind(const uint8_t *p, uint32_t have, uint32_t end, uint32_t size)
@@ -255,13 +264,12 @@ static bool believed(const struct carve_shape *s, bool closed, bool torn, bool p
 
 bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape *out)
 {
-	struct carve_shape s;
+	struct carve_shape s = {0};
 	struct carve_walk torn;
 	uint32_t at_hand;
 	bool closed;
 
-	if (!carve_first_test(le32(p), le32(p + 4)) &&
-	    !(pool && le32(p) >= CARVE_POOL_MIN && le32(p) <= have && le32(p) % 8 == 0 && le32(p + 4) <= le32(p)))
+	if (!carve_plain(p) && !(pool && le32(p) >= CARVE_POOL_MIN && le32(p) <= have && le32(p) % 8 == 0 && le32(p + 4) <= le32(p)))
 		return false;
 	if (have < ETW_BUFFER_HEADER_SIZE + 0x10)
 		return false;

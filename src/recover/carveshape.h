@@ -5,17 +5,19 @@
 #ifndef ETLIFT_CARVESHAPE_H
 #define ETLIFT_CARVESHAPE_H
 
+#include "rd.h"
 #include "settle.h"
 
-#define CARVE_PAGE     4096u
-#define CARVE_STEP     0x400u /* buffers begin at multiples of this in a page: pages in memory, multiples of 1 KiB in files */
-#define CARVE_STEP_ANY 16u    /* with `deep`: where the pool puts things */
-#define CARVE_SIZE_MIN 0x400u /* BufferSize of the API */
-#define CARVE_POOL_MIN 0x100u /* of a buffer that shares its page */
-#define CARVE_IDS      1024u  /* logger ids believed, without bit 15; Windows gives at most 256 */
-#define CARVE_PRIVATE  0x8000u
-#define CARVE_RTBACKUP 0x10u /* BufferFlag */
-#define CARVE_HEADER   4u    /* BufferType of a file's first buffer */
+#define CARVE_PAGE      4096u
+#define CARVE_STEP      0x400u /* buffers begin at multiples of this in a page: pages in memory, multiples of 1 KiB in files */
+#define CARVE_STEP_ANY  16u    /* with `deep`: where the pool puts things */
+#define CARVE_SIZE_MIN  0x400u /* BufferSize of the API */
+#define CARVE_FIRST_MIN 0x200u /* of a compressed file's first buffer, which is trimmed */
+#define CARVE_POOL_MIN  0x100u /* of a buffer that shares its page */
+#define CARVE_IDS       1024u  /* logger ids believed, without bit 15; Windows gives at most 256 */
+#define CARVE_PRIVATE   0x8000u
+#define CARVE_RTBACKUP  0x10u /* BufferFlag */
+#define CARVE_HEADER    4u    /* BufferType of a file's first buffer */
 
 /* A walk over the records of a buffer whose first bytes are at hand. */
 struct carve_walk {
@@ -33,18 +35,32 @@ struct carve_shape {
 	struct carve_walk walk;
 	uint32_t next; /* where the first record begins that does not begin in the bytes at hand */
 	bool fill;     /* 0xff stands behind the data, as in files */
+	uint32_t
+		stored; /* of a packed buffer (carvepack.h): the bytes it takes with its header; `end` is that of the unpacked one; 0: not packed */
+	bool row; /* and it is one of a compressed session's row */
 };
 
 /* The first test, on 8 bytes: most of memory ends here. */
 static inline bool carve_first_test(uint32_t buffer_size, uint32_t saved_offset)
 {
-	return buffer_size - CARVE_SIZE_MIN <= ETW_BUFFER_SIZE_MAX - CARVE_SIZE_MIN && !(buffer_size & (CARVE_SIZE_MIN - 1)) &&
+	return buffer_size - CARVE_FIRST_MIN <= ETW_BUFFER_SIZE_MAX - CARVE_FIRST_MIN && !(buffer_size & (CARVE_FIRST_MIN - 1)) &&
 	       saved_offset <= buffer_size;
+}
+
+/* And a few more of a header: only a file's first buffer may have a size that is no multiple of 1 KiB. */
+static inline bool carve_plain(const uint8_t p[ETW_BUFFER_HEADER_SIZE])
+{
+	uint32_t size = le32(p);
+
+	return carve_first_test(size, le32(p + 4)) && (size % CARVE_SIZE_MIN == 0 || le16(p + 0x36) == CARVE_HEADER);
 }
 
 /* Does a buffer with records begin at p? `have`: bytes at hand (>= 0x48), up to the end of its page. `pool`: a place where only the pool puts
  * buffers, or a size of the pool, which must fit into `have`: more must speak for it then. */
 bool carve_looks(const uint8_t *p, uint32_t have, bool pool, struct carve_shape *out);
+
+/* Does a TRACE_LOGFILE_HEADER (its first 0x24 bytes) go with a header buffer of this size? A compressed file's is trimmed to what it needs. */
+bool carve_header_size(const uint8_t *logfile, uint32_t size);
 
 /* Goes on with a walk over raw[0, have) of a buffer whose data ends at `end`; raw itself reaches to `end`, zeroed behind `have`. */
 void carve_go_on(struct carve_walk *w, const uint8_t *raw, uint32_t have, uint32_t end);

@@ -1,5 +1,5 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carveprivate.c (contexts inside processes). */
+ * (pages), carveunpack.c (packed buffers), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
 #define ETLIFT_CARVEWORK_H
 
@@ -18,6 +18,10 @@ struct carve_buf { /* one place where a buffer begins */
 	uint32_t n_pages;
 	uint64_t *held; /* owned; pages it can't do without, ascending, while the rest is not known */
 	size_t n_held;
+	/* of a packed one (f->shape.stored), by carve_unpack_find(); `page` is NULL when it is none after all: */
+	uint32_t good; /* records are whole up to here; less than f->shape.end: the rest is lost */
+	bool spoilt;   /* because the stream goes wrong, not only because a page is not there */
+	uint64_t first_ts, last_ts;
 };
 
 struct carve_live { /* a session that was recovered */
@@ -48,6 +52,8 @@ struct carve {
 	struct carve_scan scan;
 	struct carve_buf *buf; /* owned; as scan.found, ascending by physical address */
 	size_t n;
+	struct carve_buf *packed; /* owned; as scan.packed, ascending by physical address */
+	size_t n_packed;
 	struct carve_live *live; /* owned */
 	size_t n_live, cap_live;
 	struct carve_body *body; /* owned; open addressing, sha256[0] == 0: empty */
@@ -57,8 +63,10 @@ struct carve {
 	uint64_t *times;        /* owned; first event times of all that were found, ascending */
 	struct addrset claimed; /* physical pages: | 1 of buffers that are put together, | 2 held */
 	uint64_t ways;          /* pages tried by carvechain.c */
-	size_t progress;        /* grows with each buffer put together and each page held */
-	uint8_t *raw;           /* owned; a buffer being put together */
+	uint64_t seeks;         /* and by carveunpack.c, which makes so many bytes: */
+	uint64_t unpacked;
+	size_t progress; /* grows with each buffer put together and each page held */
+	uint8_t *raw;    /* owned; a buffer being put together */
 	size_t cap_raw;
 	struct carve_counts counts;
 };
@@ -68,10 +76,10 @@ struct carve {
 struct carve_item { /* one orphaned buffer */
 	struct carve_buf *b;
 	enum carve_origin origin;
-	uint32_t id, size;
-	bool dates;    /* its records carry FILETIMEs */
-	uint64_t head; /* 0 unknown */
-	size_t ring;   /* item that stands for all of one ring */
+	uint32_t id, size; /* size: 0: a packed buffer does not say it */
+	bool dates;        /* its records carry FILETIMEs */
+	uint64_t head;     /* 0 unknown */
+	size_t ring;       /* item that stands for all of one ring */
 };
 
 struct carve_file { /* what the first buffer of an .etl file says */
@@ -111,6 +119,9 @@ void carve_anchors_free(struct carve_groups *g);
 /* The buffer that begins at this physical address, or NULL. */
 struct carve_buf *carve_at(const struct carve *c, uint64_t pa);
 
+/* The packed buffer that begins at this physical address, or NULL. */
+struct carve_buf *carve_packed_at(const struct carve *c, uint64_t pa);
+
 /* Addresses: first by what ring neighbours say, then by page tables, for buffers that are not live. 0 or ERR_NOMEM. */
 int carve_map(struct carve *c);
 
@@ -137,6 +148,13 @@ struct carve_how {
 	bool doubt;
 };
 int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how);
+
+/* The pages of a packed buffer, and how much of it comes out; b->page stays NULL when what stands there proves nothing. `seek`: if it is not whole yet, all
+ * of memory is searched for its pages. 0 or ERR_NOMEM. */
+int carve_unpack_find(struct carve *c, struct carve_buf *b, bool seek);
+bool carve_unpack_limited(const struct carve *c); /* was there so much to unpack that it was given up? */
+/* Unpacks it into a zeroed *eb but for the address members. 0 or ERR_NOMEM. */
+int carve_unpack(struct carve *c, const struct carve_buf *b, struct etw_buffer *eb);
 
 /* Settles b: *eb (address members too) and, where wanted, *rest (may be NULL). body_len 0: nothing was in it. 0 or ERR_NOMEM. */
 int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *eb, struct etw_buffer *rest);

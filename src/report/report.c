@@ -234,6 +234,7 @@ static void put_buffer(struct jsonw *w, const struct etw_session *s, const struc
 	jsonw_u64(w, "sequence", b->hdr.sequence);
 	jsonw_time(w, "timestamp", b->hdr.timestamp && etw_session_time(s, sys, b->hdr.timestamp, &t) ? t : -1);
 	jsonw_u64(w, "used_bytes", (uint64_t)ETW_BUFFER_HEADER_SIZE + b->body_len);
+	put_u64_or_null(w, "packed_bytes", b->packed_bytes != 0, b->packed_bytes);
 	jsonw_u64(w, "events", b->n_events);
 	sha256_of(b->body, b->body_len, sha);
 	jsonw_string(w, "sha256", sha);

@@ -144,12 +144,15 @@ static size_t unpack_fast(struct stream *s, uint8_t *out, size_t n_out, uint32_t
 	return made;
 }
 
-size_t xpress_unpack_some(const uint8_t *in, size_t n_in, uint8_t *out, size_t n_out, int *broken)
+size_t xpress_go_on(struct xpress_at *x, const uint8_t *in, size_t n_in, uint8_t *out, size_t n_out, int *broken)
 {
-	struct stream s = {.p = in, .n = n_in};
-	uint32_t flags = 0; /* the next one is the highest bit */
-	unsigned left = 0;
-	size_t made = unpack_fast(&s, out, n_out, &flags, &left);
+	struct stream s = {.p = in, .n = n_in, .at = x->at, .half = x->half};
+	uint32_t flags = x->flags; /* the next one is the highest bit */
+	unsigned left = x->left;
+	size_t made = x->made;
+
+	if (made == 0)
+		made = unpack_fast(&s, out, n_out, &flags, &left);
 
 	while (made < n_out && !s.broken && (left == 0 || s.at < s.n)) {
 		uint32_t match, distance;
@@ -171,10 +174,11 @@ size_t xpress_unpack_some(const uint8_t *in, size_t n_in, uint8_t *out, size_t n
 				out[made + i] = s.p[s.at + i];
 			made += len;
 			s.at += len;
-			flags = run < 32 ? flags << run : 0;
-			left -= run;
+			flags = len < 32 ? flags << len : 0;
+			left -= (unsigned)len;
 			continue;
 		}
+		*x = (struct xpress_at){.at = s.at, .made = made, .half = s.half, .flags = flags, .left = left};
 		flags <<= 1;
 		left--;
 		match = take(&s, 2);
@@ -189,8 +193,17 @@ size_t xpress_unpack_some(const uint8_t *in, size_t n_in, uint8_t *out, size_t n
 		}
 		made += copy_match(out + made, distance, least(len, n_out - made));
 	}
+	if (!s.broken)
+		*x = (struct xpress_at){.at = s.at, .made = made, .half = s.half, .flags = flags, .left = left};
 	*broken = s.broken;
 	return made;
+}
+
+size_t xpress_unpack_some(const uint8_t *in, size_t n_in, uint8_t *out, size_t n_out, int *broken)
+{
+	struct xpress_at x = {0};
+
+	return xpress_go_on(&x, in, n_in, out, n_out, broken);
 }
 
 int64_t xpress_unpack(const uint8_t *in, size_t n_in, uint8_t *out, size_t n_out)

@@ -19,11 +19,12 @@ static void write_back(struct winimg *w, struct wi_buffer *b, uint32_t size)
 
 static void note_pages(struct winimg *w, const struct wi_session *s, struct wi_buffer *b)
 {
-	unsigned n = (s->buffer_size + WM_PAGE - 1) / WM_PAGE;
+	uint32_t at = b->form == WI_PACKED ? b->va % WM_PAGE : 0, size = b->form == WI_PACKED ? b->packed : s->buffer_size;
+	unsigned n = (at + size + WM_PAGE - 1) / WM_PAGE;
 
 	b->page = calloc(n, sizeof(*b->page));
 	for (unsigned i = 0; i < n; i++)
-		wm_translate(b->pid ? &wi_process_at(w, b->pid)->space : &w->k, b->va + i * WM_PAGE, &b->page[i]);
+		wm_translate(b->pid ? &wi_process_at(w, b->pid)->space : &w->k, b->va + i * WM_PAGE - (i ? at : 0), &b->page[i]);
 	b->n_pages = n;
 }
 
@@ -52,9 +53,9 @@ void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context)
 	for (unsigned i = 0; i < s->n_buf; i++) {
 		note_pages(w, s, &s->buf[i]);
 		s->buf[i].pa = s->buf[i].page[0];
-		if (!mapped)
-			unmap(w, s, &s->buf[i]);
 	}
+	for (unsigned i = 0; i < s->n_buf && !mapped; i++)
+		unmap(w, s, &s->buf[i]);
 	for (unsigned i = 0; i < prof_size(&w->p, T_CTX); i++)
 		waste[i] = (uint8_t)('a' + i % 23);
 	if (!context)

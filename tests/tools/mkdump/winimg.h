@@ -134,6 +134,7 @@ struct wi_buffer {
 	uint64_t pa;       /* of a page in transition; else 0 */
 	uint32_t tail_gap; /* bytes behind the records that a torn header counts as data */
 	int packed_in;     /* number of the row that holds it, or -1 */
+	uint32_t packed;   /* bytes it takes there */
 	uint64_t *page;    /* physical address of each page, by wi_pages() */
 	unsigned n_pages;
 };

@@ -460,7 +460,7 @@ static void tie_scratch(struct winimg *w, struct wi_session *s)
  * CompressionTarget leads to, the others are buffers of state 5 in GlobalList. */
 static void tie_row(struct winimg *w, struct wi_session *s, int number)
 {
-	uint8_t *raw = calloc(1, s->buffer_size), *packed = malloc(2 * (size_t)s->buffer_size + 64);
+	uint8_t *raw = calloc(1, s->buffer_size), *zeros = calloc(1, s->buffer_size), *packed = malloc(2 * (size_t)s->buffer_size + 64);
 	uint64_t va = 0;
 	uint32_t at = HDR;
 
@@ -485,10 +485,12 @@ static void tie_row(struct winimg *w, struct wi_session *s, int number)
 		put_le32(raw + at + 0xc, 0);
 		put_le32(raw + at + 0x2c, 3);
 		memcpy(raw + at + HDR, packed, n);
+		wm_write(&w->k, b->va, zeros, s->buffer_size); /* somebody else's now */
 		for (uint32_t off = 0; off < s->buffer_size; off += WM_PAGE)
 			wm_unmap(&w->k, b->va + off);
 		b->va = va + at;
 		b->form = WI_PACKED;
+		b->packed = HDR + n;
 		b->ways = number ? WAY_GLOBAL : WAY_COMPRESSION;
 		at += HDR + n;
 	}
@@ -506,6 +508,7 @@ static void tie_row(struct winimg *w, struct wi_session *s, int number)
 		}
 	}
 	free(raw);
+	free(zeros);
 	free(packed);
 }
 

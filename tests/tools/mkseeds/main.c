@@ -52,6 +52,15 @@ static void etl_seeds(const char *dir)
 	}
 }
 
+/* The packed buffers of a file as they stand in a row: SavedOffset names CurrentOffset, not Offset. */
+static void as_row(struct buf *b)
+{
+	for (size_t at = le32(b->p); at + 0x48 <= b->n && le32(b->p + at) >= 0x48; at += le32(b->p + at)) {
+		put_le32(b->p + at + 8, le32(b->p + at + 4));
+		put_le16(b->p + at + 0x34, 0);
+	}
+}
+
 /* Pages of cached .etl files as a memory; see fuzz/fuzz_carve.c. */
 static void carve_seeds(const char *dir)
 {
@@ -59,11 +68,15 @@ static void carve_seeds(const char *dir)
 		char name[16];
 		uint8_t flags;
 		struct mketl o;
+		bool row;
 	} all[] = {
-		{"small", 1, {.buffer_size = 0x400, .n_data = 3, .n_records = 4}},
-		{"pages", 4, {.buffer_size = 0x2000, .n_data = 2, .n_records = 60}},
-		{"reversed", 2, {.buffer_size = 0x3000, .n_data = 2, .n_records = 90}},
-		{"narrow", 0, {.buffer_size = 0x1000, .n_data = 1, .n_records = 9, .narrow = true}},
+		{"packed", 0, {.buffer_size = 0x1000, .n_data = 6, .n_records = 20, .packed = true}, false},
+		{"packed-apart", 2, {.buffer_size = 0x4000, .n_data = 4, .n_records = 70, .packed = true}, false},
+		{"packed-row", 1, {.buffer_size = 0x2000, .n_data = 4, .n_records = 40, .packed = true}, true},
+		{"small", 1, {.buffer_size = 0x400, .n_data = 3, .n_records = 4}, false},
+		{"pages", 4, {.buffer_size = 0x2000, .n_data = 2, .n_records = 60}, false},
+		{"reversed", 2, {.buffer_size = 0x3000, .n_data = 2, .n_records = 90}, false},
+		{"narrow", 0, {.buffer_size = 0x1000, .n_data = 1, .n_records = 9, .narrow = true}, false},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -72,6 +85,8 @@ static void carve_seeds(const char *dir)
 		buf_init(&file);
 		buf_init(&b);
 		mketl_build(&file, &all[i].o);
+		if (all[i].row)
+			as_row(&file);
 		buf_u8(&b, all[i].flags);
 		buf_put(&b, file.p, file.n);
 		put(dir, "carve", all[i].name, &b);

@@ -63,6 +63,7 @@ static void add_buffer(struct sweep *s, const cJSON *b, unsigned id)
 	const cJSON *records = cJSON_GetObjectItem(b, "records"), *pages = cJSON_GetObjectItem(b, "pages"), *r;
 	unsigned n = (unsigned)cJSON_GetArraySize(records), last = 0, end = 0;
 	struct want w = {.id = id};
+	bool packed = false;
 
 	if (!n || cJSON_IsTrue(cJSON_GetObjectItem(b, "header_lost")) || cJSON_IsTrue(cJSON_GetObjectItem(b, "copy")))
 		return;
@@ -79,8 +80,11 @@ static void add_buffer(struct sweep *s, const cJSON *b, unsigned id)
 	w.page = must(calloc((size_t)cJSON_GetArraySize(pages), sizeof(*w.page)));
 	cJSON_ArrayForEach(r, pages)
 	{
-		if (w.n_pages * PAGE < end)
-			w.page[w.n_pages++] = strtoull(r->valuestring, NULL, 16);
+		uint64_t pa = strtoull(r->valuestring, NULL, 16);
+
+		packed |= pa % PAGE != 0; /* one of a row begins anywhere, and these are just its pages */
+		if (packed || w.n_pages * PAGE < end)
+			w.page[w.n_pages++] = pa & ~(uint64_t)(PAGE - 1);
 	}
 	snprintf(w.va, sizeof(w.va), "%s", cJSON_GetObjectItem(b, "va")->valuestring);
 	s->w = must(realloc(s->w, (s->n_want + 1) * sizeof(*s->w)));
