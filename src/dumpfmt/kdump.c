@@ -265,7 +265,6 @@ static size_t load_pages(struct kdump *k, uint64_t n, size_t count, uint8_t *buf
 	struct unpacker u = {0};
 	struct span s = {0};
 	size_t done = 0, zero = SIZE_MAX; /* zero: which page others share, SIZE_MAX: none was met */
-	uint64_t shared = 0;
 
 	if (input_read_all(k->in, k->descriptors + n * DESCRIPTOR, desc, count * DESCRIPTOR, NULL) < 0)
 		return 0;
@@ -273,17 +272,15 @@ static size_t load_pages(struct kdump *k, uint64_t n, size_t count, uint8_t *buf
 		const uint8_t *d = desc + done * DESCRIPTOR, *p;
 		uint8_t *out = buf + done * k->page;
 
-		if (zero < done && le64(d) == shared) {
+		if (zero < done && memcmp(d, desc + zero * DESCRIPTOR, 16) == 0) { /* place, size, how it is packed */
 			memcpy(out, buf + zero * k->page, k->page);
 			continue;
 		}
 		p = packed_page(k, &s, d, desc + count * DESCRIPTOR);
 		if (!p || unpack(&u, p, le32(d + 8), le32(d + 12), out, k->page) != k->page)
 			break;
-		if (done + 1 < count && memcmp(d, d + DESCRIPTOR, 16) == 0) {
+		if (done + 1 < count && memcmp(d, d + DESCRIPTOR, 16) == 0)
 			zero = done;
-			shared = le64(d);
-		}
 	}
 	unpacker_end(&u);
 	free(s.p);
