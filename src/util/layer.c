@@ -29,6 +29,7 @@ static const struct layer_codec *const codecs[] = {
 struct point {
 	uint64_t off; /* unpacked */
 	void *mark;
+	size_t bytes;
 };
 
 struct chunk {
@@ -65,8 +66,9 @@ struct layer {
 	bool far;    /* see struct layer_facts */
 	bool went_back;
 	struct point *point;
-	size_t n_points, cap_points;
+	size_t n_points, cap_points, point_bytes;
 	uint64_t step; /* between points */
+	bool marks;    /* there are points, or will be */
 	pthread_mutex_t lock;
 	struct chunk *row[ROWS], *newest, *oldest;
 	struct slab *slabs;  /* the newest first */
@@ -294,10 +296,12 @@ static void thin_out(struct layer *l)
 	size_t o = 0;
 
 	for (size_t i = 0; i < l->n_points; i++) {
-		if (i % 2)
+		if (i % 2) {
+			l->point_bytes -= l->point[i].bytes;
 			l->codec->mark_free(l->point[i].mark);
-		else
+		} else {
 			l->point[o++] = l->point[i];
+		}
 	}
 	l->n_points = o;
 	l->step *= 2;
@@ -308,14 +312,23 @@ static uint64_t last_point(const struct layer *l)
 	return l->n_points ? l->point[l->n_points - 1].off : 0;
 }
 
+/* Where the next point may be: large ones stand far apart. */
+static uint64_t next_point(const struct layer *l)
+{
+	uint64_t apart = l->n_points ? (uint64_t)l->point[l->n_points - 1].bytes * LAYER_STEP_RATIO : 0;
+
+	return last_point(l) + (apart > l->step ? apart : l->step);
+}
+
 static int take_mark(struct layer *l)
 {
 	void *arr = l->point, *mark = NULL;
+	size_t bytes = 0;
 	int rc;
 
-	if (l->seeks || !l->codec->mark || l->at < last_point(l) + l->step)
+	if (!l->marks || l->at < next_point(l))
 		return 0;
-	rc = l->codec->mark(l->state, &mark);
+	rc = l->codec->mark(l->state, &mark, &bytes);
 	if (rc < 0 || !mark)
 		return rc;
 	if (arr_reserve(&arr, &l->cap_points, l->n_points, sizeof(*l->point)) < 0) {
@@ -323,8 +336,9 @@ static int take_mark(struct layer *l)
 		return ERR_NOMEM;
 	}
 	l->point = arr;
-	l->point[l->n_points++] = (struct point){l->at, mark};
-	if (l->n_points >= LAYER_MARKS_MAX)
+	l->point[l->n_points++] = (struct point){l->at, mark, bytes};
+	l->point_bytes += bytes;
+	while (l->n_points > 1 && (l->n_points >= LAYER_MARKS_MAX || l->point_bytes > LAYER_MARK_BYTES))
 		thin_out(l);
 	return 0;
 }
@@ -421,34 +435,11 @@ static int first_way(struct layer *l, uint64_t most, size_t far_chunks, struct l
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Sets the codec to the best place at or before `off`. */
-static int go_back(struct layer *l, uint64_t off, struct err *e)
-{
-	size_t i = l->n_points;
-	int rc;
-
-	l->broken = true;
-	l->went_back |= l->at > off;
-	if (l->seeks) {
-		l->at = l->codec->place(l->state, off);
-		rc = l->codec->seek(l->state, l->at, e);
-	} else {
-		while (i && l->point[i - 1].off > off)
-			i--;
-		rc = l->codec->resume(l->state, i ? l->point[i - 1].mark : NULL, e);
-		l->at = i ? l->point[i - 1].off : 0;
-	}
-	l->broken = rc < 0;
-	return rc;
-}
-
-/* Is there a starting place between where the codec stands and `off` that makes going on from here a waste? */
-static bool better_place(struct layer *l, uint64_t off)
+/* How many points stand at or before `off`: the last of them is the best. */
+static size_t points_before(const struct layer *l, uint64_t off)
 {
 	size_t lo = 0, hi = l->n_points;
 
-	if (l->seeks)
-		return l->codec->place(l->state, off) > l->at;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -457,7 +448,35 @@ static bool better_place(struct layer *l, uint64_t off)
 		else
 			hi = mid;
 	}
-	return lo && l->point[lo - 1].off > l->at;
+	return lo;
+}
+
+/* Sets the codec to the best place at or before `off`. */
+static int go_back(struct layer *l, uint64_t off, struct err *e)
+{
+	size_t i = points_before(l, off);
+	uint64_t place = l->seeks ? l->codec->place(l->state, off) : 0, point = i ? l->point[i - 1].off : 0;
+	int rc;
+
+	l->broken = true;
+	l->went_back |= l->at > off;
+	if (l->seeks && (!i || place >= point)) {
+		l->at = place;
+		rc = l->codec->seek(l->state, place, e);
+	} else {
+		l->at = point;
+		rc = l->codec->resume(l->state, i ? l->point[i - 1].mark : NULL, e);
+	}
+	l->broken = rc < 0;
+	return rc;
+}
+
+/* Is there a starting place between where the codec stands and `off` that makes going on from here a waste? */
+static bool better_place(struct layer *l, uint64_t off)
+{
+	size_t i = points_before(l, off);
+
+	return (l->seeks && l->codec->place(l->state, off) > l->at) || (i && l->point[i - 1].off > l->at);
 }
 
 /* Unpacks until chunk `number` is there; p receives it (LAYER_CHUNK bytes). Starting places need not stand at the beginning of a chunk. Not kept: a
@@ -486,6 +505,7 @@ static int unpack_to(struct layer *l, uint64_t number, bool whole, uint8_t *p, s
 		}
 		if (skip == 0 && (now != number || !whole || (l->far && l->went_back)))
 			keep(l, now, p, most);
+		(void)take_mark(l); /* without memory for it going back is slower */
 		if (now == number)
 			return skip == 0 ? 0 : err_set(e, ERR_FORMAT, "%s: no starting place before a chunk", l->codec->name);
 	}
@@ -579,13 +599,14 @@ static int prepare(struct layer *l, const struct layer_opts *o, struct layer_fac
 	if (rc < 0)
 		return rc;
 	l->step = LAYER_STEP_MIN;
-	l->max_chunks = (l->codec->slow && !o->cache_bytes ? LAYER_CACHE_FAR : cache) / LAYER_CHUNK;
 	l->seeks = l->codec->known && l->codec->known(l->state, &known);
+	l->marks = l->codec->mark && (!l->seeks || (l->codec->marks_too && l->codec->marks_too(l->state)));
+	l->max_chunks = (l->codec->slow && !l->seeks && !o->cache_bytes ? LAYER_CACHE_FAR : cache) / LAYER_CHUNK;
 	if (l->seeks && !l->temp) {
 		f->limited = known > most;
 		l->size = f->limited ? most : known;
 		l->broken = true;
-		f->far = is_far(known, known ? l->codec->place(l->state, known - 1) : 0, cache);
+		f->far = !l->marks && is_far(known, known ? l->codec->place(l->state, known - 1) : 0, cache);
 	} else {
 		if (l->seeks)
 			rc = known ? l->codec->seek(l->state, 0, e) : 0;

@@ -1,9 +1,9 @@
 /* layer.h - a compressed file as an input that can be read at any offset.
  *
  * Each format (layers.def) is a codec: it unpacks forward from a place, and knows places where it can start again: a snapshot of its state (gzip,
- * lz4), a block of its own (bzip2, xz, snappy), a frame (zstd). What is unpacked on the way stays in a bounded cache; pages of zeros cost one
- * bit. Where a format has no such place but its beginning (an xz file of one block, a zstd file of one frame), going back means from the
- * beginning: layer_open() says so, and a spill folder is the mend. Reads are safe from several threads (one at a time unpacks).
+ * lz4; zstd inside a frame, xz inside a block), a block of its own (bzip2, xz, snappy), a frame (zstd). What is unpacked on the way stays in a
+ * bounded cache; pages of zeros cost one bit. Where a state is too large for snapshots (zstd --long, xz with a dictionary of 128 MiB) and there is
+ * no place but the beginning, going back means from there: layer_open() says so, and a spill folder is the mend. Reads are safe from several threads (one at a time unpacks).
  * Facts and costs: docs/formats/packed.md. */
 #ifndef ETLIFT_LAYER_H
 #define ETLIFT_LAYER_H
@@ -14,11 +14,15 @@
 
 #include "input.h"
 
-#define LAYER_CHUNK       65536u              /* bytes that are cached together */
-#define LAYER_CACHE_BYTES ((size_t)192 << 20) /* of the cache */
-#define LAYER_CACHE_FAR   ((size_t)768 << 20) /* the same where going back means from the beginning, and where unpacking is slow */
-#define LAYER_MARKS_MAX   1024u               /* snapshots; when there are more, every second one goes */
-#define LAYER_STEP_MIN    ((uint64_t)1 << 20) /* unpacked bytes between two snapshots, at least */
+#define LAYER_CHUNK       65536u               /* bytes that are cached together */
+#define LAYER_CACHE_BYTES ((size_t)192 << 20)  /* of the cache */
+#define LAYER_CACHE_FAR   ((size_t)768 << 20)  /* the same where going back means from the beginning, and where unpacking is slow */
+#define LAYER_MARKS_MAX   1024u                /* snapshots; when there are more, every second one goes */
+#define LAYER_LONG        ((uint64_t)16 << 20) /* unpacked bytes between places: snapshots in between are wanted */
+#define LAYER_STEP_MIN    ((uint64_t)1 << 20)  /* unpacked bytes between two snapshots, at least */
+#define LAYER_STEP_RATIO  8u                   /* ... and so many times a snapshot's size */
+#define LAYER_MARK_MAX    ((size_t)80 << 20)   /* bytes of a snapshot: xz -9 has a dictionary of 64 MiB */
+#define LAYER_MARK_BYTES  ((size_t)256 << 20)  /* of all snapshots */
 /* What is believed of unpacked sizes: a bomb ends here, and the result says so. */
 #define LAYER_BYTES_MAX ((uint64_t)1 << 43) /* 8 TiB */
 #define LAYER_FLOOR     ((uint64_t)1 << 32) /* 4 GiB whatever the packed size is ... */
@@ -26,7 +30,7 @@
 
 struct layer_codec {
 	const char *name; /* "gzip": image.compression */
-	bool slow;        /* to unpack: a larger cache is worth its memory */
+	bool slow;        /* what had to be unpacked to learn its size is worth a larger cache */
 	bool (*probe)(const uint8_t *head, size_t n);
 	/* At the beginning of `in`, which outlives the state. */
 	int (*open)(void **state, struct input *in, struct err *e);
@@ -37,10 +41,11 @@ struct layer_codec {
 	bool (*known)(void *state, uint64_t *size);
 	uint64_t (*place)(void *state, uint64_t off); /* the last starting place at or before off, which is below the size */
 	int (*seek)(void *state, uint64_t place, struct err *e);
-	/* ... or they are snapshots, taken on the first way through: *mark NULL when none can be taken here. resume(NULL) is the beginning. */
-	int (*mark)(void *state, void **mark);
+	/* ... or they are snapshots, taken on the way: *mark NULL when none can be taken here, else *bytes is its size. resume(NULL) is the beginning. */
+	int (*mark)(void *state, void **mark, size_t *bytes);
 	int (*resume)(void *state, const void *mark, struct err *e);
 	void (*mark_free)(void *mark);
+	bool (*marks_too)(void *state); /* snapshots are taken although places are known: those stand far apart. May be NULL. */
 };
 
 struct layer_facts {

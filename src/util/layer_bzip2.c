@@ -369,7 +369,7 @@ static int64_t bzip2_read(void *state, uint8_t *buf, size_t n, struct err *e)
 	return (int64_t)blockout_take(&z->out, buf, n);
 }
 
-static int bzip2_mark(void *state, void **mark)
+static int bzip2_mark(void *state, void **mark, size_t *bytes)
 {
 	struct bzip2 *z = state;
 	bool whole = z->out.at == z->out.n;
@@ -378,6 +378,7 @@ static int bzip2_mark(void *state, void **mark)
 	if (!m)
 		return ERR_NOMEM;
 	*m = (struct bzip2_mark){whole ? z->after : z->now, whole ? 0 : z->out.at};
+	*bytes = sizeof(*m);
 	*mark = m;
 	return 0;
 }

@@ -22,6 +22,8 @@ struct gzip {
 	uint8_t buf[IN_BYTES];
 };
 
+#define GZIP_STATE 45000u /* about: zlib's window and tables */
+
 struct gzip_mark {
 	z_stream z;
 	bool over;
@@ -166,7 +168,7 @@ static int64_t gzip_read(void *state, uint8_t *buf, size_t n, struct err *e)
 	}
 }
 
-static int gzip_mark(void *state, void **mark)
+static int gzip_mark(void *state, void **mark, size_t *bytes)
 {
 	struct gzip *g = state;
 	struct gzip_mark *m = calloc(1, sizeof(*m));
@@ -177,6 +179,7 @@ static int gzip_mark(void *state, void **mark)
 	}
 	m->over = g->over;
 	m->in_off = g->in_off - g->z.avail_in;
+	*bytes = GZIP_STATE;
 	*mark = m;
 	return 0;
 }

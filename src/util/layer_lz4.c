@@ -198,7 +198,7 @@ static int64_t lz4_read(void *state, uint8_t *buf, size_t n, struct err *e)
 	return (int64_t)blockout_take(&z->out, buf, n);
 }
 
-static int lz4_mark(void *state, void **mark)
+static int lz4_mark(void *state, void **mark, size_t *bytes)
 {
 	struct lz4 *z = state;
 	bool whole = z->out.at == z->out.n;
@@ -217,6 +217,7 @@ static int lz4_mark(void *state, void **mark)
 	m->place = whole ? z->now : z->before;
 	m->skip = whole ? 0 : z->out.at;
 	memcpy(m->window, z->out.p - window, window); /* it stands there until the next block is begun */
+	*bytes = sizeof(*m) + window;
 	*mark = m;
 	return 0;
 }

@@ -197,7 +197,7 @@ static int64_t snappy_read(void *state, uint8_t *buf, size_t n, struct err *e)
 }
 
 /* For a file that is damaged somewhere: snapshots at chunks. */
-static int snappy_mark(void *state, void **mark)
+static int snappy_mark(void *state, void **mark, size_t *bytes)
 {
 	struct snappy *s = state;
 	uint64_t *m = NULL;
@@ -208,6 +208,7 @@ static int snappy_mark(void *state, void **mark)
 			return ERR_NOMEM;
 		*m = s->in_off;
 	}
+	*bytes = sizeof(*m);
 	*mark = m;
 	return 0;
 }

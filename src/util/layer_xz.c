@@ -1,5 +1,5 @@
 /* layer_xz.c - xz through liblzma. With a whole index (at the end of the file, also of several streams) every block is a starting place and the
- * size is known; without one the streams are unpacked forward. */
+ * size is known; without one the streams are unpacked forward. Inside a long block the decoder's memory is copied (snapmem.h). */
 #include "layer.h"
 #include "libraries.h"
 
@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "snapmem.h"
+
 #define IN_BYTES      65536u
 #define XZ_MEMORY_MAX ((uint64_t)1 << 30) /* what liblzma may use: -9 wants 65 MB, --lzma2=dict=1GiB more */
 #define INDEX_MEMORY  ((uint64_t)512 << 20)
@@ -15,13 +17,23 @@
 struct xz {
 	struct input *in;
 	lzma_index *index; /* NULL: forward only */
+	struct snapmem *mem;
+	lzma_allocator alloc; /* of it */
 	lzma_stream s;
-	bool ready, in_block;
+	bool ready;
 	lzma_block block;
 	lzma_filter filters[LZMA_FILTERS_MAX + 1];
 	lzma_index_iter iter;
-	uint64_t in_off;
+	uint64_t in_off, out_n; /* unpacked since the block or the file began */
 	uint8_t buf[IN_BYTES];
+};
+
+struct xz_mark {
+	struct snapmem_copy *copy;
+	lzma_stream s;
+	lzma_block block; /* the decoder has its address */
+	lzma_index_iter iter;
+	uint64_t in_off, at; /* unpacked, since the block or the file began */
 };
 
 static bool xz_probe(const uint8_t *head, size_t n)
@@ -79,37 +91,42 @@ static int read_index(struct xz *x, struct err *e)
 	return r == LZMA_MEM_ERROR ? err_set(e, ERR_NOMEM, "out of memory") : 0;
 }
 
-static int forward(struct xz *x, struct err *e)
+static void set_fresh(struct xz *x)
 {
 	lzma_stream fresh = LZMA_STREAM_INIT;
-	lzma_ret r;
 
 	if (x->ready)
 		lzma_end(&x->s);
 	x->s = fresh;
+	x->s.allocator = &x->alloc;
+	x->ready = false;
+	x->out_n = 0;
+}
+
+static int forward(struct xz *x, struct err *e)
+{
+	lzma_ret r;
+
+	set_fresh(x);
 	r = lzma_stream_decoder(&x->s, XZ_MEMORY_MAX, LZMA_CONCATENATED);
 	x->ready = r == LZMA_OK;
 	x->in_off = 0;
 	return r == LZMA_OK ? 0 : code_of(r, e);
 }
 
-static void end_block(struct xz *x)
-{
-	if (x->ready)
-		lzma_end(&x->s);
-	x->ready = false;
-	if (x->in_block)
-		lzma_filters_free(x->filters, NULL);
-	x->in_block = false;
-}
-
 static void xz_close(void *state)
 {
 	struct xz *x = state;
 
-	end_block(x);
+	set_fresh(x);
+	snapmem_close(x->mem);
 	lzma_index_end(x->index, NULL);
 	free(x);
+}
+
+static void *alloc(void *mem, size_t n, size_t size)
+{
+	return size && n > SIZE_MAX / size ? NULL : snapmem_alloc(mem, n * size);
 }
 
 static int xz_open(void **state, struct input *in, struct err *e)
@@ -117,8 +134,11 @@ static int xz_open(void **state, struct input *in, struct err *e)
 	struct xz *x = calloc(1, sizeof(*x));
 	int rc;
 
-	if (!x)
+	if (!x || !(x->mem = snapmem_new())) {
+		free(x);
 		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	x->alloc = (lzma_allocator){alloc, snapmem_release, x->mem};
 	x->in = in;
 	rc = read_index(x, e);
 	if (rc == 0 && x->index)
@@ -146,12 +166,11 @@ static bool xz_known(void *state, uint64_t *size)
 static int open_block(struct xz *x, struct err *e)
 {
 	uint8_t head[LZMA_BLOCK_HEADER_SIZE_MAX];
-	lzma_stream fresh = LZMA_STREAM_INIT;
 	uint64_t at = x->iter.block.compressed_file_offset;
 	lzma_ret r;
 	int rc;
 
-	end_block(x);
+	set_fresh(x);
 	x->filters[0].id = LZMA_VLI_UNKNOWN;
 	memset(&x->block, 0, sizeof(x->block));
 	x->block.version = 1;
@@ -169,13 +188,13 @@ static int open_block(struct xz *x, struct err *e)
 	r = lzma_block_header_decode(&x->block, NULL, head);
 	if (r != LZMA_OK)
 		return code_of(r, e);
-	x->in_block = true;
 	r = lzma_block_compressed_size(&x->block, x->iter.block.unpadded_size);
 	if (r == LZMA_OK && lzma_raw_decoder_memusage(x->filters) > XZ_MEMORY_MAX)
 		r = LZMA_MEMLIMIT_ERROR;
-	x->s = fresh;
 	if (r == LZMA_OK)
 		r = lzma_block_decoder(&x->s, &x->block);
+	lzma_filters_free(x->filters, NULL); /* the decoder has read them */
+	x->block.filters = NULL;
 	x->ready = r == LZMA_OK;
 	x->in_off = at + x->block.header_size;
 	return r == LZMA_OK ? 0 : code_of(r, e);
@@ -218,8 +237,10 @@ static int64_t xz_read(void *state, uint8_t *buf, size_t n, struct err *e)
 		x->s.next_out = buf;
 		x->s.avail_out = n;
 		r = lzma_code(&x->s, x->s.avail_in ? LZMA_RUN : LZMA_FINISH);
-		if (x->s.avail_out < n)
+		if (x->s.avail_out < n) {
+			x->out_n += n - x->s.avail_out;
 			return (int64_t)(n - x->s.avail_out);
+		}
 		if (r == LZMA_STREAM_END && x->index) {
 			int rc;
 
@@ -237,11 +258,87 @@ static int64_t xz_read(void *state, uint8_t *buf, size_t n, struct err *e)
 	return x->index ? err_set(e, ERR_FORMAT, "xz: not set to a block") : 0;
 }
 
-/* Without an index: the beginning is the one starting place. */
+/* Blocks that are long, and whose decoder (by the first one's header) is small enough to be copied. */
+static bool xz_marks_too(void *state)
+{
+	struct xz *x = state;
+	lzma_index_iter it;
+	bool long_blocks = false;
+
+	lzma_index_iter_init(&it, x->index);
+	while (!long_blocks && !lzma_index_iter_next(&it, LZMA_INDEX_ITER_NONEMPTY_BLOCK))
+		long_blocks = it.block.uncompressed_size > LAYER_LONG;
+	if (!long_blocks || lzma_index_iter_locate(&x->iter, 0) || open_block(x, NULL) < 0)
+		return false;
+	return snapmem_bytes(x->mem) <= LAYER_MARK_MAX;
+}
+
+static void xz_mark_free(void *mark)
+{
+	struct xz_mark *m = mark;
+
+	snapmem_copy_free(m->copy);
+	free(m);
+}
+
+static int xz_mark(void *state, void **mark, size_t *bytes)
+{
+	struct xz *x = state;
+	struct xz_mark *m;
+
+	*mark = NULL;
+	if (!x->ready || snapmem_bytes(x->mem) > LAYER_MARK_MAX)
+		return 0;
+	m = calloc(1, sizeof(*m));
+	if (!m || !(m->copy = snapmem_save(x->mem))) {
+		free(m);
+		return ERR_NOMEM;
+	}
+	m->s = x->s;
+	m->block = x->block;
+	m->iter = x->iter;
+	m->in_off = x->in_off - x->s.avail_in;
+	m->at = x->out_n;
+	*bytes = sizeof(*m) + snapmem_bytes(x->mem);
+	*mark = m;
+	return 0;
+}
+
+static int skip_to(struct xz *x, uint64_t at, struct err *e)
+{
+	uint8_t *waste = malloc(IN_BYTES);
+	int rc = waste ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+
+	while (rc == 0 && x->out_n < at) {
+		int64_t k = xz_read(x, waste, at - x->out_n < IN_BYTES ? (size_t)(at - x->out_n) : IN_BYTES, e);
+
+		if (k <= 0)
+			rc = k < 0 ? (int)k : err_set(e, ERR_FORMAT, "xz: shorter now");
+	}
+	free(waste);
+	return rc;
+}
+
 static int xz_resume(void *state, const void *mark, struct err *e)
 {
-	(void)mark;
-	return forward(state, e);
+	struct xz *x = state;
+	const struct xz_mark *m = mark;
+	int rc;
+
+	if (m && snapmem_restore(x->mem, m->copy)) {
+		x->s = m->s;
+		x->s.avail_in = 0;
+		x->block = m->block;
+		x->iter = m->iter;
+		x->in_off = m->in_off;
+		x->out_n = m->at;
+		x->ready = true;
+		return 0;
+	}
+	if (m)
+		x->iter = m->iter;
+	rc = m && x->index ? open_block(x, e) : forward(x, e);
+	return rc == 0 && m ? skip_to(x, m->at, e) : rc;
 }
 
 const struct layer_codec layer_xz = {.name = "xz",
@@ -252,7 +349,10 @@ const struct layer_codec layer_xz = {.name = "xz",
 				     .known = xz_known,
 				     .place = xz_place,
 				     .seek = xz_seek,
-				     .resume = xz_resume};
+				     .mark = xz_mark,
+				     .resume = xz_resume,
+				     .mark_free = xz_mark_free,
+				     .marks_too = xz_marks_too};
 #else
 const struct layer_codec layer_xz = {.name = "xz"};
 #endif

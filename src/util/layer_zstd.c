@@ -1,17 +1,19 @@
 /* layer_zstd.c - Zstandard (RFC 8878) through libzstd: any number of frames, skippable ones between them. When every frame says how much it holds
  * (zstd does for a file, the seekable format does), frames are starting places and the size is known; else they are found on the way.
- * One long frame has no other starting place than its beginning: libzstd can't copy its state. */
+ * Inside a long frame the state is copied (snapmem.h): libzstd has no function for that, but takes all its memory from an allocator. */
 #include "layer.h"
 #include "libraries.h"
 
 #if LIB_ZSTD
 #include <stdlib.h>
 #include <string.h>
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_createDStream_advanced, which the shared library exports too */
 #include <zstd.h>
 #include <zstd_errors.h>
 
 #include "buf.h"
 #include "rd.h"
+#include "snapmem.h"
 
 #define IN_BYTES         131072u
 #define WINDOW_LOG       31 /* zstd --long=31: 2 GiB */
@@ -27,11 +29,12 @@ struct frame {
 
 struct zstd {
 	struct input *in;
+	struct snapmem *mem;
 	ZSTD_DStream *s;
 	struct frame *frame; /* when all sizes are known */
 	size_t n, cap;
 	uint64_t size;
-	bool known;
+	bool known, long_frames;      /* a frame is so long that places in it are wanted */
 	uint64_t frame_in, frame_out; /* of the frame under way: where it began, bytes taken of it */
 	bool between;                 /* frames: the next byte begins one */
 	uint64_t in_off;
@@ -41,6 +44,9 @@ struct zstd {
 
 struct zstd_mark {
 	uint64_t in_off, skip;
+	/* inside a frame; copy is NULL where the two are enough */
+	struct snapmem_copy *copy;
+	uint64_t next_in; /* of what libzstd has not taken */
 };
 
 static bool is_skippable(const uint8_t *p)
@@ -97,6 +103,16 @@ static uint64_t frame_length(struct input *in, uint64_t at, uint64_t *content)
 	return off <= input_size(in) ? off - at : 0;
 }
 
+/* The window that the frame at `at` wants; libzstd keeps as much, and little else. */
+static uint64_t window_at(struct input *in, uint64_t at)
+{
+	uint8_t h[18];
+	int64_t k = input_read(in, at, h, sizeof(h), NULL);
+	ZSTD_frameHeader f;
+
+	return k > 0 && ZSTD_getFrameHeader(&f, h, (size_t)k) == 0 ? f.windowSize : UINT64_MAX;
+}
+
 /* Frames one behind the other, when all of them say what they hold and end where the file does. */
 static int list_frames(struct zstd *z, struct err *e)
 {
@@ -113,6 +129,7 @@ static int list_frames(struct zstd *z, struct err *e)
 				return err_set(e, ERR_NOMEM, "out of memory");
 			z->frame = arr;
 			z->frame[z->n++] = (struct frame){at, out};
+			z->long_frames |= content > LAYER_LONG && window_at(z->in, at) <= LAYER_MARK_MAX;
 		}
 		at += len;
 		out += content;
@@ -127,6 +144,7 @@ static void zstd_close(void *state)
 	struct zstd *z = state;
 
 	ZSTD_freeDStream(z->s);
+	snapmem_close(z->mem);
 	free(z->frame);
 	free(z);
 }
@@ -144,7 +162,10 @@ static int zstd_open(void **state, struct input *in, struct err *e)
 	struct zstd *z = calloc(1, sizeof(*z));
 	int rc, log;
 
-	if (!z || !(z->s = ZSTD_createDStream())) {
+	if (!z || !(z->mem = snapmem_new()) ||
+	    !(z->s = ZSTD_createDStream_advanced((ZSTD_customMem){snapmem_alloc, snapmem_release, z->mem}))) {
+		if (z)
+			snapmem_close(z->mem);
 		free(z);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
@@ -242,34 +263,50 @@ static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
 	return (int64_t)ob.pos;
 }
 
-static int zstd_mark(void *state, void **mark)
+static bool zstd_marks_too(void *state)
+{
+	const struct zstd *z = state;
+
+	return z->long_frames;
+}
+
+static void zstd_mark_free(void *mark)
+{
+	struct zstd_mark *m = mark;
+
+	snapmem_copy_free(m->copy);
+	free(m);
+}
+
+static int zstd_mark(void *state, void **mark, size_t *bytes)
 {
 	struct zstd *z = state;
+	bool inside = !z->between && z->frame_out > SKIP_MAX;
 	struct zstd_mark *m;
 
 	*mark = NULL;
-	if (!z->between && z->frame_out > SKIP_MAX)
-		return 0;
-	m = malloc(sizeof(*m));
+	if (inside ? snapmem_bytes(z->mem) > LAYER_MARK_MAX : z->known)
+		return 0; /* too large; or the frame is a place itself */
+	m = calloc(1, sizeof(*m));
 	if (!m)
 		return ERR_NOMEM;
-	m->in_off = z->between ? z->in_off - (z->ib.size - z->ib.pos) : z->frame_in;
+	m->next_in = z->in_off - (z->ib.size - z->ib.pos);
+	m->in_off = z->between ? m->next_in : z->frame_in;
 	m->skip = z->between ? 0 : z->frame_out;
+	if (inside && !(m->copy = snapmem_save(z->mem))) {
+		free(m);
+		return ERR_NOMEM;
+	}
+	*bytes = sizeof(*m) + (inside ? snapmem_bytes(z->mem) : 0);
 	*mark = m;
 	return 0;
 }
 
-static int zstd_resume(void *state, const void *mark, struct err *e)
+static int skip_to(struct zstd *z, uint64_t skip, struct err *e)
 {
-	struct zstd *z = state;
-	const struct zstd_mark *m = mark;
-	uint64_t skip = m ? m->skip : 0;
-	uint8_t *waste = skip ? malloc(IN_BYTES) : NULL;
-	int rc = 0;
+	uint8_t *waste = malloc(IN_BYTES);
+	int rc = waste ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 
-	go(z, m ? m->in_off : 0);
-	if (skip && !waste)
-		return err_set(e, ERR_NOMEM, "out of memory");
 	while (rc == 0 && skip) {
 		int64_t k = zstd_read(z, waste, skip < IN_BYTES ? (size_t)skip : IN_BYTES, e);
 
@@ -282,7 +319,25 @@ static int zstd_resume(void *state, const void *mark, struct err *e)
 	return rc;
 }
 
+static int zstd_resume(void *state, const void *mark, struct err *e)
+{
+	struct zstd *z = state;
+	const struct zstd_mark *m = mark;
+
+	if (m && m->copy && snapmem_restore(z->mem, m->copy)) {
+		z->in_off = m->next_in;
+		z->ib.size = z->ib.pos = 0;
+		z->between = false;
+		z->frame_in = m->in_off;
+		z->frame_out = m->skip;
+		return 0;
+	}
+	go(z, m ? m->in_off : 0);
+	return m && m->skip ? skip_to(z, m->skip, e) : 0;
+}
+
 const struct layer_codec layer_zstd = {.name = "zstd",
+				       .slow = true,
 				       .probe = zstd_probe,
 				       .open = zstd_open,
 				       .close = zstd_close,
@@ -292,7 +347,8 @@ const struct layer_codec layer_zstd = {.name = "zstd",
 				       .seek = zstd_seek,
 				       .mark = zstd_mark,
 				       .resume = zstd_resume,
-				       .mark_free = free};
+				       .mark_free = zstd_mark_free,
+				       .marks_too = zstd_marks_too};
 #else
 const struct layer_codec layer_zstd = {.name = "zstd"};
 #endif

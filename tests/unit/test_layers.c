@@ -9,6 +9,7 @@
 #include "layer.h"
 #include "mklayer.h"
 #include "segments.h"
+#include "snapmem.h"
 #include "snappyblock.h"
 
 #define SIZE ((size_t)3 << 20)
@@ -103,6 +104,101 @@ Test(layers, far_is_told)
 		buf_free(&b);
 	}
 	free(p);
+}
+
+struct counted {
+	const struct buf *b;
+	uint64_t taken;
+};
+
+static int64_t counted_read(void *ctx, uint64_t off, void *buf, size_t len, struct err *e)
+{
+	struct counted *c = ctx;
+	size_t n = off < c->b->n ? c->b->n - (size_t)off : 0;
+
+	(void)e;
+	n = n < len ? n : len;
+	memcpy(buf, c->b->p + off, n);
+	c->taken += n;
+	return (int64_t)n;
+}
+
+/* Inside a long frame or block there are places to start again: going back does not mean from the beginning. */
+Test(layers, places_inside, .timeout = 300)
+{
+	static const struct input_ops ops = {counted_read, NULL};
+	static const char *const how[] = {"zstd", "zstd-nosize", "xz"};
+	const struct layer_opts tiny = {.cache_bytes = 3 * LAYER_CHUNK};
+	size_t size = (size_t)48 << 20;
+	uint8_t *p = malloc(size), got[5000];
+
+	mklayer_sample(p, size, 11);
+	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
+		struct input *in, *outer;
+		struct layer_facts f;
+		struct counted c;
+		struct buf b;
+
+		buf_init(&b);
+		if (!mklayer(&b, how[i], p, size)) {
+			buf_free(&b);
+			continue;
+		}
+		c = (struct counted){&b, 0};
+		cr_assert_eq(input_new(&outer, &ops, &c, b.n, "packed", NULL), 0);
+		cr_assert_eq(layer_open(&in, layer_probe(b.p, b.n), outer, &tiny, &f, NULL), 0, "%s", how[i]);
+		cr_assert(!f.far && f.size == size, "%s", how[i]);
+		cr_assert_eq(input_read(in, size - 10, got, 10, NULL), 10); /* the way there */
+		compare(in, p, size, 60);
+		c.taken = 0;
+		for (size_t at = size - 5000; at > size / 16; at -= size / 16) {
+			cr_assert_eq(input_read(in, at, got, sizeof(got), NULL), sizeof(got));
+			cr_assert(memcmp(got, p + at, sizeof(got)) == 0, "%s at %zu", how[i], at);
+		}
+		/* 15 ways back: 7.5 times the file without a place; two or three of them in 48 MiB, more for xz */
+		cr_assert_lt(c.taken, 4 * b.n, "%s: %llu of %zu", how[i], (unsigned long long)c.taken, b.n);
+		input_close(in);
+		input_close(outer);
+		buf_free(&b);
+	}
+	free(p);
+}
+
+/* What a decoder allocates and releases between a copy and its restoring; a copy whose memory is gone says so. */
+Test(layers, memory_put_back)
+{
+	struct snapmem *m = snapmem_new();
+	uint8_t *a = snapmem_alloc(m, 1000), *b = snapmem_alloc(m, 70), *x;
+	struct snapmem_copy *c;
+
+	memset(a, 1, 1000);
+	memset(b, 2, 70);
+	c = snapmem_save(m);
+	cr_assert(c);
+	cr_assert_eq(snapmem_bytes(m), 1070);
+	snapmem_release(m, b);
+	x = snapmem_alloc(m, 70); /* the same memory: it may be put back at any time */
+	cr_assert_eq(x, b);
+	memset(a, 9, 1000);
+	memset(x, 9, 70);
+	cr_assert(snapmem_alloc(m, 5000));
+	cr_assert(snapmem_restore(m, c));
+	cr_assert_eq(snapmem_bytes(m), 1070);
+	for (size_t i = 0; i < 1000; i++)
+		cr_assert_eq(a[i], 1);
+	for (size_t i = 0; i < 70; i++)
+		cr_assert_eq(b[i], 2);
+	snapmem_copy_free(c);
+	x = snapmem_alloc(m, (size_t)100 << 20);
+	c = snapmem_save(m);
+	cr_assert(x && c);
+	snapmem_release(m, x); /* more than is kept */
+	cr_assert(!snapmem_restore(m, c));
+	snapmem_release(m, a);
+	snapmem_copy_free(c);
+	snapmem_release(m, b);
+	cr_assert_eq(snapmem_bytes(m), 0);
+	snapmem_close(m);
 }
 
 Test(layers, spilled)
