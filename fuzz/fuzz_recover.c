@@ -13,9 +13,9 @@
 #define SESSIONS 3u
 #define BUFFERS  4u
 #define SIZE     0x1000u
-#define BUILDS   8u
+#define BUILDS   9u
 
-static const uint32_t builds[BUILDS] = {7601, 9600, 14393, 17763, 18362, 19041, 20348, 22000};
+static const uint32_t builds[BUILDS] = {7601, 9600, 14393, 17763, 18362, 19041, 20348, 22000, 6001};
 static struct profile *prof[BUILDS];
 
 struct rig {
@@ -53,6 +53,17 @@ static void maybe(struct rig *m, uint64_t obj, enum prof_field f, unsigned size,
 		fk_field(&m->f, obj, f, size, v);
 }
 
+/* Vista's list: a head with the first node's address and a count, one link a node. */
+static void single_list(struct fk *f, uint64_t head, const uint64_t *buf)
+{
+	uint32_t entry = prof_off(&f->k.prof, F_BUFHDR_GlobalEntry);
+
+	fk_put(f, head, 8, BUFFERS);
+	fk_put(f, head + 8, 8, (buf[0] + entry) | 1);
+	for (unsigned i = 0; i < BUFFERS; i++)
+		fk_put(f, buf[i] + entry, 8, i + 1 < BUFFERS ? buf[i + 1] + entry : 0);
+}
+
 static uint64_t session(struct rig *m, uint32_t id)
 {
 	struct fk *f = &m->f;
@@ -69,7 +80,10 @@ static uint64_t session(struct rig *m, uint32_t id)
 		fk_buffer(f, buf[i], SIZE, (uint16_t)id, (uint16_t)(i & 1), 1000 + i * 50, 4);
 		node[i] = buf[i] + 0x38;
 	}
-	fk_ring(f, fk_va(f, ctx, F_CTX_GlobalList), node, BUFFERS);
+	if (f->k.prof.traits.single_list)
+		single_list(f, fk_va(f, ctx, F_CTX_GlobalList), buf);
+	else
+		fk_ring(f, fk_va(f, ctx, F_CTX_GlobalList), node, BUFFERS);
 	if (prof_has(&f->k.prof, F_CTX_BufferQueue) && prof_has(&f->k.prof, F_QUEUE_QueueEntry)) {
 		fk_field(f, fk_va(f, ctx, F_CTX_BufferQueue), F_QUEUE_QueueEntry, 8, buf[1] + 0x20);
 		fk_put(f, buf[1] + 0x20, 8, buf[2] + 0x20);
@@ -154,6 +168,8 @@ static void build(struct rig *m, const struct profile *p)
 		fk_put(f, table + id * 8, 8, session(m, id));
 	slots(m, state);
 	c = put(m, 1);
+	if (!prof_has(p, F_CONSUMER_LoggerId))
+		return;
 	fk_field(f, c, F_CONSUMER_LoggerId, 2, 0);
 	node = fk_va(f, c, F_CONSUMER_Links);
 	if (kread_ptr_at(&f->k, table, &ctx) != 0)

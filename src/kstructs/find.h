@@ -57,7 +57,7 @@ bool kuser_sane(const struct kuser *u);
 /* The build that this NT version was released as, when that is one only (6.2, 6.3); else 0. Can a build be of it? (0.0: any.) */
 uint32_t kuser_only_build(unsigned major, unsigned minor);
 bool kuser_may_be(unsigned major, unsigned minor, uint32_t build);
-/* Windows before 7: its version as users know it, or NULL. */
+/* Windows before Vista: its version as users know it, or NULL. */
 const char *kuser_too_old(const struct kuser *u);
 
 /* ---- find_dtb.c: roots ---- */

@@ -73,10 +73,10 @@ bool kuser_sane(const struct kuser *u)
 	return (u->major == 6 && u->minor <= 4) || (u->major == 10 && u->minor == 0);
 }
 
-/* NT versions from Windows 7 on, with their first and last build (public release history). */
+/* NT versions from Vista on, with their first and last build (public release history; 6003: KB4495374, Server 2008 SP2 since 2019). */
 static const struct {
 	uint32_t major, minor, first, last;
-} released[] = {{6, 1, 7600, 7601}, {6, 2, 9200, 9200}, {6, 3, 9600, 9600}, {10, 0, 10240, UINT32_MAX}};
+} released[] = {{6, 0, 6000, 6003}, {6, 1, 7600, 7601}, {6, 2, 9200, 9200}, {6, 3, 9600, 9600}, {10, 0, 10240, UINT32_MAX}};
 
 uint32_t kuser_only_build(unsigned major, unsigned minor)
 {
@@ -96,11 +96,7 @@ bool kuser_may_be(unsigned major, unsigned minor, uint32_t build)
 
 const char *kuser_too_old(const struct kuser *u)
 {
-	if (!u->there || u->major > 6 || (u->major == 6 && u->minor > 0))
-		return NULL;
-	if (u->major == 6)
-		return "Windows Vista or Server 2008";
-	if (u->major != 5)
+	if (!u->there || u->major != 5)
 		return NULL;
 	return u->minor == 2 ? "Windows Server 2003 or XP x64" : u->minor == 1 ? "Windows XP" : u->minor == 0 ? "Windows 2000" : NULL;
 }

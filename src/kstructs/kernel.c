@@ -22,6 +22,7 @@ struct search {
 	struct root_hint later[LATER_MAX]; /* roots without the shared page, and those with it but without a kernel image */
 	unsigned n_later, tried, no_image; /* seen; had a sane shared page but no kernel image */
 	const char *too_old;
+	uint32_t old_build; /* of that one; 0 unknown */
 	bool no_memory, saw_x86;
 };
 
@@ -61,6 +62,28 @@ static bool find_image(struct search *s, struct vm *vm, const struct root_hint *
 	return kimage_scan(vm, usual, &s->budget, &s->image) && of_machine(h->arch, s->image.machine);
 }
 
+static bool read_u32(struct vm *vm, uint64_t va, uint32_t *out)
+{
+	uint8_t b[4];
+
+	if (!va || vm_read(vm, va, b, 4) < 0)
+		return false;
+	*out = le32(b);
+	return true;
+}
+
+/* Which one it is, for the line that refuses it. */
+static void too_old(struct search *s, struct vm *vm, const struct root_hint *h, const char *what)
+{
+	uint32_t v;
+
+	if (!s->too_old && find_image(s, vm, h, false) && read_u32(vm, kimage_export(vm, &s->image, "NtBuildNumber"), &v))
+		s->old_build = v & 0xffff;
+	if (!s->too_old && !s->old_build && s->hints)
+		s->old_build = s->hints->build;
+	s->too_old = what;
+}
+
 static bool try_root(void *ctx, const struct root_hint *h)
 {
 	struct search *s = ctx;
@@ -75,7 +98,7 @@ static bool try_root(void *ctx, const struct root_hint *h)
 	}
 	kuser_read(vm, &u);
 	if (kuser_too_old(&u))
-		s->too_old = kuser_too_old(&u);
+		too_old(s, vm, h, kuser_too_old(&u));
 	else if (kuser_sane(&u) && find_image(s, vm, h, false)) {
 		s->vm = vm;
 		s->user = u;
@@ -130,8 +153,10 @@ static int not_found(const struct search *s, const struct kernel_opts *o, struct
 {
 	if (s->no_memory)
 		return err_set(e, ERR_NOMEM, "out of memory");
+	if (s->too_old && s->old_build)
+		return err_set(e, ERR_NOKERNEL, "%s, build %u: too old; kernels are read from Windows Vista on", s->too_old, s->old_build);
 	if (s->too_old)
-		return err_set(e, ERR_NOKERNEL, "%s: too old; kernels are read from Windows 7 on", s->too_old);
+		return err_set(e, ERR_NOKERNEL, "%s: too old; kernels are read from Windows Vista on", s->too_old);
 	if (s->no_image)
 		return err_set(e, ERR_NOKERNEL, "page tables of a Windows system, but its kernel image is not in this image");
 	if (o->has_dtb)
@@ -174,16 +199,6 @@ static void take_facts(struct kernel *k, const struct search *s)
 	}
 }
 
-static bool read_u32(const struct kernel *k, uint64_t va, uint32_t *out)
-{
-	uint8_t b[4];
-
-	if (!va || vm_read(k->vm, va, b, 4) < 0)
-		return false;
-	*out = le32(b);
-	return true;
-}
-
 /* The build number where the shared page has none: the exported NtBuildNumber, else what the dump's header says. */
 static void find_build(struct kernel *k, const struct search *s)
 {
@@ -191,7 +206,7 @@ static void find_build(struct kernel *k, const struct search *s)
 
 	if (k->build)
 		return;
-	if (read_u32(k, kimage_export(k->vm, &s->image, "NtBuildNumber"), &v) && (v & 0xffff))
+	if (read_u32(k->vm, kimage_export(k->vm, &s->image, "NtBuildNumber"), &v) && (v & 0xffff))
 		k->build = v & 0xffff;
 	else if (s->hints && s->hints->build)
 		k->build = s->hints->build;
@@ -211,14 +226,17 @@ static void late_facts(struct kernel *k, const struct search *s)
 	if (k->has_profile && k->prof.version[0] && k->prof.has_guid && guid_equal(&k->prof.guid, &k->pdb_guid) &&
 	    k->prof.age == k->pdb_age)
 		snprintf(k->version, sizeof(k->version), "%s", k->prof.version);
-	if (!k->build && kernel_symbol(k, S_NtBuildNumber, &va) && read_u32(k, va, &v))
+	if (!k->build && kernel_symbol(k, S_NtBuildNumber, &va) && read_u32(k->vm, va, &v))
 		k->build = v & 0xffff;
 	if (!k->build && k->has_profile)
 		k->build = k->prof.build;
-	if (!k->n_cpus && kernel_symbol(k, S_KeNumberProcessors, &va) && read_u32(k, va, &v) && v <= HINTS_CPUS_MAX)
+	if (!k->n_cpus && kernel_symbol(k, S_KeNumberProcessors, &va) && read_u32(k->vm, va, &v) && v <= HINTS_CPUS_MAX)
 		k->n_cpus = v;
-	if (!k->n_cpus && read_u32(k, kimage_export(k->vm, &s->image, "KeNumberProcessors"), &v) && v <= HINTS_CPUS_MAX)
-		k->n_cpus = v;
+	if (!k->n_cpus && read_u32(k->vm, kimage_export(k->vm, &s->image, "KeNumberProcessors"), &v)) {
+		if (k->has_profile && prof_size(&k->prof, T_KUSER) && !prof_has(&k->prof, F_KUSER_ActiveProcessorCount))
+			v &= 0xff; /* a CCHAR before Windows 7 (ntddk.h) */
+		k->n_cpus = v <= HINTS_CPUS_MAX ? v : 0;
+	}
 	if (!k->n_cpus && s->hints)
 		k->n_cpus = s->hints->n_cpus_claimed;
 	if (!k->system_time && s->hints)

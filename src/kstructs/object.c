@@ -1,7 +1,8 @@
 /* object.c - see object.h.
  *
  * Without symbols (a kernel known by its build only) the type table is found by its shape in the kernel's data, "Type" in slot 2 and
- * "Directory" in slot 3, and the cookie by the type objects: their own type is number 2. */
+ * "Directory" in slot 3, and the cookie by the type objects: their own type is number 2. Before Windows 7 a header holds the address of its type,
+ * and no table is needed. */
 #include "object.h"
 
 #include <stdlib.h>
@@ -15,12 +16,14 @@
 #define TABLE_PAGES  4096u /* pages of handle entries of one process: 2^20 handles */
 #define TYPE_NAME    64u
 #define SECTIONS_MAX 96u
+#define OTHERS_MAX   64u /* types that were looked at and are not the wanted one */
 
 struct types {
 	const struct kernel *k;
 	uint64_t table; /* ObTypeIndexTable; 0 unknown */
 	uint8_t cookie;
 	uint32_t off_index, off_body;
+	bool by_address; /* off_index is where the type's address stands */
 	size_t ps;
 };
 
@@ -28,10 +31,11 @@ static bool types_init(struct types *t, const struct kernel *k)
 {
 	const struct profile *p = &k->prof;
 	memset(t, 0, sizeof(*t));
-	if (!k->has_profile || !prof_has(p, F_OHDR_TypeIndex) || !prof_has(p, F_OHDR_Body))
+	t->by_address = k->has_profile && prof_has(p, F_OHDR_Type);
+	if (!k->has_profile || !(prof_has(p, F_OHDR_TypeIndex) || t->by_address) || !prof_has(p, F_OHDR_Body))
 		return false;
 	t->k = k;
-	t->off_index = prof_off(p, F_OHDR_TypeIndex);
+	t->off_index = prof_off(p, t->by_address ? F_OHDR_Type : F_OHDR_TypeIndex);
 	t->off_body = prof_off(p, F_OHDR_Body);
 	t->ps = vm_pointer_size(k->vm);
 	return true;
@@ -151,7 +155,7 @@ bool object_type_index(const struct kernel *k, const char *type, uint8_t *index)
 {
 	struct types t;
 
-	return types_init(&t, k) && types_ready(&t) && find_type(&t, type, index);
+	return types_init(&t, k) && !t.by_address && types_ready(&t) && find_type(&t, type, index);
 }
 
 bool object_index_of(const struct kernel *k, uint64_t body, uint8_t *index)
@@ -159,7 +163,7 @@ bool object_index_of(const struct kernel *k, uint64_t body, uint8_t *index)
 	struct types t;
 	uint8_t raw;
 
-	if (!types_init(&t, k) || !types_ready(&t) || !raw_index(&t, body, &raw))
+	if (!types_init(&t, k) || t.by_address || !types_ready(&t) || !raw_index(&t, body, &raw))
 		return false;
 	*index = (uint8_t)(raw ^ t.cookie);
 	return true;
@@ -170,6 +174,9 @@ bool object_index_of(const struct kernel *k, uint64_t body, uint8_t *index)
 struct walk {
 	struct types t;
 	uint8_t index; /* wanted */
+	const char *type;
+	uint64_t type_va, other[OTHERS_MAX]; /* by address: the wanted one, once it was met, and others */
+	unsigned n_others;
 	struct object_ref ref;
 	object_fn *fn;
 	void *ctx;
@@ -196,6 +203,33 @@ static uint64_t entry_body(const struct walk *w, uint64_t word)
 	return vm_is_kernel(w->t.k->vm, hdr) ? hdr + w->t.off_body : 0;
 }
 
+static bool of_type_at(struct walk *w, uint64_t type)
+{
+	if (type == w->type_va || !vm_is_kernel(w->t.k->vm, type) || type % w->t.ps)
+		return type && type == w->type_va;
+	for (unsigned i = 0; i < w->n_others; i++)
+		if (w->other[i] == type)
+			return false;
+	if (type_name_is(&w->t, type, w->type)) {
+		w->type_va = type;
+		return true;
+	}
+	w->other[w->n_others++ % OTHERS_MAX] = type;
+	if (w->n_others > OTHERS_MAX)
+		w->n_others = OTHERS_MAX;
+	return false;
+}
+
+static bool wanted(struct walk *w, uint64_t body)
+{
+	uint64_t type;
+	uint8_t raw;
+
+	if (w->t.by_address)
+		return kread_ptr_at(w->t.k, body - w->t.off_body + w->t.off_index, &type) == 0 && of_type_at(w, type);
+	return raw_index(&w->t, body, &raw) && (uint8_t)(raw ^ w->t.cookie) == w->index;
+}
+
 static void missing(struct walk *w, uint64_t va)
 {
 	struct note n = NOTE_AT(NOTE_PAGE_MISSING, va, PAGE);
@@ -220,10 +254,9 @@ static int entry_page(struct walk *w, uint64_t page, uint64_t base)
 	for (uint32_t i = 1; i < n; i++) { /* slot 0 of each page is the table's own */
 		const uint8_t *p = b + (size_t)i * w->entry_size;
 		uint64_t body = entry_body(w, w->t.ps == 8 ? le64(p) : le32(p));
-		uint8_t raw;
 		int rc;
 
-		if (!body || !raw_index(&w->t, body, &raw) || (uint8_t)(raw ^ w->t.cookie) != w->index)
+		if (!body || !wanted(w, body))
 			continue;
 		w->ref.body = body;
 		w->ref.handle = (uint32_t)((base + i) * 4);
@@ -304,12 +337,12 @@ static int process_table(struct walk *w, const struct process *p)
 
 int objects_find(const struct kernel *k, const struct process_list *procs, const char *type, object_fn *fn, void *ctx)
 {
-	struct walk w = {.fn = fn, .ctx = ctx};
+	struct walk w = {.fn = fn, .ctx = ctx, .type = type};
 
 	if (!types_init(&w.t, k) || !prof_has(&k->prof, F_HTABLE_TableCode))
 		return ERR_NOTFOUND;
 	w.entry_size = prof_size(&k->prof, T_HENTRY) ? prof_size(&k->prof, T_HENTRY) : 2 * (uint32_t)w.t.ps;
-	if (w.entry_size < w.t.ps || w.entry_size > 64 || !types_ready(&w.t) || !find_type(&w.t, type, &w.index))
+	if (w.entry_size < w.t.ps || w.entry_size > 64 || (!w.t.by_address && (!types_ready(&w.t) || !find_type(&w.t, type, &w.index))))
 		return ERR_NOTFOUND;
 	for (size_t i = 0; i < procs->n; i++) {
 		int rc = process_table(&w, &procs->v[i]);

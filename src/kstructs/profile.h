@@ -60,6 +60,8 @@ struct prof_traits {
 	uint8_t handle_object_shift; /* ObjectPointerBits: entry >> shift, << 4 (x86: << 3); 0: plain pointer with low bits masked */
 	bool type_index_encoded;     /* ^ cookie ^ second address byte (Windows 10) */
 	bool queue_has_head;         /* _ETW_BUFFER_QUEUE with QueueHead */
+	bool single_list;            /* Vista: GlobalList is an SLIST_HEADER, GlobalEntry one link to the next */
+	uint32_t context_align;      /* logger contexts stand at multiples of this */
 	struct vm_traits vm;
 };
 

@@ -25,6 +25,8 @@ static const struct {
 	{"handle_object_shift", TRAIT_U8, AT(handle_object_shift)},
 	{"type_index_encoded", TRAIT_BOOL, AT(type_index_encoded)},
 	{"queue_has_head", TRAIT_BOOL, AT(queue_has_head)},
+	{"single_list", TRAIT_BOOL, AT(single_list)},
+	{"context_align", TRAIT_U32, AT(context_align)},
 	{"vm.transition_bit", TRAIT_U8, AT(vm.transition_bit)},
 	{"vm.prototype_bit", TRAIT_U8, AT(vm.prototype_bit)},
 	{"vm.pagefile_low_shift", TRAIT_U8, AT(vm.pagefile_low_shift)},
@@ -88,6 +90,7 @@ bool prof_trait_set(struct prof_traits *t, const char *name, uint32_t value)
 void prof_traits_default(struct prof_traits *t)
 {
 	memset(t, 0, sizeof(*t));
+	t->context_align = 64;
 	t->vm.transition_bit = 11;
 	t->vm.prototype_bit = 10;
 	t->vm.pagefile_low_shift = 12;

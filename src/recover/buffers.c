@@ -5,11 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kslist.h"
 #include "rd.h"
 
-/* Offsets inside WMI_BUFFER_HEADER, one layout since Windows 7 (docs/live-buffers.md). */
-#define HDR_LINK              0x20u
-#define HDR_GLOBAL_ENTRY      0x38u
 #define STATE_PLACEHOLDER     6u
 #define MODE_BUFFER_INTERFACE 0x40000u
 
@@ -94,6 +92,7 @@ enum kbuf_is buffers_check(const struct kbufset *b, uint64_t va, struct etw_bufh
 	if (vm_read(b->v->k->vm, va, raw, sizeof raw) != 0)
 		return KBUF_GONE;
 	etw_bufhdr_parse(&h, raw);
+	h.link = le64(raw + kview_link_off(b->v));
 	if (hdr)
 		*hdr = h;
 	size_ok = s->has_buffer_size ? h.buffer_size == s->buffer_size
@@ -123,11 +122,11 @@ static void broken(const struct kbufset *b, uint64_t where, const char *list, co
 /* A link leads to the next buffer's link word or to its first byte, by list; what stands there decides. */
 static enum kbuf_is link_target(const struct kbufset *b, uint64_t p, uint64_t *va, struct etw_bufhdr *hdr)
 {
-	enum kbuf_is inner = buffers_check(b, p - HDR_LINK, hdr);
+	enum kbuf_is inner = buffers_check(b, p - kview_link_off(b->v), hdr);
 	enum kbuf_is outer;
 	struct etw_bufhdr h;
 
-	*va = p - HDR_LINK;
+	*va = p - kview_link_off(b->v);
 	if (inner == KBUF_OURS)
 		return inner;
 	outer = buffers_check(b, p, &h);
@@ -322,14 +321,14 @@ static bool node_is_ours(void *ctx, uint64_t node)
 	const struct kbufset *b = ctx;
 	uint64_t va;
 
-	return buffers_check(b, node - HDR_GLOBAL_ENTRY, NULL) == KBUF_OURS ||
+	return buffers_check(b, node - kview_entry_off(b->v), NULL) == KBUF_OURS ||
 	       (node_buffer(b, node, &va) && buffers_check(b, va, NULL) == KBUF_OURS);
 }
 
 static int take_node(struct kbufset *b, uint64_t node)
 {
 	struct etw_bufhdr h;
-	uint64_t va = node - HDR_GLOBAL_ENTRY;
+	uint64_t va = node - kview_entry_off(b->v);
 	enum kbuf_is is;
 	struct kbuf *k;
 	int rc;
@@ -359,19 +358,24 @@ static int take_node(struct kbufset *b, uint64_t node)
 	return rc;
 }
 
+/* Pool gives page-aligned blocks from a page on. */
+static uint64_t buffer_align(const struct kbufset *b)
+{
+	return b->s->has_buffer_size && b->s->buffer_size < 0x1000 ? 0x10 : 0x1000;
+}
+
 /* Names what the walks could not follow: one note a break, one lost buffer a missing page. */
 static int tell_stops(struct kbufset *b, struct kring *r)
 {
-	/* pool gives page-aligned blocks from a page on */
-	uint64_t align = b->s->has_buffer_size && b->s->buffer_size < 0x1000 ? 0x10 : 0x1000;
+	uint64_t align = buffer_align(b);
 	int rc = 0;
 
 	kring_settle(r);
 	for (size_t i = 0; i < r->n_stops && rc == 0; i++) {
 		const struct kring_stop *s = &r->stop[i];
 
-		if (s->unreadable && !b->separate_nodes && (s->at - HDR_GLOBAL_ENTRY) % align == 0 && !kring_bridged(r, s))
-			rc = lose(b, s->at - HDR_GLOBAL_ENTRY, ETW_FROM_GLOBAL_LIST);
+		if (s->unreadable && !b->separate_nodes && (s->at - kview_entry_off(b->v)) % align == 0 && !kring_bridged(r, s))
+			rc = lose(b, s->at - kview_entry_off(b->v), ETW_FROM_GLOBAL_LIST);
 		else if (s->unreadable && b->separate_nodes && !kring_bridged(r, s)) {
 			struct note n = NOTE_AT(NOTE_PAGE_MISSING, s->at, 0);
 
@@ -384,6 +388,58 @@ static int tell_stops(struct kbufset *b, struct kring *r)
 		struct note n = NOTE(NOTE_LIMIT_REACHED);
 
 		notes_add(b->v->notes, &n, "GlobalList: more than %zu buffers", r->max);
+	}
+	return rc;
+}
+
+/* Vista: one link a node, so what stands behind a break can't be reached from the head. One note tells of the break and of how much it hides. */
+static int single_list(struct kbufset *b)
+{
+	const uint8_t *p = ksnap_at(&b->c->snap, F_CTX_GlobalList, 0, (uint32_t)(2 * kview_ptr_size(b->v)), NULL);
+	uint64_t at, from = b->c->global_list;
+	uint32_t id = ++b->chains, depth, n = 0;
+	const char *why = NULL;
+	int rc = 0;
+
+	if (!p)
+		return 0;
+	if (!kslist_head(b->v, p, &at, &depth)) {
+		broken(b, from, "GlobalList", "its head is none of a list");
+		return 0;
+	}
+	while (at != 0 && rc == 0) {
+		uint64_t va = at - kview_entry_off(b->v), next = 0;
+		struct etw_bufhdr h;
+		enum kbuf_is is = buffers_check(b, va, &h);
+		struct kbuf *k;
+
+		if (is == KBUF_GONE && va % buffer_align(b) == 0 && n < depth) {
+			why = n + 1 < depth ? "a page is missing" : NULL;
+			n++;
+			rc = lose(b, va, ETW_FROM_GLOBAL_LIST);
+			break;
+		}
+		if (is != KBUF_OURS || kread_ptr_at(b->v->k, at, &next) != 0) {
+			why = "a link leads to no buffer of this session";
+			break;
+		}
+		k = set_find(b, va);
+		if (k && k->chain == id) {
+			why = "a loop";
+			break;
+		}
+		rc = set_add(b, va, ETW_FROM_GLOBAL_LIST, &h, &k);
+		if (rc != 0 || !k)
+			return rc;
+		k->chain = id;
+		n++;
+		from = at;
+		at = next;
+	}
+	if (rc == 0 && (why || (n & 0xffff) != depth)) {
+		struct note note = NOTE_AT(NOTE_LIST_BROKEN, from, 0);
+
+		notes_add(b->v->notes, &note, "GlobalList: %s; %u of its %u buffers were reached", why ? why : "it ends early", n, depth);
 	}
 	return rc;
 }
@@ -401,11 +457,11 @@ static int global_list(struct kbufset *b)
 	if (rc == 0 && (!b->c->has_lists || r.n_stops))
 		for (size_t i = 0; i < known && rc == 0; i++)
 			if (!b->buf[i].lost && kview_is_ptr(b->v, b->buf[i].hdr.flink) && kview_is_ptr(b->v, b->buf[i].hdr.blink))
-				rc = kring_seed(&r, b->buf[i].va + HDR_GLOBAL_ENTRY);
+				rc = kring_seed(&r, b->buf[i].va + kview_entry_off(b->v));
 	for (size_t i = 0; i < r.n && rc == 0; i++) {
 		uint64_t va;
 
-		if (buffers_check(b, r.node[i].va - HDR_GLOBAL_ENTRY, NULL) == KBUF_OURS)
+		if (buffers_check(b, r.node[i].va - kview_entry_off(b->v), NULL) == KBUF_OURS)
 			embedded++;
 		else if (node_buffer(b, r.node[i].va, &va) && buffers_check(b, va, NULL) == KBUF_OURS)
 			separate++;
@@ -472,7 +528,7 @@ int buffers_find(struct kbufset *b, struct kview *v, struct etw_session *s, cons
 			rc = compression(b);
 	}
 	if (rc == 0)
-		rc = global_list(b);
+		rc = v->k->prof.traits.single_list ? single_list(b) : global_list(b);
 	if (rc != 0)
 		return rc;
 	if (b->n)

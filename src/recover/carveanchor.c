@@ -171,7 +171,7 @@ static int from_context(struct carve_groups *g, struct carve_orphan *o)
 	if (!g->view && kview_open(&g->view, k, &g->c->im->sys, NULL, NULL) != 0)
 		return 0;
 	ref.va = o->head - prof_off(&k->prof, F_CTX_GlobalList);
-	if (!kview_is_ptr(g->view, ref.va) || ref.va % KV_CONTEXT_ALIGN != 0)
+	if (!kview_is_ptr(g->view, ref.va) || ref.va % kview_context_align(g->view) != 0)
 		return 0;
 	rc = ksession_head(g->view, &ref, &s);
 	if (rc != 0)

@@ -87,6 +87,25 @@ static int handle_object(void *ctx, const struct object_ref *o)
 	return add_consumer(ctx, o->body, 0, true);
 }
 
+/* Consumers hang in this ring, but how they are laid out is nowhere told (Windows Vista). */
+static void tell_unread(struct kview *v, const struct kref *r, uint64_t head)
+{
+	struct note n = NOTE_AT(NOTE_CONTEXT_BAD, head, 0);
+	uint64_t first;
+	uint32_t many;
+
+	if (!v->k->prof.traits.single_list || kread_ptr_at(v->k, head, &first) != 0 || first == head || !kview_is_ptr(v, first))
+		return;
+	n.silo = (int)r->silo;
+	n.session = (int)r->id;
+	n.has_session_va = true;
+	n.session_va = r->va;
+	if (kread_u32(v->k, r->va, F_CTX_NumConsumers, &many) == 0)
+		notes_add(v->notes, &n, "%u real-time consumers are not read: no table tells how this kernel lays them out", many);
+	else
+		notes_add(v->notes, &n, "real-time consumers are not read: no table tells how this kernel lays them out");
+}
+
 /* The ring of one context. */
 static int ring_of(struct kview *v, const struct kref *r)
 {
@@ -96,9 +115,13 @@ static int ring_of(struct kview *v, const struct kref *r)
 	uint32_t link;
 	int rc;
 
-	if (r->va == 0 || !prof_has(p, F_CTX_Consumers) || !prof_has(p, F_CONSUMER_Links))
+	if (r->va == 0 || !prof_has(p, F_CTX_Consumers))
 		return 0;
 	head = r->va + prof_off(p, F_CTX_Consumers);
+	if (!prof_has(p, F_CONSUMER_Links)) {
+		tell_unread(v, r, head);
+		return 0;
+	}
 	link = prof_off(p, F_CONSUMER_Links);
 	rc = klist_collect(&l, v->k, head, KV_CONSUMERS_MAX);
 	if (rc != 0)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kslist.h"
 #include "rd.h"
 #include "utf16.h"
 
@@ -38,8 +39,9 @@ bool context_proves(struct kview *v, uint64_t va, int64_t id, uint32_t buffer_si
 	size_t ps = kview_ptr_size(v);
 	uint32_t logger, size;
 	uint64_t head, flink, blink, back;
+	uint8_t raw[16];
 
-	if (!kview_is_ptr(v, va) || va % KV_CONTEXT_ALIGN != 0 || kread_u32(v->k, va, F_CTX_LoggerId, &logger) != 0 ||
+	if (!kview_is_ptr(v, va) || va % kview_context_align(v) != 0 || kread_u32(v->k, va, F_CTX_LoggerId, &logger) != 0 ||
 	    kread_u32(v->k, va, F_CTX_BufferSize, &size) != 0)
 		return false;
 	if (logger >= KV_LOGGERS_MAX || (id >= 0 && logger != (uint64_t)id) || size < KV_BUFFER_MIN || size > ETW_BUFFER_SIZE_MAX ||
@@ -48,6 +50,8 @@ bool context_proves(struct kview *v, uint64_t va, int64_t id, uint32_t buffer_si
 	if (!prof_has(&v->k->prof, F_CTX_GlobalList))
 		return false;
 	head = va + prof_off(&v->k->prof, F_CTX_GlobalList);
+	if (v->k->prof.traits.single_list)
+		return vm_read(v->k->vm, head, raw, 2 * ps) == 0 && kslist_proves(v, raw, logger, size) > 0;
 	if (kread_ptr_at(v->k, head, &flink) != 0 || kread_ptr_at(v->k, head + ps, &blink) != 0 || !kview_is_ptr(v, flink) ||
 	    !kview_is_ptr(v, blink))
 		return false;

@@ -118,7 +118,8 @@ int find_debugger_data(struct kview *v)
 		struct note n = NOTE(NOTE_CONTEXT_BAD);
 
 		v->damaged = true;
-		notes_add(v->notes, &n, "the host's logger table was not found: neither symbols nor EtwpDebuggerData lead to it");
+		if (!v->k->prof.traits.single_list) /* before Windows 7 nothing leads to it: the scan is the way */
+			notes_add(v->notes, &n, "the host's logger table was not found: neither symbols nor EtwpDebuggerData lead to it");
 	}
 	return rc;
 }

@@ -24,8 +24,10 @@
 #define KV_GUIDS_MAX      (1u << 17)
 #define KV_REGS_MAX       (1u << 19)
 #define KV_LIST_MAX       (1u << 17) /* nodes of one list whose length nothing else bounds */
-#define KV_CONTEXT_ALIGN  64u        /* logger contexts are cache-line aligned on all builds seen */
-#define KV_BUFFER_MIN     0x100u     /* smallest BufferSize believed (the API's least is 0x400) */
+#define KV_CONTEXT_ALIGN  64u        /* logger contexts are cache-line aligned on all builds seen; trait context_align */
+#define KV_HDR_LINK       0x20u      /* SlistEntry and GlobalEntry of _WMI_BUFFER_HEADER where the profile does not tell: since Windows 7 */
+#define KV_HDR_ENTRY      0x38u
+#define KV_BUFFER_MIN     0x100u /* smallest BufferSize believed (the API's least is 0x400) */
 #define KV_FASTREF_MASK64 0xfull
 #define KV_FASTREF_MASK32 0x7ull
 #define KV_BUFFERS_MAX    65536u /* buffers of one session */
@@ -129,6 +131,29 @@ int kview_process_name(const struct process *p, char **out);
 static inline size_t kview_ptr_size(const struct kview *v)
 {
 	return v->k->prof.pointer_size == 4 ? 4 : 8;
+}
+
+/* In a buffer's header: the node of GlobalList, and the word that links buffers in the other lists. What a profile puts outside of it is none. */
+static inline uint32_t kview_entry_off(const struct kview *v)
+{
+	const struct profile *p = &v->k->prof;
+
+	return prof_has(p, F_BUFHDR_GlobalEntry) && prof_off(p, F_BUFHDR_GlobalEntry) <= ETW_BUFFER_HEADER_SIZE - 8
+		       ? prof_off(p, F_BUFHDR_GlobalEntry)
+		       : KV_HDR_ENTRY;
+}
+static inline uint32_t kview_link_off(const struct kview *v)
+{
+	const struct profile *p = &v->k->prof;
+
+	return prof_has(p, F_BUFHDR_SlistEntry) && prof_off(p, F_BUFHDR_SlistEntry) <= ETW_BUFFER_HEADER_SIZE - 8
+		       ? prof_off(p, F_BUFHDR_SlistEntry)
+		       : KV_HDR_LINK;
+}
+/* Logger contexts stand at multiples of this. */
+static inline uint32_t kview_context_align(const struct kview *v)
+{
+	return v->k->prof.traits.context_align ? v->k->prof.traits.context_align : KV_CONTEXT_ALIGN;
 }
 
 /* A pointer that could be one into the kernel. */

@@ -21,7 +21,6 @@
 #define REVERSE_PAGES (UINT64_C(1) << 23)
 #define KERNEL_HALF   UINT64_C(0xffff800000000000)
 #define BUFFER_TAG    0x42777445u /* 'EtwB' (pooltag.txt: Etw Buffer) */
-#define BUFFER_ENTRY  0x38u       /* GlobalEntry of _WMI_BUFFER_HEADER */
 #define STEPS_MAX     (1u << 22)  /* along rings, from buffers */
 
 struct cand {
@@ -54,13 +53,14 @@ static int add(struct cand **v, size_t *n, size_t *cap, const struct cand *c)
 }
 
 /* Is a pool header with the tag right before off, or with the room that alignment leaves? */
-static bool tagged_at(const struct profile *p, const uint8_t *page, size_t off)
+static bool tagged_at(const struct kview *v, const uint8_t *page, size_t off)
 {
+	const struct profile *p = &v->k->prof;
 	size_t size = prof_size(p, T_POOLHDR), tag = prof_has(p, F_POOLHDR_PoolTag) ? prof_off(p, F_POOLHDR_PoolTag) : 0;
 
 	if (!size || !prof_has(p, F_POOLHDR_PoolTag) || tag + 4 > size)
 		return false;
-	for (size_t back = size; back <= off && back < size + KV_CONTEXT_ALIGN; back += size)
+	for (size_t back = size; back <= off && back < size + kview_context_align(v); back += size)
 		if (le32(page + off - back + tag) == ETW_TAG)
 			return true;
 	return false;
@@ -70,7 +70,7 @@ static int visit(void *ctx, unsigned thread, uint64_t pa, const uint8_t *p, size
 {
 	struct scan *s = ctx;
 	struct hits *h = &s->hits[thread];
-	size_t before = h->n;
+	size_t before = h->n, align = kview_context_align(s->v);
 
 	(void)more;
 	for (size_t at = 0; at < n;) {
@@ -78,16 +78,16 @@ static int visit(void *ctx, unsigned thread, uint64_t pa, const uint8_t *p, size
 
 		if (len > n - at)
 			len = n - at;
-		for (size_t off = (size_t)(-(pa + at)) % KV_CONTEXT_ALIGN; off < len; off += KV_CONTEXT_ALIGN) {
+		for (size_t off = (size_t)(-(pa + at)) % align; off < len; off += align) {
 			struct cand c = {.pa = pa + at + off};
 
-			if (!shape_may_begin(s->v->k, p + at, off, len))
+			if (!shape_may_begin(s->v, p + at, off, len))
 				continue;
 			if (h->n - before >= PIECE_MAX) {
 				h->limited = true;
 				return 0;
 			}
-			c.tagged = tagged_at(&s->v->k->prof, p + at, off);
+			c.tagged = tagged_at(s->v, p + at, off);
 			c.shaped = true;
 			if (add(&h->v, &h->n, &h->cap, &c) != 0)
 				return ERR_NOMEM;
@@ -142,7 +142,7 @@ static uint64_t va_by_ring(const struct scan *s, const struct cand *c, const uin
 	size_t ps = kview_ptr_size(s->v), off = c->pa % PAGE;
 	uint64_t link, head;
 
-	if (!prof_has(p, F_CTX_GlobalList) || off + prof_off(p, F_CTX_GlobalList) + 2 * ps > PAGE)
+	if (!prof_has(p, F_CTX_GlobalList) || p->traits.single_list || off + prof_off(p, F_CTX_GlobalList) + 2 * ps > PAGE)
 		return 0;
 	page += off + prof_off(p, F_CTX_GlobalList);
 	for (unsigned i = 0; i < 2; i++) {
@@ -206,7 +206,7 @@ static bool hidden(const struct scan *s, const struct cand *c)
 {
 	const struct profile *p = &s->v->k->prof;
 
-	return c->tagged || !prof_has(p, F_CTX_GlobalList) ||
+	return c->tagged || !prof_has(p, F_CTX_GlobalList) || p->traits.single_list ||
 	       c->pa % PAGE + prof_off(p, F_CTX_GlobalList) + 2 * kview_ptr_size(s->v) > PAGE;
 }
 
@@ -257,7 +257,7 @@ static int by_buffer(struct scan *s, uint64_t va, uint64_t *ctx)
 	for (unsigned i = 0; at && i < KV_BUFFERS_MAX && rc >= 0; i++, s->steps++) { /* the others of this ring need no walk of their own */
 		if (kread_ptr_at(s->v->k, at, &at) != 0 || !kview_is_ptr(s->v, at) || at == *ctx + prof_off(p, F_CTX_GlobalList))
 			break;
-		rc = addrset_add(&s->done, at - BUFFER_ENTRY);
+		rc = addrset_add(&s->done, at - kview_entry_off(s->v));
 	}
 	return rc < 0 ? rc : 0;
 }

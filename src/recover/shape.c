@@ -2,14 +2,14 @@
 
 #include <string.h>
 
+#include "kslist.h"
 #include "rd.h"
 
 #define SIZE_STEP       0x400u     /* BufferSize is given in KiB */
 #define SIZE_MAX_SHAPE  0x1000000u /* 16 MiB, the API's most */
 #define CLOCK_LAST      4u
 #define BUFFERS_SANE    0x1000000u
-#define HDR_ENTRY       0x38u /* GlobalEntry of _WMI_BUFFER_HEADER */
-#define NODE_BUFFER     2u    /* pointers into a separate node: its buffer */
+#define NODE_BUFFER     2u /* pointers into a separate node: its buffer */
 #define YEAR_2000       INT64_C(125911584000000000)
 #define DAY             INT64_C(864000000000)
 #define STATE_STANDS_IN 6u
@@ -86,14 +86,30 @@ static enum verdict buffer_counts(struct look *l)
 	return is(min <= max && max <= BUFFERS_SANE && have <= 2 * (uint64_t)max);
 }
 
+/* A date between 2000 and tomorrow of the image's time. */
+static bool date_like(const struct kview *v, int64_t t)
+{
+	int64_t now = v->sys->system_time;
+
+	return t >= YEAR_2000 && (now == 0 || t <= now + DAY);
+}
+
 static enum verdict start_time(struct look *l)
 {
 	uint64_t t;
-	int64_t now = l->v->sys->system_time;
 
 	if (ksnap_u64(l->s, F_CTX_StartTime, &t) != 0)
 		return SKIPPED;
-	return is((int64_t)t >= YEAR_2000 && (now == 0 || (int64_t)t <= now + DAY));
+	return is(date_like(l->v, (int64_t)t));
+}
+
+/* Vista's list does not lead back to its head: the first buffer tells whose it is. */
+static enum verdict buffer_list(struct look *l)
+{
+	const uint8_t *p = ksnap_at(l->s, F_CTX_GlobalList, 0, (uint32_t)(2 * l->ps), NULL);
+	int r = p && l->size ? kslist_proves(l->v, p, l->id, l->size) : -1;
+
+	return r < 0 ? SKIPPED : is(r > 0);
 }
 
 /* The ring whose head is member f: one neighbour that points back is enough, the other may be damaged. */
@@ -122,6 +138,8 @@ static enum verdict ring(struct look *l, enum prof_field f)
 
 static enum verdict buffer_ring(struct look *l)
 {
+	if (l->v->k->prof.traits.single_list)
+		return buffer_list(l);
 	return ring(l, F_CTX_GlobalList);
 }
 
@@ -149,7 +167,7 @@ static enum verdict first_buffer(struct look *l)
 	const uint8_t *p = ksnap_at(l->s, F_CTX_GlobalList, 0, (uint32_t)(2 * l->ps), NULL);
 	bool seen = false;
 
-	if (!p || l->size == 0)
+	if (!p || l->size == 0 || l->v->k->prof.traits.single_list)
 		return SKIPPED;
 	for (unsigned i = 0; i < 2; i++) {
 		uint64_t node = word(p + i * l->ps, l->ps), buffer;
@@ -157,7 +175,7 @@ static enum verdict first_buffer(struct look *l)
 
 		if (node == l->s->va + prof_off(&l->v->k->prof, F_CTX_GlobalList))
 			return SKIPPED; /* an empty ring */
-		r = is_buffer(l, node - HDR_ENTRY);
+		r = is_buffer(l, node - kview_entry_off(l->v));
 		if (r <= 0 && kread_ptr_at(l->v->k, node + NODE_BUFFER * l->ps, &buffer) == 0 && is_buffer(l, buffer) > 0)
 			r = 1;
 		if (r > 0)
@@ -191,7 +209,7 @@ bool shape_proves(struct kview *v, uint64_t va, enum shape_need need, struct ksn
 
 	if (failed)
 		*failed = "";
-	if (!kview_is_ptr(v, va) || va % KV_CONTEXT_ALIGN || ksnap_read(s, v->k, T_CTX, va) < 0)
+	if (!kview_is_ptr(v, va) || va % kview_context_align(v) || ksnap_read(s, v->k, T_CTX, va) < 0)
 		return false;
 	for (size_t i = 0; i < sizeof invariants / sizeof invariants[0]; i++) {
 		enum verdict r = invariants[i].look(&l);
@@ -219,17 +237,22 @@ static const uint8_t *in_page(const struct profile *p, enum prof_field f, const 
 	return page + off + prof_off(p, f);
 }
 
-bool shape_may_begin(const struct kernel *k, const uint8_t *page, size_t off, size_t n)
+bool shape_may_begin(const struct kview *v, const uint8_t *page, size_t off, size_t n)
 {
-	const struct profile *p = &k->prof;
+	const struct profile *p = &v->k->prof;
 	size_t ps = p->pointer_size == 4 ? 4 : 8;
-	const uint8_t *m = in_page(p, F_CTX_BufferSize, page, off, n, 4);
+	const uint8_t *m = in_page(p, F_CTX_BufferSize, page, off, n, 4), *id, *start;
 
-	if (!m || !sane_size(le32(m)))
+	if (m && !sane_size(le32(m)))
 		return false;
-	m = in_page(p, F_CTX_LoggerId, page, off, n, 4);
-	if (!m || le32(m) >= KV_LOGGERS_MAX)
+	id = in_page(p, F_CTX_LoggerId, page, off, n, 4);
+	if (id && le32(id) >= KV_LOGGERS_MAX)
 		return false;
+	if (!m || !id) { /* Vista: they stand far behind the beginning, and on the next page where that is near its page's end */
+		start = in_page(p, F_CTX_StartTime, page, off, n, 8);
+		if (!start || prof_off(p, F_CTX_StartTime) != 0 || !date_like(v, (int64_t)le64(start)))
+			return false;
+	}
 	m = in_page(p, F_CTX_LoggerName, page, off, n, 2 * ps);
-	return !m || name_like(k->vm, m, ps);
+	return !m || name_like(v->k->vm, m, ps);
 }

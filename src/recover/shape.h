@@ -17,6 +17,6 @@ bool shape_proves(struct kview *v, uint64_t va, enum shape_need need, struct ksn
 
 /* The cheap part, for bytes [off, n) of a page at p that are all that is known: false when no context can begin at off. Reads nothing else; any
  * thread may call it. */
-bool shape_may_begin(const struct kernel *k, const uint8_t *p, size_t off, size_t n);
+bool shape_may_begin(const struct kview *v, const uint8_t *p, size_t off, size_t n);
 
 #endif

@@ -6,13 +6,12 @@
 #include "kview.h"
 #include "rd.h"
 
-#define HDR_GLOBAL_ENTRY 0x38u
-#define HEAD_STEPS       4096u /* nodes looked at on the way to a ring's head */
-#define BUFFER_ALIGN     0x1000u
-#define PRCB_WINDOW      0x200u  /* bytes of EtwSupport in which the row of slots may begin */
-#define PRCB_MAX         0xc000u /* bytes of a _KPRCB */
-#define PRCBS_LOOKED     64u
-#define SLOTS_MAX        64u
+#define HEAD_STEPS   4096u /* nodes looked at on the way to a ring's head */
+#define BUFFER_ALIGN 0x1000u
+#define PRCB_WINDOW  0x200u  /* bytes of EtwSupport in which the row of slots may begin */
+#define PRCB_MAX     0xc000u /* bytes of a _KPRCB */
+#define PRCBS_LOOKED 64u
+#define SLOTS_MAX    64u
 
 static int add_slot(struct kview *v, uint32_t silo, uint32_t id, uint32_t cpu, uint64_t value)
 {
@@ -204,7 +203,7 @@ static uint64_t along_ring(struct kview *v, uint64_t buffer, const struct etw_bu
 
 	if (ps == 4)
 		at = backward ? h->flink >> 32 : h->flink & UINT32_MAX;
-	for (unsigned i = 0; i < HEAD_STEPS && kview_is_ptr(v, at) && at != buffer + HDR_GLOBAL_ENTRY; i++, ++*steps) {
+	for (unsigned i = 0; i < HEAD_STEPS && kview_is_ptr(v, at) && at != buffer + kview_entry_off(v); i++, ++*steps) {
 		if (context_proves(v, at - head_off, h->logger_id, h->buffer_size))
 			return at - head_off;
 		if (kread_ptr_at(v->k, backward ? at + ps : at, &at) != 0)
@@ -218,7 +217,9 @@ uint64_t kview_ring_context(struct kview *v, uint64_t buffer, const struct etw_b
 	uint64_t ctx = 0;
 	unsigned n = 0;
 
-	for (unsigned backward = 0; backward < 2 && !ctx && prof_has(&v->k->prof, F_CTX_GlobalList); backward++)
+	/* a list of one link a node does not lead back to its head */
+	for (unsigned backward = 0; backward < 2 && !ctx && prof_has(&v->k->prof, F_CTX_GlobalList) && !v->k->prof.traits.single_list;
+	     backward++)
 		ctx = along_ring(v, buffer, h, backward, &n);
 	if (steps)
 		*steps += n;

@@ -17,6 +17,8 @@ static bool has_symbol(const struct profile *p, enum prof_symbol s)
 	case S_WmipLoggerContext:
 	case S_EtwpGuidHashTable:
 		return !silo;
+	case S_EtwpDebuggerData:
+		return !p->traits.single_list;
 	case S_PspHostSiloGlobals:
 	case S_EtwpHostSiloState:
 		return silo;

@@ -107,7 +107,9 @@ static unsigned possible(const struct winimg *w, const struct wi_session *s, uns
 		ways &= ~(unsigned)WAY_PLACEHOLDER;
 	if (cpu >= WI_CPUS_MAX || !w->silo[s->silo].slot[cpu])
 		ways &= ~(unsigned)WAY_PROCESSOR;
-	if (!(s->mode & 0x40000))
+	if (!wi_has(w, F_CTX_CurrentBuffer) || w->p.traits.single_list)
+		ways &= ~(unsigned)(WAY_CURRENT | (ways & WAY_PROCESSOR ? 0 : WAY_DIRTY));
+	if (!(s->mode & 0x40000) || !wi_has(w, F_CTX_BatchedBufferList))
 		ways &= ~(unsigned)WAY_BATCHED;
 	return ways ? ways : WAY_GLOBAL;
 }
@@ -223,6 +225,7 @@ static void machine(struct recipe *r, const char *line)
 			    .no_headers = !number(line, "headers", 1),
 			    .nt_major = (unsigned)number(line, "nt_major", 0),
 			    .nt_minor = (unsigned)number(line, "nt_minor", 0),
+			    .narrow_slist = number(line, "slist", 16) == 8,
 			    .no_kuser = !number(line, "kuser", 1)};
 	char v[VALUE_MAX], want[VALUE_MAX] = "";
 	uint32_t build = r->build ? r->build : (uint32_t)number(line, "build", 19041);
@@ -365,10 +368,19 @@ static void copy(struct recipe *r, const char *line)
 	char v[VALUE_MAX];
 
 	tie(r);
+	if (!prof_size(&r->w.p, T_CONSUMER))
+		return; /* nobody knows where such a kernel's consumers keep theirs */
 	if (!r->s || !r->s->n_consumers)
 		die("a copy without a consumer: %s", line);
 	wi_user_copy(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)), value(line, "of", v) ? buffer_of(r, line, "of") : NULL,
 		     (unsigned)number(line, "events", 5));
+}
+
+/* Vista's list has the last one first and one link a node: what came before b is behind the break. */
+static void unreached(struct wi_session *s, const struct wi_buffer *b)
+{
+	for (struct wi_buffer *x = s->buf; x < b; x++)
+		x->header_lost |= x->ways == WAY_GLOBAL;
 }
 
 static void lose(struct recipe *r, const char *line)
@@ -379,6 +391,10 @@ static void lose(struct recipe *r, const char *line)
 	tie(r);
 	wi_lose_page(&r->w, r->s, buffer_of(r, line, "buffer"), (unsigned)number(line, "page", 1),
 		     how < 0 ? PAGE_GONE : (enum page_fate)how);
+	if (r->w.p.traits.single_list && buffer_of(r, line, "buffer")->header_lost && buffer_of(r, line, "buffer") > r->s->buf) {
+		unreached(r->s, buffer_of(r, line, "buffer"));
+		wi_loss(&r->w, "list_broken", r->s, 0);
+	}
 }
 
 /* damage forward=|backward=|loop=N: links of a buffer; tail=1: the context's second page; poke words anywhere:
@@ -386,6 +402,7 @@ static void lose(struct recipe *r, const char *line)
 static void damage(struct recipe *r, const char *line)
 {
 	const uint64_t nowhere = wi_nowhere(&r->w);
+	uint32_t entry = wi_has(&r->w, F_BUFHDR_GlobalEntry) ? prof_off(&r->w.p, F_BUFHDR_GlobalEntry) : 0x38;
 	struct winspace *k = &r->w.k;
 	char v[VALUE_MAX];
 
@@ -393,11 +410,14 @@ static void damage(struct recipe *r, const char *line)
 	if (value(line, "forward", v) || value(line, "loop", v))
 		wi_loss(&r->w, "list_broken", r->s, 0);
 	if (value(line, "forward", v))
-		wi_put_ptr(&r->w, buffer_of(r, line, "forward")->va + 0x38, nowhere);
-	if (value(line, "backward", v))
-		wi_put_ptr(&r->w, buffer_of(r, line, "backward")->va + 0x38 + r->w.ps, nowhere);
+		wi_put_ptr(&r->w, buffer_of(r, line, "forward")->va + entry, nowhere);
+	if (r->w.p.traits.single_list && (value(line, "forward", v) || value(line, "loop", v)))
+		unreached(r->s, buffer_of(r, line, value(line, "forward", v) ? "forward" : "loop"));
+	if (value(line, "backward", v) && !r->w.p.traits.single_list)
+		wi_put_ptr(&r->w, buffer_of(r, line, "backward")->va + entry + r->w.ps, nowhere);
 	if (value(line, "loop", v))
-		wi_put_ptr(&r->w, buffer_of(r, line, "loop")->va + 0x38, r->s->buf[0].va + 0x38);
+		wi_put_ptr(&r->w, buffer_of(r, line, "loop")->va + entry,
+			   r->s->buf[r->w.p.traits.single_list ? r->s->n_buf - 1 : 0].va + entry);
 	if (value(line, "tail", v)) {
 		uint64_t page = (r->s->ctx + WM_PAGE) & ~(uint64_t)(WM_PAGE - 1);
 

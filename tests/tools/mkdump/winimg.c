@@ -223,8 +223,17 @@ static void put_kuser(struct winimg *w)
 		wm_put(&w->k, kuser + 0x260, w->p.build, 4);
 	wm_put(&w->k, kuser + 0x264, 1, 4);
 	wm_put(&w->k, kuser + 0x26c, w->o.nt_major ? w->o.nt_major : ten ? 10 : 6, 4);
-	wm_put(&w->k, kuser + 0x270, w->o.nt_major ? w->o.nt_minor : ten ? 0 : w->p.build < 9000 ? 1 : w->p.build < 9600 ? 2 : 3, 4);
-	wm_put(&w->k, kuser + 0x3c0, w->o.cpus, 4);
+	wm_put(&w->k, kuser + 0x270,
+	       w->o.nt_major              ? w->o.nt_minor
+	       : ten || w->p.build < 7600 ? 0
+	       : w->p.build < 9000        ? 1
+	       : w->p.build < 9600        ? 2
+					  : 3,
+	       4);
+	if (w->p.build < 7600) /* ActiveProcessorAffinity; the page tells no number of processors yet */
+		wm_put(&w->k, kuser + 0x3a8, (UINT64_C(1) << w->o.cpus) - 1, 4);
+	else
+		wm_put(&w->k, kuser + 0x3c0, w->o.cpus, 4);
 	if (w->p.build >= 9000)
 		wm_put(&w->k, kuser + 0x300, w->o.perf_freq, 8);
 }
@@ -254,19 +263,20 @@ static void put_kdbg(struct winimg *w)
 {
 	uint8_t d[0x380] = {0};
 	uint64_t va = wi_symbol_va(w, S_KdDebuggerDataBlock);
+	uint32_t n = w->p.build < 7600 ? 0x328 : w->p.build < 9000 ? 0x340 : 0x380; /* of Vista: volatility's overlays */
 
 	if (!va || w->o.no_kdbg)
 		return;
 	put_kd(w, d, va);
 	put_kd(w, d + 8, va);
 	memcpy(d + 0x10, "KDBG", 4);
-	put_le32(d + 0x14, w->p.build < 9000 ? 0x340 : 0x380);
+	put_le32(d + 0x14, n);
 	put_kd(w, d + 0x18, w->base);
 	put_kd(w, d + 0x48, wi_symbol_va(w, S_PsLoadedModuleList));
 	put_kd(w, d + 0x50, wi_symbol_va(w, S_PsActiveProcessHead));
 	put_kd(w, d + 0xc0, wi_symbol_va(w, S_MmPfnDatabase));
 	put_kd(w, d + 0x218, wi_symbol_va(w, S_KiProcessorBlock));
-	if (w->p.symbol[S_EtwpDebuggerData])
+	if (w->p.symbol[S_EtwpDebuggerData] && n > 0x330)
 		put_kd(w, d + 0x330, wi_symbol_va(w, S_EtwpDebuggerData));
 	if (w->o.encoded_kdbg && w->ps == 8 && wi_symbol_va(w, S_KiWaitNever) && wi_symbol_va(w, S_KdpDataBlockEncoded)) {
 		uint64_t never = wm_rand(&w->m), always = wm_rand(&w->m);
@@ -277,7 +287,7 @@ static void put_kdbg(struct winimg *w)
 		for (size_t i = 0; i < sizeof(d); i += 8)
 			put_le64(d + i, encode(le64(d + i), never, always, wi_symbol_va(w, S_KdpDataBlockEncoded)));
 	}
-	wm_write(&w->k, va, d, w->p.build < 9000 ? 0x340 : 0x380);
+	wm_write(&w->k, va, d, n);
 }
 
 static void put_debugger_data(struct winimg *w)
@@ -393,7 +403,7 @@ static void put_symbols(struct winimg *w)
 {
 	char lab[64];
 
-	wi_symbol(w, S_KeNumberProcessors, w->o.cpus, 4);
+	wi_symbol(w, S_KeNumberProcessors, w->p.build < 7600 ? w->o.cpus | 0x5a5a00 : w->o.cpus, 4); /* a CCHAR before Windows 7 */
 	wi_symbol(w, S_EtwpBootTime, (uint64_t)w->o.boot_time, 8);
 	wi_symbol(w, S_KeBootTime, (uint64_t)w->o.boot_time, 8);
 	wi_symbol(w, S_EtwPerfFreq, w->o.perf_freq, 8);

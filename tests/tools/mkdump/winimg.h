@@ -45,6 +45,7 @@ struct wi_opts {
 		bigpool; /* the pool's table of big allocations: 1 with contexts that stand on pages of their own, 2 with buffers, 3 both */
 	bool no_headers; /* the kernel file's headers are not in memory */
 	bool no_kuser;   /* nor is the shared page, nor a mapping for it */
+	bool narrow_slist;           /* heads of lists as on 64-bit processors without cmpxchg16b */
 	unsigned nt_major, nt_minor; /* of the shared page; 0: as the build has it */
 };
 
@@ -177,10 +178,10 @@ struct wi_session {
 		uint64_t va;
 		unsigned pid, copies;
 	} consumers[8];
-	unsigned n_consumers;
-	uint64_t next_ts;        /* for the next event */
-	struct payload *payload; /* records come from a file; NULL: they are made */
-	char dns[1024];          /* "a|b": names of DNS queries among the made events; "" none */
+	unsigned n_consumers, n_unread; /* unread: whose layout nobody knows */
+	uint64_t next_ts;               /* for the next event */
+	struct payload *payload;        /* records come from a file; NULL: they are made */
+	char dns[1024];                 /* "a|b": names of DNS queries among the made events; "" none */
 };
 
 struct pagefile { /* what mkdump -p writes */

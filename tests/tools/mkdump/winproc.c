@@ -48,6 +48,7 @@ uint64_t wi_object(struct winimg *w, unsigned type, uint32_t body_size)
 		index = (type ^ w->cookie ^ (header >> 8)) & 0xff;
 	wi_set(w, header, F_OHDR_PointerCount, 3, w->ps);
 	wi_set(w, header, F_OHDR_TypeIndex, index, 1);
+	wi_set(w, header, F_OHDR_Type, w->type_va[type], w->ps); /* before Windows 7 */
 	return header + prof_off(&w->p, F_OHDR_Body);
 }
 

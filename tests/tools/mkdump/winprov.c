@@ -6,10 +6,18 @@
 
 uint64_t wi_consumer(struct winimg *w, struct wi_session *s, struct wi_process *p)
 {
-	uint64_t c = wi_object(w, TYPE_CONSUMER, prof_size(&w->p, T_CONSUMER)), head = s->ctx + prof_off(&w->p, F_CTX_Consumers);
+	uint64_t c = wi_object(w, TYPE_CONSUMER, prof_size(&w->p, T_CONSUMER) ? prof_size(&w->p, T_CONSUMER) : 0x60),
+		 head = s->ctx + prof_off(&w->p, F_CTX_Consumers);
 	uint64_t list, count;
 	unsigned wide = p->wow64 ? 4 : w->ps;
 
+	if (!prof_size(&w->p, T_CONSUMER)) { /* Vista: something hangs in the ring, nobody knows how it is laid out */
+		wi_ring_add(w, head, c);
+		wi_set(w, s->ctx, F_CTX_NumConsumers, ++s->n_unread, 4);
+		if (s->n_unread == 1)
+			wi_loss(w, "context_bad", s, head);
+		return 0;
+	}
 	list = p->heap;
 	count = p->heap + 16;
 	p->heap += WM_PAGE;

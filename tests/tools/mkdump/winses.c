@@ -360,16 +360,52 @@ void wi_tear(struct winimg *w, struct wi_buffer *b, unsigned k)
 
 /* ---- lists ------------------------------------------------------------------------------------------------------------------------------------- */
 
+static uint32_t link_off(const struct winimg *w)
+{
+	return wi_has(w, F_BUFHDR_SlistEntry) ? prof_off(&w->p, F_BUFHDR_SlistEntry) : LINK;
+}
+
 static void link_to(struct winimg *w, const struct wi_buffer *b, uint64_t next)
 {
-	wi_put_ptr(w, b->va + LINK, next);
-	wm_read(&w->k, b->va + LINK, b->raw + LINK, w->ps);
+	uint32_t at = link_off(w);
+
+	wi_put_ptr(w, b->va + at, next);
+	wm_read(&w->k, b->va + at, b->raw + at, w->ps);
+}
+
+/* Pushes a node onto an SLIST_HEADER (ntdef.h): of 32 bits Next, Depth, Sequence; of 64 bits the form for processors with cmpxchg16b, whose second
+ * word holds the address, or the one for those without, whose first word holds 39 bits of it. */
+static void slist_push(struct winimg *w, uint64_t head, uint64_t node)
+{
+	uint64_t a = wm_get(&w->k, head, 8), b = w->ps == 8 ? wm_get(&w->k, head + 8, 8) : 0, next, depth;
+
+	if (w->ps == 4) {
+		depth = (a >> 32 & 0xffff) + 1;
+		wi_put_ptr(w, node, a & 0xffffffff);
+		wm_put(&w->k, head, node | depth << 32 | depth << 48, 8);
+		return;
+	}
+	depth = (a & 0xffff) + 1;
+	if (w->o.narrow_slist) {
+		next = a >> 25 << 4;
+		wi_put_ptr(w, node, next ? next | UINT64_C(0xfffff80000000000) : 0);
+		wm_put(&w->k, head, depth | (depth & 0x1ff) << 16 | (node >> 4) << 25, 8);
+		wm_put(&w->k, head + 8, UINT64_C(7) << 61, 8);
+		return;
+	}
+	wi_put_ptr(w, node, b & ~UINT64_C(0xf));
+	wm_put(&w->k, head, depth | depth << 16, 8);
+	wm_put(&w->k, head + 8, node | 1, 8);
 }
 
 static void ring_node(struct winimg *w, const struct wi_session *s, uint64_t va)
 {
-	uint64_t node = va + ENTRY;
+	uint64_t node = va + (wi_has(w, F_BUFHDR_GlobalEntry) ? prof_off(&w->p, F_BUFHDR_GlobalEntry) : ENTRY);
 
+	if (w->p.traits.single_list) {
+		slist_push(w, s->ctx + prof_off(&w->p, F_CTX_GlobalList), node);
+		return;
+	}
 	if (s->separate_nodes) {
 		node = wi_alloc(w, 3 * w->ps, 16);
 		wi_put_ptr(w, node + 2 * w->ps, va);
@@ -395,8 +431,8 @@ static void tie_queue(struct winimg *w, struct wi_session *s, enum prof_field f,
 	for (unsigned i = 0; i < s->n_buf; i++) {
 		if (!(s->buf[i].ways & way))
 			continue;
-		wi_put_ptr(w, last, s->buf[i].va + LINK);
-		last = s->buf[i].va + LINK;
+		wi_put_ptr(w, last, s->buf[i].va + link_off(w));
+		last = s->buf[i].va + link_off(w);
 		link_to(w, &s->buf[i], 0);
 	}
 	wi_set(w, at, F_QUEUE_QueueHead, entry, w->ps);
@@ -413,7 +449,7 @@ static uint64_t tie_chain(struct winimg *w, struct wi_session *s, unsigned way, 
 		if (!(s->buf[i].ways & way))
 			continue;
 		if (last)
-			link_to(w, last, s->buf[i].va + LINK);
+			link_to(w, last, s->buf[i].va + link_off(w));
 		else
 			first = s->buf[i].va + at;
 		last = &s->buf[i];
@@ -435,7 +471,7 @@ static void tie_slots(struct winimg *w, struct wi_session *s)
 		if (b->ways & WAY_DIRTY)
 			for (unsigned k = 0; k < s->n_buf; k++)
 				if (s->buf[k].ways & (WAY_PROCESSOR | WAY_CURRENT) && s->buf[k].cpu == b->cpu)
-					link_to(w, &s->buf[k], b->va + LINK);
+					link_to(w, &s->buf[k], b->va + link_off(w));
 	}
 }
 
@@ -516,7 +552,8 @@ void wi_session_tie(struct winimg *w, struct wi_session *s)
 {
 	uint64_t p;
 
-	wi_ring_init(w, s->ctx + prof_off(&w->p, F_CTX_GlobalList));
+	if (!w->p.traits.single_list)
+		wi_ring_init(w, s->ctx + prof_off(&w->p, F_CTX_GlobalList));
 	for (int row = 0; row < ROWS_MAX; row++)
 		tie_row(w, s, row);
 	tie_ring(w, s);
@@ -527,7 +564,7 @@ void wi_session_tie(struct winimg *w, struct wi_session *s)
 	p = tie_chain(w, s, WAY_BATCHED, 0);
 	if (p)
 		wi_set(w, s->ctx, F_CTX_BatchedBufferList, p, w->ps);
-	p = tie_chain(w, s, WAY_PLACEHOLDER, LINK);
+	p = tie_chain(w, s, WAY_PLACEHOLDER, link_off(w));
 	if (p)
 		wi_set(w, s->ctx, F_CTX_PlaceholderList, p, w->ps);
 	wi_set(w, s->ctx, F_CTX_NumberOfBuffers, s->n_buf + ROWS_MAX, 4);

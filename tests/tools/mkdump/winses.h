@@ -5,8 +5,8 @@
 #include "winimg.h"
 
 #define HDR         0x48u
-#define LINK        0x20u /* SlistEntry / NextBuffer */
-#define ENTRY       0x38u /* GlobalEntry */
+#define LINK        0x20u /* SlistEntry / NextBuffer, since Windows 7 */
+#define ENTRY       0x38u /* GlobalEntry, since Windows 7 */
 #define RECORDS_MAX 4096
 #define ROWS_MAX    4 /* of packed buffers in one session */
 
