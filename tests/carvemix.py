@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Buffers of every kind in a memory that is no machine: carvemix.py ETLIFT SCRATCH [SEED | FIRST-LAST]
+"""Buffers of every kind in a memory that is no machine: carvemix.py ETLIFT SCRATCH [SEED | FIRST-LAST [SHARE]]
 
-A range of seeds: scattered pages only, without --deep.
+A range of seeds: scattered pages only, without --deep. SHARE of them are zeros then: what is missing is not counted, what is mixed is.
 
 No kernel, no page table. Made by a writer of its own (docs/etl-format.md, docs/live-buffers.md): sizes from 0x100 bytes to 16 MiB, powers of two or not; 64-bit and
 32-bit links that lead nowhere; Windows 7's processor word; headers with a value that lies; buffers in use, flushed, reused, of private loggers, consumers'
@@ -253,13 +253,15 @@ def swapped(bufs):
     return out
 
 
-def seeds(etlift, scratch, first, last):
+def seeds(etlift, scratch, first, last, share=0.0):
     """Many scattered memories: no record may be made of two buffers' bytes, and none be lost but where place and time fit in more than one way."""
     bad, image, out = 0, os.path.join(scratch, "mix.raw"), os.path.join(scratch, "mix")
     for seed in range(first, last + 1):
         pages, bufs = scene(random.Random(seed), True)
         plain = [b for b in bufs if not hasattr(b, "pool")]
         known = {r for b in bufs for r in b.records}
+        rng = random.Random(7 * seed + 1)
+        pages = [bytes(PAGE) if rng.random() < share else p for p in pages]
         open(image, "wb").write(b"".join(pages))
         shutil.rmtree(out, ignore_errors=True)
         subprocess.run([etlift, "carve", "-q", "--no-residual", image, "-o", out], check=True)
@@ -270,15 +272,15 @@ def seeds(etlift, scratch, first, last):
         missing = [r for r in lost if r not in open_]
         mixed = sum(n for r, n in have.items() if r not in known or n > 1)
         gaps = sum(len(b["gaps"]) for o in report["orphans"] for b in o["buffers"])
-        bad += len(missing) + mixed + (1 if lost and not gaps else 0)
-        print("seed %d, scattered: %d records, %d mixed, %d missing, %d more where two ways fit, %d gaps named" %
-              (seed, len(known), mixed, len(missing), len(lost) - len(missing), gaps))
+        bad += (0 if share else len(missing)) + mixed + (1 if lost and not gaps else 0)
+        print("seed %d, scattered" % seed + (", %g of the pages zeros" % share if share else "") + ": %d records, %d mixed, %d missing, %d more where two ways fit, %d gaps named" %
+              (len(known), mixed, len(missing), len(lost) - len(missing), gaps))
     sys.exit(1 if bad else 0)
 
 
 def main():
     if "-" in "".join(sys.argv[3:]):
-        seeds(*sys.argv[1:3], *map(int, sys.argv[3].split("-")))
+        seeds(*sys.argv[1:3], *map(int, sys.argv[3].split("-")), *map(float, sys.argv[4:5]))
     etlift, scratch, bad = sys.argv[1], sys.argv[2], 0
     for seed in [int(sys.argv[3])] if len(sys.argv) > 3 else [1, 2]:
         for scattered in (False, True):

@@ -38,7 +38,8 @@ int carve_open(struct carve **out, struct image *im, const struct carve_opts *o,
 	c->buf = calloc(c->scan.n_found + 1, sizeof(*c->buf));
 	c->packed = calloc(c->scan.n_packed + 1, sizeof(*c->packed));
 	c->times = calloc(c->scan.n_found + c->scan.n_packed + 1, sizeof(*c->times));
-	if (!c->buf || !c->packed || !c->times) {
+	c->part_times = calloc(c->scan.n_parts + 1, sizeof(*c->part_times));
+	if (!c->buf || !c->packed || !c->times || !c->part_times) {
 		carve_close(c);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
@@ -77,6 +78,7 @@ void carve_close(struct carve *c)
 	free(c->buf);
 	free(c->packed);
 	free(c->times);
+	free(c->part_times);
 	free(c->live);
 	free(c->body);
 	free(c->mended);
@@ -348,6 +350,17 @@ int carve_session(void *carve, struct etw_session *s)
 	return rc;
 }
 
+/* When the parts that no buffer has yet begin. */
+static void note_times(struct carve *c)
+{
+	c->n_part_times = 0;
+	for (size_t i = 0; i < c->scan.n_parts; i++)
+		if (!addrset_has(&c->claimed, c->scan.part[i].pa | 1))
+			c->part_times[c->n_part_times++] = c->scan.part[i].ts;
+	if (c->n_part_times)
+		qsort(c->part_times, c->n_part_times, sizeof(*c->part_times), by_value);
+}
+
 /* Buffers whose pages are found by their records compete for them. So those that leave no doubt come first: mapped ones, then whole ones
  * whose pages follow each other, then those that can be put together in one way only, again and again, since each that is leaves less to choose
  * from for the rest. Where there are several ways, what they have in common is taken; what can't be had whole at last keeps the pages that fit it alone. */
@@ -359,15 +372,16 @@ static int join_all(struct carve *c)
 	} round[] = {{true, false, {.patience = PATIENCE, .whole = true}},
 		     {true, false, {.patience = PATIENCE}},
 		     {false, false, {.patience = PATIENCE, .whole = true, .row = true}},
+		     {false, true, {.patience = PATIENCE, .whole = true, .all = true, .tight = true}},
 		     {false, true, {.patience = PATIENCE, .whole = true, .all = true}},
 		     {false, true, {.patience = 16, .whole = true, .all = true}},
 		     {false, true, {.patience = 4, .whole = true, .all = true}},
 		     {false, true, {.patience = 64 * PATIENCE, .whole = true, .all = true}},
 		     {false, true, {.patience = UINT64_MAX, .whole = true, .all = true}},
-		     {false, false, {.patience = PATIENCE, .whole = true, .all = true, .doubt = true}},
-		     {false, false, {.patience = 16, .whole = true, .all = true, .doubt = true}},
-		     {false, false, {.patience = 4, .whole = true, .all = true, .doubt = true}},
-		     {false, false, {.patience = UINT64_MAX, .whole = true, .all = true, .doubt = true}},
+		     {false, false, {.patience = PATIENCE, .whole = true, .all = true, .doubt = true, .tight = true}},
+		     {false, false, {.patience = 16, .whole = true, .all = true, .doubt = true, .tight = true}},
+		     {false, false, {.patience = 4, .whole = true, .all = true, .doubt = true, .tight = true}},
+		     {false, false, {.patience = UINT64_MAX, .whole = true, .all = true, .doubt = true, .tight = true}},
 		     {false, false, {.patience = 16, .mutual = true}}};
 	int rc = 0;
 
@@ -376,6 +390,7 @@ static int join_all(struct carve *c)
 
 		for (unsigned pass = 0; before != c->progress && pass < (round[k].again ? PASSES_MAX : 1) && rc == 0; pass++) {
 			before = c->progress;
+			note_times(c);
 			for (size_t i = 0; i < c->n && rc == 0; i++) {
 				struct carve_buf *b = &c->buf[i];
 

@@ -11,20 +11,24 @@
 
 #include "carvejoin.h"
 
-#define TRIES_MAX   4096u /* pages read for one buffer beyond its own number */
-#define NEAR_MAX    24u   /* pages with records tried for one place */
-#define UNTIMED     4u    /* and of those whose first record has no time */
-#define FILL_LEAST  8u    /* bytes behind the end of data that tell anything */
-#define ZEROS_LAST  16u   /* bytes at the end of a record that may all be zeros */
-#define TORN_BEFORE 1u    /* records of a page before one that is torn, and one more, that tell whose it is */
-#define TORN_SURE   2u    /* and when nothing goes on behind it */
-#define OLD_SURE    3u    /* records of an earlier use that tell whose page it is */
-#define ROW_SURE    3u    /* pages that follow each other with records that go on: no chance */
-#define PROC_WIN7   0x800u
-#define STATE_FREE  0u
-#define STATE_FLUSH 3u
-#define LOOK_MAX    4096u /* pages with records looked at for one place, other buffers' with them */
-#define PADS_LEAST  8u    /* bytes between records that tell a habit */
+#define TRIES_MAX    4096u /* pages read for one buffer beyond its own number */
+#define NEAR_MAX     24u   /* pages with records tried for one place */
+#define UNTIMED      4u    /* and of those whose first record has no time */
+#define FILL_LEAST   8u    /* bytes behind the end of data that tell anything */
+#define ZEROS_LAST   16u   /* bytes at the end of a record that may all be zeros */
+#define TORN_BEFORE  1u    /* records of a page before one that is torn, and one more, that tell whose it is */
+#define TORN_SURE    2u    /* and when nothing goes on behind it */
+#define OLD_SURE     3u    /* records of an earlier use that tell whose page it is */
+#define ROW_SURE     3u    /* pages that follow each other with records that go on: no chance */
+#define PROC_WIN7    0x800u
+#define STATE_FREE   0u
+#define STATE_FLUSH  3u
+#define LOOK_MAX     4096u /* pages with records looked at for one place, other buffers' with them */
+#define STEPS_LEAST  8u    /* records whose times tell how far apart they are */
+#define STEPS_OVER   2u    /* times the longest step between them: more is late */
+#define STEPS_OTHERS 4u    /* pages that nobody has, begun before a late one: of 512 places in a page one is the right one by chance */
+#define STEPS_ALONE  1u    /* the same where the buffer can't be had whole, late or not */
+#define PADS_LEAST   8u    /* bytes between records that tell a habit */
 
 int carve_room(struct carve *c, size_t n)
 {
@@ -203,6 +207,35 @@ static uint64_t usual(const struct carve_walk *w)
 	return w->n > 1 ? (w->last_ts - w->first_ts) / (w->n - 1) + 1 : UINT64_MAX >> 40;
 }
 
+/* How many parts that nobody has yet begin before this time. */
+static size_t parts_before(const struct carve *c, uint64_t ts)
+{
+	size_t lo = 0, hi = c->n_part_times;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (c->part_times[mid] < ts)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* May a part that begins at `ts` be another buffer's, whose own page before was lost? The longest of many steps between records is seldom surpassed by much: what
+ * begins much later is not believed when so many other pages begin in the time between that one of them is at the right place by chance. */
+static bool too_late(const struct join *j, const struct carve_walk *w, uint64_t ts)
+{
+	size_t others = j->o->mutual ? STEPS_ALONE : STEPS_OTHERS;
+
+	if (ts <= w->last_ts)
+		return false;
+	if (!j->o->mutual && (w->n < STEPS_LEAST || (ts - w->last_ts) / STEPS_OVER <= w->step_max))
+		return false;
+	return j->o->tight || parts_before(j->c, ts) - parts_before(j->c, w->last_ts + 1) > others;
+}
+
 /* Is there no other page that could stand where this one does? */
 static bool alone(const struct join *j, const struct carve_level *l, const struct carve_part *p, uint64_t last)
 {
@@ -255,6 +288,8 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 				if ((j->o->all || j->o->mutual) && l->how == CARVE_TIMED &&
 				    (p->ts - last) / usual(&l->before) > j->o->patience)
 					break; /* and so are all behind */
+				if ((j->o->all || j->o->mutual) && l->how == CARVE_TIMED && too_late(j, &l->before, p->ts))
+					break;
 				if (gone(j, p->pa))
 					continue;
 				l->tried++;

@@ -135,6 +135,8 @@ static enum step step(struct carve_walk *w, const uint8_t *raw, uint32_t have, u
 	if (r.has_ts) {
 		if (!w->has_ts)
 			w->first_ts = r.ts;
+		else if (r.ts - w->last_ts > w->step_max)
+			w->step_max = r.ts - w->last_ts;
 		w->has_ts = true;
 		w->last_ts = r.ts;
 	}

@@ -25,6 +25,7 @@ struct carve_walk {
 	uint32_t n;   /* whole records passed */
 	bool has_ts;
 	uint64_t first_ts, last_ts; /* of those */
+	uint64_t step_max;          /* the longest time between two that follow each other */
 	bool bad;                   /* no record, or none that fits, stands at off */
 };
 

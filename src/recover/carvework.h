@@ -60,6 +60,8 @@ struct carve {
 	size_t n_bodies, cap_bodies;
 	struct carve_mended *mended; /* owned */
 	size_t n_mended, cap_mended;
+	uint64_t *part_times; /* owned; of scan.part that no buffer has yet, ascending */
+	size_t n_part_times;
 	uint64_t *times;        /* owned; first event times of all that were found, ascending */
 	struct addrset claimed; /* physical pages: | 1 of buffers that are put together, | 2 held */
 	uint64_t ways;          /* pages tried by carvechain.c */
@@ -136,7 +138,7 @@ int carve_room(struct carve *c, size_t n);
  * found (b->page stays NULL when not). `mutual`: of pages found by their records only those to which no other page leads with less time
  * between. `row`: only pages that follow each other physically. `all`: all places for all pages are looked at, and the
  * buffer is put together only if there is one way to do it; with `doubt` also if there are several, of which the pages they have in common are
- * taken. 0 or ERR_NOMEM. */
+ * taken. `tight`: no page that begins later than the longest time between this buffer's records so far allows. 0 or ERR_NOMEM. */
 struct carve_how {
 	const uint64_t *known;
 	uint32_t n_known;
@@ -146,6 +148,7 @@ struct carve_how {
 	bool row;
 	bool all;
 	bool doubt;
+	bool tight;
 };
 int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how);
 

@@ -5,4 +5,6 @@ set -u
 fail=0
 /usr/bin/python3 "$TOP/tests/carvemix.py" "$ETLIFT" "$SCRATCH" "${SEED:-1}" || fail=1
 /usr/bin/python3 "$TOP/tests/carvemix.py" "$ETLIFT" "$SCRATCH" "${SEEDS:-3-14}" || fail=1
+# and with 3 % of the pages lost: gaps, no guesses
+/usr/bin/python3 "$TOP/tests/carvemix.py" "$ETLIFT" "$SCRATCH" "${LOSSY:-3-4}" 0.03 || fail=1
 exit $fail
