@@ -75,7 +75,8 @@ struct layer {
 	struct slab *ahead;  /* the next one; NULL: none was begun */
 	struct chunk *spare; /* in no list: room() hands it out next */
 	size_t n_chunks, max_chunks;
-	uint8_t *zero; /* a bit for each chunk that is known to be all zeros */
+	uint8_t *bounce; /* LAYER_CHUNK */
+	uint8_t *zero;   /* a bit for each chunk that is known to be all zeros */
 	uint64_t zero_bits;
 	struct tempfile *temp;
 };
@@ -366,7 +367,9 @@ static uint64_t believed(uint64_t packed)
 {
 	uint64_t most = packed < LAYER_BYTES_MAX / LAYER_RATIO_MAX ? packed * LAYER_RATIO_MAX : LAYER_BYTES_MAX;
 
-	return most < LAYER_FLOOR ? LAYER_FLOOR : most;
+	if (most < LAYER_FLOOR)
+		most = packed < LAYER_FLOOR / LAYER_RATIO_ANY ? packed * LAYER_RATIO_ANY : LAYER_FLOOR;
+	return most < LAYER_LEAST ? LAYER_LEAST : most;
 }
 
 /* On the first way the beginning is kept, as much as the cache holds: whoever reads all of it next begins there. Where no starting place
@@ -394,14 +397,13 @@ static void keep_first(struct layer *l, uint64_t number, struct chunk *c, const 
 /* Unpacks everything once: its size, snapshots, the beginning of a cache, or the whole into the temporary file. */
 static int first_way(struct layer *l, uint64_t most, size_t far_chunks, struct layer_facts *f, struct err *e)
 {
-	uint8_t *bounce = malloc(LAYER_CHUNK);
 	struct err why;
-	int rc = bounce ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+	int rc = 0;
 
 	while (rc == 0) {
 		uint64_t number = l->at / LAYER_CHUNK;
 		struct chunk *c = l->temp ? NULL : room_on_first_way(l, far_chunks);
-		uint8_t *p = c ? c->bytes : bounce;
+		uint8_t *p = c ? c->bytes : l->bounce;
 		size_t n = next_chunk(l, p, &why);
 
 		if (!l->temp)
@@ -428,7 +430,6 @@ static int first_way(struct layer *l, uint64_t most, size_t far_chunks, struct l
 		if (rc == 0 && !l->temp && take_mark(l) < 0)
 			rc = err_set(e, ERR_NOMEM, "out of memory");
 	}
-	free(bounce);
 	l->broken = true; /* it stands at the end, or on damage */
 	return rc;
 }
@@ -535,15 +536,12 @@ static int one_chunk(struct layer *l, uint64_t number, bool whole, uint8_t *room
 static int64_t layer_read(void *ctx, uint64_t off, void *buf, size_t len, struct err *e)
 {
 	struct layer *l = ctx;
-	uint8_t *out = buf, *p;
+	uint8_t *out = buf;
 	size_t done = 0;
 	int rc = 0;
 
 	if (l->temp)
 		return tempfile_read(l->temp, off, buf, len, e);
-	p = malloc(LAYER_CHUNK);
-	if (!p)
-		return err_set(e, ERR_NOMEM, "out of memory");
 	pthread_mutex_lock(&l->lock);
 	while (rc == 0 && done < len && off + done < l->size) {
 		uint64_t number = (off + done) / LAYER_CHUNK;
@@ -554,13 +552,12 @@ static int64_t layer_read(void *ctx, uint64_t off, void *buf, size_t len, struct
 			n = len - done;
 		if (n > l->size - (off + done))
 			n = (size_t)(l->size - (off + done));
-		rc = n == LAYER_CHUNK ? one_chunk(l, number, true, out + done, &from, e) : one_chunk(l, number, false, p, &from, e);
+		rc = n == LAYER_CHUNK ? one_chunk(l, number, true, out + done, &from, e) : one_chunk(l, number, false, l->bounce, &from, e);
 		if (rc == 0 && from != out + done)
 			memcpy(out + done, from + in, n);
 		done += rc == 0 ? n : 0;
 	}
 	pthread_mutex_unlock(&l->lock);
-	free(p);
 	return rc < 0 && done == 0 ? rc : (int64_t)done;
 }
 
@@ -573,6 +570,7 @@ static void layer_close(void *ctx)
 		l->codec->mark_free(l->point[i].mark);
 	free(l->point);
 	free(l->zero);
+	free(l->bounce);
 	if (l->state)
 		l->codec->close(l->state);
 	tempfile_close(l->temp);
@@ -632,8 +630,10 @@ int layer_open(struct input **out, const struct layer_codec *codec, struct input
 	struct layer *l = calloc(1, sizeof(*l));
 	int rc;
 
-	if (!l)
+	if (!l || !(l->bounce = malloc(LAYER_CHUNK))) {
+		free(l);
 		return err_set(e, ERR_NOMEM, "out of memory");
+	}
 	memset(facts, 0, sizeof(*facts));
 	l->codec = codec;
 	l->in = in;

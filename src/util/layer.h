@@ -25,8 +25,10 @@
 #define LAYER_MARK_BYTES  ((size_t)256 << 20)  /* of all snapshots */
 /* What is believed of unpacked sizes: a bomb ends here, and the result says so. */
 #define LAYER_BYTES_MAX ((uint64_t)1 << 43) /* 8 TiB */
-#define LAYER_FLOOR     ((uint64_t)1 << 32) /* 4 GiB whatever the packed size is ... */
-#define LAYER_RATIO_MAX 4096u               /* ... and beyond it this many times the evidence file's size */
+#define LAYER_RATIO_MAX 4096u               /* times the evidence file's size; whatever that is, */
+#define LAYER_FLOOR     ((uint64_t)1 << 32) /* 4 GiB, which may be mostly zeros; */
+#define LAYER_RATIO_ANY 65536u              /* but no more than this many times the size, */
+#define LAYER_LEAST     ((uint64_t)1 << 26) /* and 64 MiB of the smallest */
 
 struct layer_codec {
 	const char *name; /* "gzip": image.compression */

@@ -59,9 +59,34 @@ static bool zstd_probe(const uint8_t *head, size_t n)
 	return n >= 4 && le32(head) == ZSTD_MAGICNUMBER;
 }
 
+/* Bytes of the file for the walk over block headers: small blocks come together, and of large ones no more than a page is read. */
+struct window {
+	uint64_t off;
+	size_t n;
+	uint8_t bytes[4096];
+};
+
+static bool block_header(struct input *in, struct window *w, uint64_t at, uint32_t *v)
+{
+	const uint8_t *b;
+
+	if (at < w->off || at - w->off > w->n || w->n - (size_t)(at - w->off) < 3) {
+		int64_t k = input_read(in, at, w->bytes, sizeof(w->bytes), NULL);
+
+		w->off = at;
+		w->n = k > 0 ? (size_t)k : 0;
+		if (w->n < 3)
+			return false;
+	}
+	b = w->bytes + (at - w->off);
+	*v = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16;
+	return true;
+}
+
 /* Length of the frame at `at` by its block headers, and its content size. 0: it does not end, or is none. */
 static uint64_t frame_length(struct input *in, uint64_t at, uint64_t *content)
 {
+	struct window w = {0};
 	uint8_t h[18];
 	int64_t k = input_read(in, at, h, sizeof(h), NULL);
 	uint64_t off = at;
@@ -87,12 +112,10 @@ static uint64_t frame_length(struct input *in, uint64_t at, uint64_t *content)
 		  : (fhd >> 6) == 2 ? 4
 				    : 8);
 	for (off += header;;) {
-		uint8_t b[3];
 		uint32_t v;
 
-		if (input_read_all(in, off, b, 3, NULL) < 0)
+		if (!block_header(in, &w, off, &v))
 			return 0;
-		v = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16;
 		off += 3 + ((v >> 1 & 3) == 1 ? 1 : v >> 3);
 		if ((v >> 1 & 3) == 3)
 			return 0;
