@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """layouts2isf.py etw-layouts.json OUTDIR: structure tables of kernels without public symbols here, as ISF files for `etlift profile make`.
 
-One file per table: OUTDIR/VERSION-ARCH.json, and a line in OUTDIR/list.tsv: file, version, os, source. Only Windows Vista and
-later (older kernels have another design). Three kinds:
+One file per table: OUTDIR/VERSION-ARCH.json, and a line in OUTDIR/list.tsv: file, version, os, source. Only Windows XP and
+later. Three kinds:
  - tables of vergilius-rs: RTM and other kernels, x64 and x86;
  - 26100 x64: the context from a published layout; the other ETW types as in 22631, whose sizes a public article gives as unchanged; the four
    _EPROCESS members from public facts (System Informer's kphdyn.xml, a public 24H2 header). Proved on the image before use, as all of these;
@@ -73,7 +73,7 @@ def main():
 
     late = {}
     for table in sorted(data["tables"], key=lambda t: [int(x) for x in t["version"].split(".")]):
-        if build_of(table["version"]) < 6000:
+        if build_of(table["version"]) < 2600:
             continue
         types = types_of(table)
         if table["source"] == "vergilius-rs":

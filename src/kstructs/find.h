@@ -58,7 +58,7 @@ bool kuser_sane(const struct kuser *u);
 uint32_t kuser_only_build(unsigned major, unsigned minor);
 bool kuser_may_be(unsigned major, unsigned minor, uint32_t build);
 /* Windows before Vista: its version as users know it, or NULL. */
-const char *kuser_too_old(const struct kuser *u);
+const char *kuser_old(const struct kuser *u);
 
 /* ---- find_dtb.c: roots ---- */
 struct root_hint {

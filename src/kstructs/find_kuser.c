@@ -54,12 +54,12 @@ void kuser_read(struct vm *vm, struct kuser *out)
 	u.minor = rd_u32(&r, KU_MINOR);
 	if (u.major == 10)
 		u.build = rd_u32(&r, KU_BUILD) & 0xffff;
-	if (u.major == 10 || u.minor >= 2) {
+	if (u.major == 10 || (u.major == 6 && u.minor >= 2)) {
 		u.qpc_frequency = rd_u64(&r, KU_QPC_FREQUENCY);
 		if (u.qpc_frequency > FREQ_MAX)
 			u.qpc_frequency = 0;
 	}
-	if (u.major == 10 || u.minor >= 1)
+	if (u.major == 10 || (u.major == 6 && u.minor >= 1))
 		u.n_cpus = rd_u32(&r, KU_CPUS);
 	if (u.n_cpus > HINTS_CPUS_MAX)
 		u.n_cpus = 0;
@@ -70,13 +70,14 @@ bool kuser_sane(const struct kuser *u)
 {
 	if (!u->there)
 		return u->mapped;
-	return (u->major == 6 && u->minor <= 4) || (u->major == 10 && u->minor == 0);
+	return (u->major == 5 && (u->minor == 1 || u->minor == 2)) || (u->major == 6 && u->minor <= 4) || (u->major == 10 && u->minor == 0);
 }
 
-/* NT versions from Vista on, with their first and last build (public release history; 6003: KB4495374, Server 2008 SP2 since 2019). */
+/* NT versions from XP on, with their first and last build (public release history; 6003: KB4495374, Server 2008 SP2 since 2019). */
 static const struct {
 	uint32_t major, minor, first, last;
-} released[] = {{6, 0, 6000, 6003}, {6, 1, 7600, 7601}, {6, 2, 9200, 9200}, {6, 3, 9600, 9600}, {10, 0, 10240, UINT32_MAX}};
+} released[] = {{5, 1, 2600, 2600}, {5, 2, 3790, 3790}, {6, 0, 6000, 6003},        {6, 1, 7600, 7601},
+		{6, 2, 9200, 9200}, {6, 3, 9600, 9600}, {10, 0, 10240, UINT32_MAX}};
 
 uint32_t kuser_only_build(unsigned major, unsigned minor)
 {
@@ -94,7 +95,7 @@ bool kuser_may_be(unsigned major, unsigned minor, uint32_t build)
 	return true;
 }
 
-const char *kuser_too_old(const struct kuser *u)
+const char *kuser_old(const struct kuser *u)
 {
 	if (!u->there || u->major != 5)
 		return NULL;

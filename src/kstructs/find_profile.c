@@ -364,6 +364,12 @@ static int best_variant(struct kernel *k, struct profset *set, uint32_t build, u
 	return rc;
 }
 
+/* Lists of such a kernel are none that inference knows: only a layout of just this build can prove itself. */
+static bool before_vista(const struct kernel *k)
+{
+	return k->major == 5;
+}
+
 static int by_build(struct kernel *k, struct profset *set, struct profile *best)
 {
 	uint32_t build[BUILDS_MAX];
@@ -372,6 +378,8 @@ static int by_build(struct kernel *k, struct profset *set, struct profile *best)
 	size_t n = 0;
 	int rc = ERR_NOTFOUND;
 
+	if (before_vista(k) && !kuser_may_be(k->major, k->minor, k->build))
+		return ERR_NOTFOUND;
 	if (k->build)
 		return best_variant(k, set, k->build, &checks, best);
 	for (size_t i = 0; n < BUILDS_MAX && profset_build_at(set, i, &build[n], &arch, NULL) >= 0; i++)
@@ -502,10 +510,10 @@ int profile_choose(struct kernel *k, const struct hints *hints, const struct ker
 		k->match = "build";
 		return 0;
 	}
-	rc = infer(k, o->need_profile, &why);
+	rc = before_vista(k) ? ERR_NOTFOUND : infer(k, o->need_profile, &why);
 	if (rc == 0)
 		build_by_inference(k, o->profiles);
-	if (rc == ERR_NOTFOUND && o->need_profile && unproved(k, o->profiles))
+	if (rc == ERR_NOTFOUND && o->need_profile && !before_vista(k) && unproved(k, o->profiles))
 		return 0;
 	if (rc != ERR_NOTFOUND)
 		return rc == 0 ? 0 : err_set(e, rc, "%s", why.msg);

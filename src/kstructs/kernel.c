@@ -21,8 +21,8 @@ struct search {
 	uint64_t budget;
 	struct root_hint later[LATER_MAX]; /* roots without the shared page, and those with it but without a kernel image */
 	unsigned n_later, tried, no_image; /* seen; had a sane shared page but no kernel image */
-	const char *too_old;
-	uint32_t old_build; /* of that one; 0 unknown */
+	const char *too_old;               /* a Windows before Vista that is not read */
+	uint32_t old_build;                /* of that one; 0 unknown */
 	bool no_memory, saw_x86;
 };
 
@@ -97,12 +97,12 @@ static bool try_root(void *ctx, const struct root_hint *h)
 		return false;
 	}
 	kuser_read(vm, &u);
-	if (kuser_too_old(&u))
-		too_old(s, vm, h, kuser_too_old(&u));
-	else if (kuser_sane(&u) && find_image(s, vm, h, false)) {
+	if (kuser_sane(&u) && find_image(s, vm, h, false)) {
 		s->vm = vm;
 		s->user = u;
 		return true;
+	} else if (kuser_old(&u)) {
+		too_old(s, vm, h, kuser_old(&u));
 	} else if (kuser_sane(&u)) {
 		s->no_image++;
 		look_later(s, h);
@@ -149,14 +149,24 @@ static bool try_again(struct search *s, const struct kernel_opts *o)
 	return false;
 }
 
+static int refuse_old(const char *what, uint32_t build, struct err *e)
+{
+	char number[24] = "";
+
+	if (build)
+		snprintf(number, sizeof(number), ", build %u", build);
+	return err_set(e, ERR_NOKERNEL,
+		       "%s%s: too old; kernels are read from Windows Vista on, and of older ones only what has the layouts of XP SP3 "
+		       "(x86) and Server 2003 SP2",
+		       what, number);
+}
+
 static int not_found(const struct search *s, const struct kernel_opts *o, struct err *e)
 {
 	if (s->no_memory)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	if (s->too_old && s->old_build)
-		return err_set(e, ERR_NOKERNEL, "%s, build %u: too old; kernels are read from Windows Vista on", s->too_old, s->old_build);
 	if (s->too_old)
-		return err_set(e, ERR_NOKERNEL, "%s: too old; kernels are read from Windows Vista on", s->too_old);
+		return refuse_old(s->too_old, s->old_build, e);
 	if (s->no_image)
 		return err_set(e, ERR_NOKERNEL, "page tables of a Windows system, but its kernel image is not in this image");
 	if (o->has_dtb)
@@ -398,6 +408,11 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 	find_build(k, &s);
 	k->claimed_head = hints && hints->has_process_head ? hints->process_head : 0;
 	rc = choose(k, o, hints, e);
+	if ((rc == 0 && !k->has_profile) || rc == ERR_NOKERNEL) {
+		const char *old = kuser_old(&s.user);
+
+		rc = old && !o->profile_name ? refuse_old(old, k->build, e) : rc;
+	}
 	if (rc == 0) {
 		set_traits(k);
 		if (!k->kdbg)

@@ -444,6 +444,25 @@ static int single_list(struct kbufset *b)
 	return rc;
 }
 
+/* XP, Server 2003: counted and named, no event is read. */
+static int closed_list(struct kbufset *b)
+{
+	const uint8_t *p = ksnap_at(&b->c->snap, F_CTX_GlobalList, 0, (uint32_t)(2 * kview_ptr_size(b->v)), NULL);
+	struct note note = NOTE(NOTE_BUFFER_HEADER_BAD);
+	const char *why = NULL;
+	uint32_t depth = 0;
+	int rc = p ? kslist_count(b->v, b->s->va, p, (uint32_t)b->max, &b->closed, &depth, &why) : 0;
+
+	if (why) {
+		struct note stop = NOTE_AT(NOTE_LIST_BROKEN, b->c->global_list, 0);
+
+		notes_add(b->v->notes, &stop, "GlobalList: %s; %u of its %u buffers were reached", why, b->closed, depth);
+	}
+	notes_add(b->v->notes, &note,
+		  "buffers of this Windows are not read: their headers do not tell how far records reach; GlobalList has %u", b->closed);
+	return rc;
+}
+
 static int global_list(struct kbufset *b)
 {
 	struct kring r;
@@ -515,6 +534,8 @@ int buffers_find(struct kbufset *b, struct kview *v, struct etw_session *s, cons
 	b->max = c->number_of_buffers ? (size_t)c->number_of_buffers * 2 + 64 : KV_BUFFERS_MAX;
 	if (b->max > KV_BUFFERS_MAX)
 		b->max = KV_BUFFERS_MAX;
+	if (kview_buffers_closed(v))
+		return closed_list(b);
 	rc = processor_slots(b);
 	if (rc == 0 && s->has_va) {
 		rc = current_or_batched(b);

@@ -51,7 +51,7 @@ bool context_proves(struct kview *v, uint64_t va, int64_t id, uint32_t buffer_si
 		return false;
 	head = va + prof_off(&v->k->prof, F_CTX_GlobalList);
 	if (v->k->prof.traits.single_list)
-		return vm_read(v->k->vm, head, raw, 2 * ps) == 0 && kslist_proves(v, raw, logger, size) > 0;
+		return vm_read(v->k->vm, head, raw, 2 * ps) == 0 && kslist_proves(v, va, raw, logger, size) > 0;
 	if (kread_ptr_at(v->k, head, &flink) != 0 || kread_ptr_at(v->k, head + ps, &blink) != 0 || !kview_is_ptr(v, flink) ||
 	    !kview_is_ptr(v, blink))
 		return false;

@@ -33,6 +33,7 @@ struct kbufset {
 	uint32_t chains;
 	bool limited;
 	bool separate_nodes; /* GlobalList hangs in nodes of its own */
+	uint32_t closed;     /* met, but of a kind that is not read (kview_buffers_closed()) */
 };
 
 int buffers_find(struct kbufset *b, struct kview *v, struct etw_session *s, const struct kcontext *c);

@@ -51,7 +51,7 @@ int ksession_load(struct kview *v, const struct kref *r, const struct recover_op
 	if (rc == 0) {
 		if (!s->has_buffer_size)
 			size_from_buffers(s, &set);
-		s->buffer_count = (uint32_t)set.n;
+		s->buffer_count = (uint32_t)set.n + set.closed;
 		if (!o->list_only)
 			rc = buffers_load(&set, o, budget);
 	}

@@ -150,6 +150,11 @@ static inline uint32_t kview_link_off(const struct kview *v)
 		       ? prof_off(p, F_BUFHDR_SlistEntry)
 		       : KV_HDR_LINK;
 }
+/* XP, Server 2003: a buffer's header names its context, and how far its records reach is not known. */
+static inline bool kview_buffers_closed(const struct kview *v)
+{
+	return prof_has(&v->k->prof, F_BUFHDR_LoggerContext);
+}
 /* Logger contexts stand at multiples of this. */
 static inline uint32_t kview_context_align(const struct kview *v)
 {

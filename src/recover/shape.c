@@ -13,6 +13,7 @@
 #define YEAR_2000       INT64_C(125911584000000000)
 #define DAY             INT64_C(864000000000)
 #define STATE_STANDS_IN 6u
+#define START_FIRST     8u /* StartTime stands at the beginning in Vista, behind one lock before */
 
 enum verdict { SKIPPED, HOLDS, FAILS };
 
@@ -107,7 +108,7 @@ static enum verdict start_time(struct look *l)
 static enum verdict buffer_list(struct look *l)
 {
 	const uint8_t *p = ksnap_at(l->s, F_CTX_GlobalList, 0, (uint32_t)(2 * l->ps), NULL);
-	int r = p && l->size ? kslist_proves(l->v, p, l->id, l->size) : -1;
+	int r = p && l->size ? kslist_proves(l->v, l->s->va, p, l->id, l->size) : -1;
 
 	return r < 0 ? SKIPPED : is(r > 0);
 }
@@ -248,9 +249,9 @@ bool shape_may_begin(const struct kview *v, const uint8_t *page, size_t off, siz
 	id = in_page(p, F_CTX_LoggerId, page, off, n, 4);
 	if (id && le32(id) >= KV_LOGGERS_MAX)
 		return false;
-	if (!m || !id) { /* Vista: they stand far behind the beginning, and on the next page where that is near its page's end */
+	if (!m || !id) { /* before Windows 7 they stand far behind the beginning, and on the next page where that is near its page's end */
 		start = in_page(p, F_CTX_StartTime, page, off, n, 8);
-		if (!start || prof_off(p, F_CTX_StartTime) != 0 || !date_like(v, (int64_t)le64(start)))
+		if (!start || prof_off(p, F_CTX_StartTime) > START_FIRST || !date_like(v, (int64_t)le64(start)))
 			return false;
 	}
 	m = in_page(p, F_CTX_LoggerName, page, off, n, 2 * ps);

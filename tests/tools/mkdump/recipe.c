@@ -95,9 +95,9 @@ static struct wi_buffer *buffer_of(struct recipe *r, const char *line, const cha
 /* Ways that this generation of kernels has. */
 static unsigned possible(const struct winimg *w, const struct wi_session *s, unsigned ways, unsigned cpu)
 {
-	if (!wi_has(w, F_QUEUE_QueueEntry) || !wi_has(w, F_CTX_BufferQueue))
+	if (!wi_has(w, F_CTX_FreeList) && (!wi_has(w, F_QUEUE_QueueEntry) || !wi_has(w, F_CTX_BufferQueue)))
 		ways &= ~(unsigned)WAY_QUEUE;
-	if (!wi_has(w, F_CTX_OverflowQueue) || !wi_has(w, F_QUEUE_QueueEntry))
+	if (!wi_has(w, F_CTX_FlushList) && (!wi_has(w, F_CTX_OverflowQueue) || !wi_has(w, F_QUEUE_QueueEntry)))
 		ways &= ~(unsigned)WAY_OVERFLOW;
 	if (!wi_has(w, F_CTX_ScratchArray))
 		ways &= ~(unsigned)WAY_SCRATCH;
@@ -225,6 +225,7 @@ static void machine(struct recipe *r, const char *line)
 			    .no_headers = !number(line, "headers", 1),
 			    .nt_major = (unsigned)number(line, "nt_major", 0),
 			    .nt_minor = (unsigned)number(line, "nt_minor", 0),
+			    .nt_build = (unsigned)number(line, "nt_build", 0),
 			    .narrow_slist = number(line, "slist", 16) == 8,
 			    .no_kuser = !number(line, "kuser", 1)};
 	char v[VALUE_MAX], want[VALUE_MAX] = "";
@@ -356,7 +357,7 @@ static void provider(struct recipe *r, const char *line)
 	if (value(line, "sessions", v))
 		for (char *t = strtok_r(v, ",", &save); t && f.n < 8; t = strtok_r(NULL, ",", &save))
 			f.id[f.n++] = (unsigned)strtoul(t, NULL, 0);
-	if (f.silo && r->w.n_silos == 1)
+	if ((f.silo && r->w.n_silos == 1) || !prof_size(&r->w.p, T_GUIDENTRY))
 		return;
 	if (f.silo >= r->w.n_silos)
 		die("no silo: %s", line);
@@ -525,7 +526,8 @@ void recipe_line(struct recipe *r, const char *line)
 		buffer(r, line);
 	} else if (strcmp(word, "consumer") == 0) {
 		tie(r);
-		wi_consumer(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)));
+		if (wi_has(&r->w, F_CTX_Consumers)) /* XP, Server 2003: none of this kind */
+			wi_consumer(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)));
 	} else if (strcmp(word, "copy") == 0) {
 		copy(r, line);
 	} else if (strcmp(word, "lose") == 0) {

@@ -222,15 +222,18 @@ static void put_kuser(struct winimg *w)
 	if (ten)
 		wm_put(&w->k, kuser + 0x260, w->p.build, 4);
 	wm_put(&w->k, kuser + 0x264, 1, 4);
-	wm_put(&w->k, kuser + 0x26c, w->o.nt_major ? w->o.nt_major : ten ? 10 : 6, 4);
+	wm_put(&w->k, kuser + 0x26c, w->o.nt_major ? w->o.nt_major : ten ? 10 : w->p.build < 6000 ? 5 : 6, 4);
 	wm_put(&w->k, kuser + 0x270,
 	       w->o.nt_major              ? w->o.nt_minor
+	       : w->p.build < 6000        ? (w->p.build < 3790 ? 1 : 2)
 	       : ten || w->p.build < 7600 ? 0
 	       : w->p.build < 9000        ? 1
 	       : w->p.build < 9600        ? 2
 					  : 3,
 	       4);
-	if (w->p.build < 7600) /* ActiveProcessorAffinity; the page tells no number of processors yet */
+	if (w->p.build < 6000)
+		wm_put(&w->k, kuser + 0x330, 0xbb40e64e, 4); /* Cookie: the page ends before any number of processors */
+	else if (w->p.build < 7600)                          /* ActiveProcessorAffinity; the page tells no number of processors yet */
 		wm_put(&w->k, kuser + 0x3a8, (UINT64_C(1) << w->o.cpus) - 1, 4);
 	else
 		wm_put(&w->k, kuser + 0x3c0, w->o.cpus, 4);
@@ -259,11 +262,17 @@ static void put_kd(const struct winimg *w, uint8_t *d, uint64_t va)
 	put_le64(d, w->ps == 8 ? va : (uint64_t)(int64_t)(int32_t)(uint32_t)va);
 }
 
+/* Of XP to Vista: volatility's overlays. */
+static uint32_t kdbg_size(uint32_t build)
+{
+	return build < 3790 ? 0x290 : build < 6000 ? 0x318 : build < 7600 ? 0x328 : build < 9000 ? 0x340 : 0x380;
+}
+
 static void put_kdbg(struct winimg *w)
 {
 	uint8_t d[0x380] = {0};
 	uint64_t va = wi_symbol_va(w, S_KdDebuggerDataBlock);
-	uint32_t n = w->p.build < 7600 ? 0x328 : w->p.build < 9000 ? 0x340 : 0x380; /* of Vista: volatility's overlays */
+	uint32_t n = kdbg_size(w->p.build);
 
 	if (!va || w->o.no_kdbg)
 		return;
@@ -409,7 +418,7 @@ static void put_symbols(struct winimg *w)
 	wi_symbol(w, S_EtwPerfFreq, w->o.perf_freq, 8);
 	wi_symbol(w, S_EtwCPUSpeedInMHz, 2900, 4);
 	wi_symbol(w, S_KeMaximumIncrement, 156250, 4);
-	wi_symbol(w, S_NtBuildNumber, 0xf0000000u | w->p.build, 4);
+	wi_symbol(w, S_NtBuildNumber, 0xf0000000u | (w->o.nt_build ? w->o.nt_build : w->p.build), 4);
 	snprintf(lab, sizeof(lab), "%u.made.%s", w->p.build, w->ps == 4 ? "x86fre" : w->m.arch == WM_ARM64 ? "arm64fre" : "amd64fre");
 	if (wi_symbol_va(w, S_NtBuildLab))
 		wm_write(&w->k, wi_symbol_va(w, S_NtBuildLab), lab, strlen(lab) + 1);

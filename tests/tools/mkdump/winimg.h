@@ -47,6 +47,7 @@ struct wi_opts {
 	bool no_kuser;   /* nor is the shared page, nor a mapping for it */
 	bool narrow_slist;           /* heads of lists as on 64-bit processors without cmpxchg16b */
 	unsigned nt_major, nt_minor; /* of the shared page; 0: as the build has it */
+	unsigned nt_build;           /* that the kernel exports; 0: as the layout's */
 };
 
 enum { /* places in the type table */

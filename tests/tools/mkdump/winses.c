@@ -213,9 +213,11 @@ void wi_session_build(struct winimg *w, struct wi_session *s)
 	wi_set(w, s->ctx, F_CTX_LoggerMode, s->mode, 4);
 	wi_set(w, s->ctx, F_CTX_ClockType, s->clock, 4);
 	put_name(w, s->ctx + prof_off(&w->p, F_CTX_LoggerName), s->name16, s->n_name16, text);
-	pair = s->ctx + prof_off(&w->p, F_CTX_ReferenceTime);
-	wm_put(&w->k, pair, (uint64_t)s->start_time, 8);
-	wm_put(&w->k, pair + 8, s->start_ts, 8);
+	if (wi_has(w, F_CTX_ReferenceTime)) {
+		pair = s->ctx + prof_off(&w->p, F_CTX_ReferenceTime);
+		wm_put(&w->k, pair, (uint64_t)s->start_time, 8);
+		wm_put(&w->k, pair + 8, s->start_ts, 8);
+	}
 	wi_set(w, s->ctx, F_CTX_StartTime, (uint64_t)s->start_time, 8);
 	wi_set(w, s->ctx, F_CTX_EventsLost, s->events_lost, 4);
 	wi_set(w, s->ctx, F_CTX_LogBuffersLost, s->buffers_lost, 4);
@@ -225,7 +227,8 @@ void wi_session_build(struct winimg *w, struct wi_session *s)
 			wm_put(&w->k, s->ctx + prof_off(&w->p, F_CTX_InstanceGuid) + i, 0x30 + s->id + i, 1);
 	if (w->silo[s->silo].state)
 		wi_set(w, s->ctx, F_CTX_SiloState, w->silo[s->silo].state, w->ps);
-	wi_ring_init(w, s->ctx + prof_off(&w->p, F_CTX_Consumers));
+	if (wi_has(w, F_CTX_Consumers))
+		wi_ring_init(w, s->ctx + prof_off(&w->p, F_CTX_Consumers));
 	if (s->in_table)
 		wi_put_ptr(w, w->silo[s->silo].table + w->ps * s->id, s->ctx);
 	if (s->name_lost) {
@@ -239,12 +242,31 @@ static uint32_t end_wanted(const struct wi_session *s, enum wi_form form)
 	return form == WI_FLUSHED_FULL ? s->buffer_size : s->buffer_size - 0x200;
 }
 
+/* XP, Server 2003: a WNODE_HEADER's room, neither size nor number in it; the context's address is. What SavedOffset, CurrentOffset and Offset hold
+ * when is not known: nobody may rely on what stands here. */
+static void old_header(struct winimg *w, const struct wi_session *s, struct wi_buffer *b)
+{
+	uint8_t *at = b->raw + prof_off(&w->p, F_BUFHDR_LoggerContext);
+
+	put_le32(b->raw, b->form == WI_UNUSED ? 0 : 1);
+	put_le32(b->raw + 8, b->used);
+	put_le32(b->raw + 0x28, b->cpu);
+	if (w->ps == 4)
+		put_le32(at, (uint32_t)s->ctx);
+	else
+		put_le64(at, s->ctx);
+}
+
 /* The header as the kernel leaves it in this form (docs/live-buffers.md, "A buffer's life"). */
 void ses_header(struct winimg *w, const struct wi_session *s, struct wi_buffer *b)
 {
 	uint8_t *h = b->raw;
 	uint16_t cpu = (uint16_t)b->cpu;
 
+	if (wi_has(w, F_BUFHDR_LoggerContext)) {
+		old_header(w, s, b);
+		return;
+	}
 	if (w->p.traits.cpu_low_byte)
 		cpu |= 0x800;
 	put_le32(h, s->buffer_size);
@@ -420,6 +442,14 @@ static void tie_ring(struct winimg *w, struct wi_session *s)
 			ring_node(w, s, s->buf[i].va);
 }
 
+/* XP, Server 2003: free buffers and those that wait for the flush hang in lists of their own as well. */
+static void tie_slist(struct winimg *w, struct wi_session *s, enum prof_field f, unsigned way)
+{
+	for (unsigned i = 0; i < s->n_buf && wi_has(w, f); i++)
+		if (s->buf[i].ways & way && wi_has(w, F_BUFHDR_LoggerContext))
+			slist_push(w, s->ctx + prof_off(&w->p, f), s->buf[i].va + link_off(w));
+}
+
 static void tie_queue(struct winimg *w, struct wi_session *s, enum prof_field f, unsigned way)
 {
 	uint64_t at, entry, last;
@@ -558,6 +588,8 @@ void wi_session_tie(struct winimg *w, struct wi_session *s)
 		tie_row(w, s, row);
 	tie_ring(w, s);
 	tie_queue(w, s, F_CTX_BufferQueue, WAY_QUEUE);
+	tie_slist(w, s, F_CTX_FreeList, WAY_QUEUE);
+	tie_slist(w, s, F_CTX_FlushList, WAY_OVERFLOW);
 	tie_queue(w, s, F_CTX_OverflowQueue, WAY_OVERFLOW);
 	tie_slots(w, s);
 	tie_scratch(w, s);
