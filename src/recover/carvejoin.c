@@ -5,7 +5,7 @@
  * before whatever its pace, then a page whose fill begins where this one's must. A place is taken when the walk over the records goes on over
  * it; when a later page can't be found, earlier choices are tried again (bounded). What can't be found is a missing page, never a guess:
  * only a mapped page is taken unproved, since its address proves it. Where pages are neither mapped nor in a row, carvechain.c looks at all of the
- * places before anything is taken. */
+ * places before anything is taken. Long, because each place's test goes on with the walk of the one before. */
 #include <stdlib.h>
 #include <string.h>
 

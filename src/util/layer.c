@@ -1,4 +1,4 @@
-/* layer.c - see layer.h: the cache, the first way through, starting places. */
+/* layer.c - see layer.h: the cache, the first way through, starting places. Long, because all of them are one state under one lock. */
 #include "layer.h"
 
 #include <pthread.h>

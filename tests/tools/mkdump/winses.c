@@ -1,4 +1,4 @@
-/* winses.c - logger contexts and their buffers in every form and list (docs/live-buffers.md). */
+/* winses.c - logger contexts and their buffers in every form and list (docs/live-buffers.md); long by the number of forms. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
