@@ -77,20 +77,26 @@ static bool blank(const uint8_t *block)
 	return (bits[0] | bits[1]) == 0;
 }
 
-static inline lanes8 at(const uint8_t *p)
+static inline void or_at(lanes8 *v, const uint8_t *p) /* no vector is returned: 32-bit x86 without SSE has no convention for it */
 {
-	lanes8 v;
+	lanes8 x;
 
-	memcpy(&v, p, sizeof(v));
-	return v;
+	memcpy(&x, p, sizeof(x));
+	*v |= x;
 }
 
 /* Of the 16 places from p on, is there one that has zeros and no zeros where a header has them? */
 static inline bool any_of_16(const uint8_t *p)
 {
-	lanes8 zero = at(p + 0xc) | at(p + 0xd) | at(p + 0xe) | at(p + 0xf) | at(p + 0x2d) | at(p + 0x2e) | at(p + 0x2f) | at(p + 0x37);
-	lanes8 some = at(p + 4) | at(p + 5) | at(p + 6);
-	lanes64 hit = (lanes64)((lanes8)(zero == 0) & (lanes8)(some != 0));
+	static const uint8_t zeros[] = {0xc, 0xd, 0xe, 0xf, 0x2d, 0x2e, 0x2f, 0x37};
+	lanes8 zero = {0}, some = {0};
+	lanes64 hit;
+
+	for (size_t i = 0; i < sizeof(zeros); i++)
+		or_at(&zero, p + zeros[i]);
+	for (size_t i = 4; i < 7; i++)
+		or_at(&some, p + i);
+	hit = (lanes64)((lanes8)(zero == 0) & (lanes8)(some != 0));
 
 	return (hit[0] | hit[1]) != 0;
 }
