@@ -73,7 +73,7 @@ bool kuser_sane(const struct kuser *u)
 	return (u->major == 5 && (u->minor == 1 || u->minor == 2)) || (u->major == 6 && u->minor <= 4) || (u->major == 10 && u->minor == 0);
 }
 
-/* NT versions from XP on, with their first and last build (public release history; 6003: KB4495374, Server 2008 SP2 since 2019). */
+/* NT versions from XP on, with their first and last build (public release history; 6003: Server 2008 SP2 since KB4493471 of April 2019, betawiki.net). */
 static const struct {
 	uint32_t major, minor, first, last;
 } released[] = {{5, 1, 2600, 2600}, {5, 2, 3790, 3790}, {6, 0, 6000, 6003},        {6, 1, 7600, 7601},
