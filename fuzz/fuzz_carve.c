@@ -12,10 +12,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+struct found {
+	size_t buffers, copies, loose;
+};
+
 /* What comes out must agree with itself: records that walk to the end of the body, inside the buffer that the header tells of. */
 static int check(void *ctx, const struct carve_orphan *o, struct err *e)
 {
-	size_t *n = ctx;
+	struct found *n = ctx;
 
 	(void)e;
 	for (size_t i = 0; i < o->s.n_buffers; i++) {
@@ -28,7 +32,11 @@ static int check(void *ctx, const struct carve_orphan *o, struct err *e)
 		if (off < b->body_len || records != b->n_events || !records ||
 		    b->body_len > (b->packed_bytes ? ETW_BUFFER_SIZE_MAX : b->hdr.buffer_size) || b->from != ETW_FROM_CARVED)
 			abort();
-		++*n;
+		n->loose += o->s.no_id;
+		n->buffers += !o->s.no_id;
+		n->copies += b->has_same_as;
+		if (b->headless != o->s.no_id)
+			abort();
 	}
 	return 0;
 }
@@ -36,10 +44,11 @@ static int check(void *ctx, const struct carve_orphan *o, struct err *e)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t mem[BYTES_MAX];
-	size_t n = size ? size - 1 : 0, pages, found = 0;
+	size_t n = size ? size - 1 : 0, pages;
+	struct found found = {0};
 	struct dump d = {0};
 	struct image im = {.dump = &d};
-	struct carve_opts o = {.deep = size && data[0] & 1, .residual = size && data[0] & 4, .threads = 1};
+	struct carve_opts o = {.deep = size && data[0] & 1, .residual = size && data[0] & 4, .loose = true, .threads = 1};
 	struct carve_counts counts;
 	struct input *in;
 	struct carve *c;
@@ -61,7 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    carve_open(&c, &im, &o, &e) < 0 || carve_run(c, check, &found, &e) < 0)
 		abort();
 	carve_counts(c, &counts);
-	if (counts.orphans + counts.copies != found || found > counts.shapes)
+	if (counts.copies != found.copies || counts.orphans > found.buffers || counts.orphans + counts.copies < found.buffers ||
+	    found.buffers > counts.shapes || found.loose != counts.loose)
 		abort();
 	carve_close(c);
 	phys_free(d.phys);

@@ -38,8 +38,11 @@ static int on_orphan(void *ctx, const struct carve_orphan *o, const struct repor
 	if (cli_flag(c, OPT_JSON) || c->level < 0)
 		return 0;
 	cli_progress_end(c);
-	printf("orphans of id %02u (%s, times: %s, %s): ", o->s.id, carve_origin_name(o->origin), carve_anchor_name(o->anchor),
-	       carve_sure_name(o->sure));
+	if (o->s.no_id)
+		printf("pages without a buffer");
+	else
+		printf("orphans of id %02u", o->s.id);
+	printf(" (%s, times: %s, %s): ", carve_origin_name(o->origin), carve_anchor_name(o->anchor), carve_sure_name(o->sure));
 	if (etl->path)
 		printf("%" PRIu64 " event%s in %u buffer%s -> %s\n", etl->events, etl->events == 1 ? "" : "s", etl->buffers,
 		       etl->buffers == 1 ? "" : "s", etl->path);
@@ -70,9 +73,10 @@ static int run(struct cli *c, struct job *j, struct outdir *d, bool carve_only)
 				     .threads = c->opt[OPT_THREADS].num > 64 ? 64 : (unsigned)c->opt[OPT_THREADS].num,
 				     .stop = stop,
 				     .session = on_session,
-				     .carve = carve_only || cli_flag(c, OPT_CARVE),
+				     .carve = carve_only || cli_flag(c, OPT_CARVE) || cli_flag(c, OPT_LOOSE),
 				     .carve_only = carve_only,
 				     .carve_deep = cli_flag(c, OPT_DEEP),
+				     .carve_loose = cli_flag(c, OPT_LOOSE),
 				     .progress = progress,
 				     .orphan = on_orphan,
 				     .ctx = c,
@@ -99,6 +103,9 @@ static int run(struct cli *c, struct job *j, struct outdir *d, bool carve_only)
 	if (o.carve)
 		cli_info(c, "%zu buffers by their shape: %zu of recovered sessions (%zu of them completed), %zu orphans, %zu copies",
 			 res.carved.shapes, res.carved.live, res.carved.completed, res.carved.orphans, res.carved.copies);
+	if (res.carved.loose)
+		cli_info(c, "%zu run%s of pages with records whose buffer is not known%s", res.carved.loose,
+			 res.carved.loose == 1 ? "" : "s", cli_flag(c, OPT_LOOSE) ? "" : ": --loose writes them");
 	cli_info(c, "%zu sessions, %zu files, %" PRIu64 " events", res.sessions, res.files, res.events);
 	return status;
 }

@@ -84,6 +84,7 @@ struct etw_gap {
  * rebuilt one. Records in body are whole and walk exactly to its end. */
 struct etw_buffer {
 	bool has_va, has_pa, has_file_offset, has_pid, has_same_as, has_ts;
+	bool headless;                /* no header was found: hdr and cpu mean nothing, pa is that of the first page */
 	uint64_t va, pa, file_offset; /* of the header's first byte */
 	uint64_t pid;                 /* user-space copies: the process whose space va lies in */
 	uint32_t from;                /* ETW_FROM_* bits */
@@ -136,6 +137,7 @@ struct etw_provider { /* one registration, or a GUID entry without one */
 struct etw_session {
 	uint32_t silo, id;
 	bool has_va, has_guid, has_reference, has_buffer_size;
+	bool no_id;        /* whose the buffers are is not known: id means nothing */
 	uint64_t va;       /* logger context */
 	char *name;        /* UTF-8, owned; NULL: unreadable */
 	uint8_t *name16;   /* the same as UTF-16LE bytes without NUL, as found; owned, may be NULL */

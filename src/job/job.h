@@ -47,6 +47,7 @@ struct job_recover_opts {
 	bool carve;         /* also look for buffers by their shape in all of memory: "orphans" of the report */
 	bool carve_only;    /* nothing of the sessions is written: they only tell which buffers are theirs */
 	bool carve_deep;    /* at every 16-byte boundary */
+	bool carve_loose;   /* also records in pages whose buffer is not known */
 	bool (*progress)(void *ctx, uint64_t done, uint64_t total); /* of the scan; may be NULL; false stops it */
 	/* Each group of orphans, like `session`; may be NULL. */
 	int (*orphan)(void *ctx, const struct carve_orphan *o, const struct report_etl *etl, const struct report_etl *residual,

@@ -61,11 +61,13 @@ static bool name_taken(const struct run *r, const char *name)
 
 static void orphan_name(const struct part *p, unsigned attempt, char name[ETL_NAME_MAX])
 {
-	char again[16] = "";
+	char again[16] = "", id[16] = "";
 
 	if (attempt > 1)
 		snprintf(again, sizeof(again), "-%u", attempt);
-	snprintf(name, ETL_NAME_MAX, "sessions/orphan-%02u-%u-%s%s%s.etl", p->s->id, p->s->buffer_size, p->origin, again,
+	if (!p->s->no_id)
+		snprintf(id, sizeof(id), "%02u-", p->s->id);
+	snprintf(name, ETL_NAME_MAX, "sessions/orphan-%s%u-%s%s%s.etl", id, p->s->buffer_size, p->origin, again,
 		 p->residual ? ".residual" : "");
 }
 
@@ -189,7 +191,7 @@ static int on_orphan(void *ctx, const struct carve_orphan *o, struct err *e)
 	struct report_etl etl, residual;
 	int rc;
 
-	if (r->o->recover.want && !r->o->recover.want(r->o->recover.want_ctx, &o->s))
+	if (r->o->recover.want && (o->s.no_id || !r->o->recover.want(r->o->recover.want_ctx, &o->s)))
 		return 0;
 	for (size_t i = 0; i < o->s.n_buffers; i++) {
 		const struct etw_buffer *b = &o->s.buffers[i];
@@ -220,7 +222,8 @@ static struct report_carve carve_facts(const struct run *r)
 				     .live = n->live,
 				     .copies = n->copies,
 				     .orphans = n->orphans,
-				     .completed = n->completed};
+				     .completed = n->completed,
+				     .loose = n->loose};
 }
 
 static void put_carved(struct run *r, struct jsonw *w)
@@ -324,8 +327,12 @@ static int run_both(struct job *j, struct run *r, struct err *e)
 {
 	struct etw_sink sink = {on_system, on_session, r};
 	struct recover_opts ro = r->o->recover;
-	struct carve_opts co = {
-		.deep = r->o->carve_deep, .residual = ro.residual, .threads = r->o->threads, .progress = r->o->progress, .ctx = r->o->ctx};
+	struct carve_opts co = {.deep = r->o->carve_deep,
+				.loose = r->o->carve_loose,
+				.residual = ro.residual,
+				.threads = r->o->threads,
+				.progress = r->o->progress,
+				.ctx = r->o->ctx};
 	struct err none;
 	size_t n = 0;
 	int rc;
@@ -349,7 +356,8 @@ static int run_both(struct job *j, struct run *r, struct err *e)
 	carve_counts(r->carve, &r->res->carved);
 	if (rc == 0 && r->res->orphans == 0 && n == 0) {
 		rc = ERR_NOKERNEL;
-		err_set(e, rc, "%s, and no buffer by its shape", none.code ? none.msg : "no ETW session in the image");
+		err_set(e, rc, "%s, and no buffer by its shape%s", none.code ? none.msg : "no ETW session in the image",
+			r->res->carved.loose ? "; --loose writes records whose buffer is not known" : "");
 	}
 	return rc;
 }

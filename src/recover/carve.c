@@ -75,6 +75,9 @@ void carve_close(struct carve *c)
 		free(c->packed[i].page);
 	for (size_t i = 0; i < c->n_live; i++)
 		free(c->live[i].name);
+	for (size_t i = 0; i < c->n_loose; i++)
+		free(c->loose[i].b.page);
+	free(c->loose);
 	free(c->buf);
 	free(c->packed);
 	free(c->times);
@@ -99,8 +102,8 @@ static void place(const struct carve *c, const struct carve_buf *b, struct etw_b
 {
 	eb->from = ETW_FROM_CARVED;
 	eb->has_pa = true;
-	eb->pa = b->f->pa;
-	eb->has_file_offset = phys_file_offset(c->im->dump->phys, b->f->pa, &eb->file_offset);
+	eb->pa = b->loose ? b->page[0] : b->f->pa;
+	eb->has_file_offset = phys_file_offset(c->im->dump->phys, eb->pa, &eb->file_offset);
 	eb->has_va = b->has_va;
 	eb->va = b->va;
 	eb->has_pid = b->user;
@@ -120,6 +123,8 @@ int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 	if (rest)
 		memset(rest, 0, sizeof(*rest));
 	place(c, b, eb);
+	if (b->loose)
+		return carve_loose_settle(c, b, eb);
 	if (s->stored)
 		return carve_unpack(c, b, eb);
 	rc = carve_bytes(c, b, &len, missing, HOLES_MAX, &so.n_missing);
@@ -410,6 +415,8 @@ int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o
 	notes_drop(&c->im->notes, is_mended, c);
 	if (rc == 0)
 		rc = join_all(c);
+	if (rc == 0)
+		rc = carve_loose_find(c);
 	if (rc < 0)
 		return err_set(e, rc, "out of memory");
 	return carve_groups(c, fn, ctx, e);

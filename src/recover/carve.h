@@ -19,6 +19,7 @@ enum carve_origin {                      /* words: carve_origin_name() */
 		    CARVE_FROM_FILE,     /* the file cache's page of an .etl file */
 		    CARVE_FROM_RTBACKUP, /* of a real-time session's backup file */
 		    CARVE_FROM_UNKNOWN,  /* a file's or a consumer's copy: the page that would tell was not found */
+		    CARVE_FROM_LOOSE,    /* no buffer: records in pages whose header is not known; id means nothing */
 		    CARVE_FROM_COUNT
 };
 
@@ -45,6 +46,7 @@ struct carve_orphan {
 
 struct carve_opts {
 	bool deep, residual;
+	bool loose;       /* also records whose buffer is not known: CARVE_FROM_LOOSE */
 	unsigned threads; /* 0: one for each processor */
 	bool (*progress)(void *ctx, uint64_t done, uint64_t total);
 	void *ctx;
@@ -56,6 +58,7 @@ struct carve_counts {
 	size_t live;                  /* of those: in sessions that were recovered */
 	size_t copies;                /* with the same records as another one */
 	size_t orphans;               /* the rest */
+	size_t loose;                 /* runs of pages without a buffer */
 	size_t completed;             /* buffers of sessions to which missing pages were found */
 };
 
@@ -73,7 +76,7 @@ int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o
 
 void carve_counts(const struct carve *c, struct carve_counts *out);
 
-const char *carve_origin_name(enum carve_origin o); /* "freed", "consumer", "private", "file_cache", "rtbackup", "unknown" */
+const char *carve_origin_name(enum carve_origin o); /* "freed", "consumer", "private", "file_cache", "rtbackup", "unknown", "loose" */
 const char *carve_anchor_name(enum carve_anchor a); /* "file_header", "context", "session", "filetime", "system", "boot_time", "none" */
 const char *carve_sure_name(enum carve_sure s);     /* "certain", "likely", "guess", "unknown" */
 

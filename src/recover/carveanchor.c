@@ -20,7 +20,7 @@
 
 const char *carve_origin_name(enum carve_origin o)
 {
-	static const char *const words[CARVE_FROM_COUNT] = {"freed", "consumer", "private", "file_cache", "rtbackup", "unknown"};
+	static const char *const words[CARVE_FROM_COUNT] = {"freed", "consumer", "private", "file_cache", "rtbackup", "unknown", "loose"};
 
 	return (unsigned)o < CARVE_FROM_COUNT ? words[o] : "unknown";
 }
@@ -288,14 +288,15 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 {
 	bool in_file = it->origin == CARVE_FROM_FILE || it->origin == CARVE_FROM_RTBACKUP, same;
 	unsigned n;
-	const struct carve_file *h = header_for(g, it, first_ts, &n);
-	const struct carve_live *l = live_for(g, o, it, first_ts, &same);
+	bool loose = it->origin == CARVE_FROM_LOOSE;
+	const struct carve_file *h = loose ? NULL : header_for(g, it, first_ts, &n);
+	const struct carve_live *l = loose ? NULL : live_for(g, o, it, first_ts, &same);
 	int rc = 0;
 
 	o->sure = CARVE_CERTAIN;
 	if (it->origin == CARVE_FROM_PRIVATE)
 		rc = o->has_head ? carve_private_context(g->c, it->b, o->head, &o->s) : 0;
-	else if (!in_file)
+	else if (!in_file && !loose)
 		rc = from_context(g, o);
 	if (rc != 0) {
 		o->anchor = CARVE_ANCHOR_CONTEXT;
@@ -323,8 +324,8 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 	if (!o->sys.has_qpc_pair)
 		pair_of_sessions(g, &o->sys, last_ts);
 	from_system(o, last_ts);
-	if (o->sure == CARVE_LIKELY && in_file)
-		o->sure = CARVE_GUESS; /* a file may be of another boot */
+	if (o->sure == CARVE_LIKELY && (in_file || loose))
+		o->sure = CARVE_GUESS; /* a file may be of another boot, and whose clock counts there nobody knows */
 	if (o->sure == CARVE_UNKNOWN)
 		from_other_file(g, o, first_ts, last_ts);
 	return 0;

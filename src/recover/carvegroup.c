@@ -234,7 +234,7 @@ static int add_buffer(struct carve_groups *g, struct etw_session *s, const struc
 			eb.has_same_as = true;
 			eb.same_as = at;
 			g->c->counts.copies++;
-		} else {
+		} else if (!b->loose) {
 			g->c->counts.orphans++;
 		}
 		if (rc >= 0)
@@ -279,6 +279,7 @@ static int one_group(struct carve_groups *g, const struct carve_item *v, size_t 
 			last = last_ts(v[i].b);
 	}
 	o->s.id = v->id;
+	o->s.no_id = v->b->loose;
 	o->s.has_buffer_size = true;
 	o->s.buffer_size = v->size;
 	if (rc == 0 && bufs.n_buffers)
@@ -286,7 +287,7 @@ static int one_group(struct carve_groups *g, const struct carve_item *v, size_t 
 	if (rc == 0 && !etw_session_time(&o->s, &o->sys, last, &t)) /* a clock without its frequency, say */
 		o->sure = CARVE_UNKNOWN;
 	if (rc == 0 && !o->s.name) {
-		snprintf(name, sizeof(name), "carved-%u", v->id);
+		snprintf(name, sizeof(name), v->b->loose ? "carved-loose" : "carved-%u", v->id);
 		rc = carve_set_name(&o->s, name);
 	}
 	o->s.found_by = ETW_FOUND_CARVED;
@@ -392,7 +393,7 @@ static int collect(struct carve_groups *g)
 	struct carve *c = g->c;
 	int rc = 0;
 
-	g->v = calloc(c->n + c->n_packed + 1, sizeof(*g->v));
+	g->v = calloc(c->n + c->n_packed + c->n_loose + 1, sizeof(*g->v));
 	if (!g->v)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < c->n && rc == 0; i++) {
@@ -411,6 +412,11 @@ static int collect(struct carve_groups *g)
 						   .size = s->h.buffer_size,
 						   .dates = carve_is_date(s->walk.first_ts)};
 	}
+	for (size_t i = 0; i < c->n_loose && c->o.loose && rc == 0; i++)
+		g->v[g->n++] = (struct carve_item){.b = &c->loose[i].b,
+						   .origin = CARVE_FROM_LOOSE,
+						   .size = c->loose[i].f.shape.h.buffer_size,
+						   .dates = carve_is_date(c->loose[i].f.shape.walk.first_ts)};
 	return rc;
 }
 

@@ -1,5 +1,5 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carveunpack.c (packed buffers), carveprivate.c (contexts inside processes). */
+ * (pages), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
 #define ETLIFT_CARVEWORK_H
 
@@ -22,6 +22,13 @@ struct carve_buf { /* one place where a buffer begins */
 	uint32_t good; /* records are whole up to here; less than f->shape.end: the rest is lost */
 	bool spoilt;   /* because the stream goes wrong, not only because a page is not there */
 	uint64_t first_ts, last_ts;
+	/* pages that no buffer has (carveloose.c); f->pa is where their first record begins, f->shape.end where the last one ends, from the first page on: */
+	bool loose, cut; /* cut: a record goes on in a page that was not found */
+};
+
+struct carve_loose { /* a run of such pages */
+	struct carve_found f;
+	struct carve_buf b; /* of f */
 };
 
 struct carve_live { /* a session that was recovered */
@@ -54,6 +61,8 @@ struct carve {
 	size_t n;
 	struct carve_buf *packed; /* owned; as scan.packed, ascending by physical address */
 	size_t n_packed;
+	struct carve_loose *loose; /* owned */
+	size_t n_loose;
 	struct carve_live *live; /* owned */
 	size_t n_live, cap_live;
 	struct carve_body *body; /* owned; open addressing, sha256[0] == 0: empty */
@@ -171,6 +180,12 @@ int carve_private_context(struct carve *c, const struct carve_buf *b, uint64_t h
 
 /* carvegroup.c: the buffers that are not live, sorted by origin and put together. */
 int carve_groups(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx, struct err *e);
+
+/* Fills c->loose from the pages that nothing has claimed; after the last buffer was put together. 0 or ERR_NOMEM. */
+int carve_loose_find(struct carve *c);
+
+/* The records of a run: carve_settle() for b->loose, which has set the address. 0 or ERR_NOMEM. */
+int carve_loose_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *eb);
 
 /* The bytes of b into c->raw; *len of them, and the ranges that are missing (at most max). 0 or ERR_NOMEM. */
 int carve_bytes(struct carve *c, const struct carve_buf *b, uint32_t *len, struct etw_range *missing, size_t max, size_t *n_missing);

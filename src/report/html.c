@@ -369,7 +369,10 @@ int html_orphan(struct html *h, const struct etw_session *s, const struct etw_sy
 	if (h->n_orphans > ORPHANS_MAX)
 		return 0;
 	buf_puts(b, "<tr>");
-	html_cell_number(b, true, s->id);
+	if (s->no_id)
+		buf_puts(b, "<td></td>");
+	else
+		html_cell_number(b, true, s->id);
 	buf_puts(b, "<th scope=\"row\">");
 	if (f) {
 		buf_puts(b, "<a href=\"");
@@ -390,7 +393,10 @@ int html_orphan(struct html *h, const struct etw_session *s, const struct etw_sy
 	buf_puts(b, "</td><td>");
 	html_time(b, f && f->has_times ? f->last_event : 0);
 	buf_printf(b, "</td><td>%s</td><td>%s</td></tr>\n", o->anchor ? o->anchor : "", o->sure ? o->sure : "");
-	snprintf(label, sizeof(label), "orphan %02u %s", s->id, o->origin);
+	if (s->no_id)
+		snprintf(label, sizeof(label), "orphan %s", o->origin);
+	else
+		snprintf(label, sizeof(label), "orphan %02u %s", s->id, o->origin);
 	return b->failed ? ERR_NOMEM : plot_add(&h->plot, s, sys, label, "#beyond");
 }
 

@@ -174,7 +174,7 @@ static void put_enabled_providers(struct jsonw *w, const struct etw_session *s)
 static void put_facts(struct jsonw *w, const struct etw_session *s)
 {
 	jsonw_u64(w, "silo", s->silo);
-	jsonw_u64(w, "id", s->id);
+	put_u64_or_null(w, "id", !s->no_id, s->id);
 	put_hex_or_null(w, "va", s->has_va, s->va);
 	jsonw_string(w, "name", s->name);
 	jsonw_guid(w, "guid", s->has_guid ? &s->guid : NULL);
@@ -227,11 +227,11 @@ static void put_buffer(struct jsonw *w, const struct etw_session *s, const struc
 	put_hex_or_null(w, "pa", b->has_pa, b->pa);
 	put_u64_or_null(w, "file_offset", b->has_file_offset, b->file_offset);
 	put_bits(w, "from", b->from, etw_from_name);
-	jsonw_string(w, "state", etw_state_name(&b->hdr));
-	jsonw_string(w, "type", etw_type_name(b->hdr.type));
-	jsonw_hex(w, "flags", b->hdr.flag);
-	jsonw_u64(w, "cpu", b->cpu);
-	jsonw_u64(w, "sequence", b->hdr.sequence);
+	jsonw_string(w, "state", b->headless ? "unknown" : etw_state_name(&b->hdr));
+	jsonw_string(w, "type", b->headless ? "unknown" : etw_type_name(b->hdr.type));
+	put_hex_or_null(w, "flags", !b->headless, b->hdr.flag);
+	put_u64_or_null(w, "cpu", !b->headless, b->cpu);
+	put_u64_or_null(w, "sequence", !b->headless, b->hdr.sequence);
 	jsonw_time(w, "timestamp", b->hdr.timestamp && etw_session_time(s, sys, b->hdr.timestamp, &t) ? t : -1);
 	jsonw_u64(w, "used_bytes", (uint64_t)ETW_BUFFER_HEADER_SIZE + b->body_len);
 	put_u64_or_null(w, "packed_bytes", b->packed_bytes != 0, b->packed_bytes);
@@ -308,6 +308,7 @@ void report_carve(struct jsonw *w, const struct report_carve *c, const void *liv
 	jsonw_u64(w, "orphan_buffers", c->orphans);
 	jsonw_u64(w, "copies", c->copies);
 	jsonw_u64(w, "completed_buffers", c->completed);
+	jsonw_u64(w, "loose_runs", c->loose);
 	jsonw_raw(w, "live", live, n);
 	jsonw_end(w);
 }

@@ -87,7 +87,7 @@ struct report_orphan {
 };
 struct report_carve {
 	uint64_t scanned, unreadable; /* bytes */
-	uint64_t shapes, live, copies, orphans, completed;
+	uint64_t shapes, live, copies, orphans, completed, loose;
 };
 
 /* One element of "orphans": as a session, and where it comes from. `sys` is the machine that its times rest on. */
