@@ -20,8 +20,8 @@ _etlift()
 	providers) opts=' --json --symbols --profile --no-builtin --dtb --session --provider --enabled --pid --pagefile --sidecar --spill --sha256 --strict --threads --quiet --verbose --no-progress --color --version --help' ;;
 	recover) opts=' --output --json --symbols --profile --no-builtin --deep --carve --loose --dtb --session --pagefile --sidecar --spill --sha256 --no-residual --strict --force --threads --quiet --verbose --no-progress --color --version --help' ;;
 	carve) opts=' --output --json --symbols --profile --no-builtin --deep --loose --dtb --session --pagefile --sidecar --spill --sha256 --no-residual --strict --force --threads --quiet --verbose --no-progress --color --version --help' ;;
-	events) opts=' --output --format --symbols --profile --no-builtin --deep --dtb --session --provider --pid --tid --event --level --match --since --until --raw --manifest --tmf --pagefile --sidecar --spill --strict --threads --quiet --verbose --no-progress --color --version --help' ;;
-	scan) opts=' --rules --decoded --memory --json --symbols --profile --no-builtin --deep --dtb --session --pagefile --sidecar --spill --threads --quiet --verbose --no-progress --color --version --help' ;;
+	events) opts=' --output --format --symbols --profile --no-builtin --deep --carve --loose --dtb --session --provider --pid --tid --event --level --match --since --until --raw --manifest --tmf --pagefile --sidecar --spill --strict --threads --quiet --verbose --no-progress --color --version --help' ;;
+	scan) opts=' --rules --decoded --memory --json --symbols --profile --no-builtin --deep --carve --loose --dtb --session --pagefile --sidecar --spill --threads --quiet --verbose --no-progress --color --version --help' ;;
 	batch) opts=' --output --json --symbols --profile --no-builtin --deep --carve --loose --session --spill --sha256 --no-residual --strict --force --resume --list --part --sum-up --max-memory --threads --quiet --verbose --no-progress --color --version --help' ;;
 	*) opts='' ;;
 	esac

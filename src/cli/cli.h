@@ -52,7 +52,8 @@ enum opt_kind {
 
 /* What batch hands on to recover. */
 #define OPTS_FORWARD                                                                                                                       \
-	(O(SYMBOLS) | O(PROFILE) | O(NO_BUILTIN) | O(SPILL) | O(SHA256) | O(STRICT) | O(DEEP) | O(CARVE) | O(LOOSE) | O(SESSION) | O(NO_RESIDUAL))
+	(O(SYMBOLS) | O(PROFILE) | O(NO_BUILTIN) | O(SPILL) | O(SHA256) | O(STRICT) | O(DEEP) | O(CARVE) | O(LOOSE) | O(SESSION) |         \
+	 O(NO_RESIDUAL))
 
 struct opt_def {
 	char short_name; /* 0: none */

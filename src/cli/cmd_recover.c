@@ -70,7 +70,7 @@ static int run(struct cli *c, struct job *j, struct outdir *d, bool carve_only)
 {
 	struct buf report;
 	struct job_recover_opts o = {.recover = {.deep = cli_flag(c, OPT_DEEP), .residual = !cli_flag(c, OPT_NO_RESIDUAL)},
-				     .threads = c->opt[OPT_THREADS].num > 64 ? 64 : (unsigned)c->opt[OPT_THREADS].num,
+				     .threads = cli_threads(c),
 				     .stop = stop,
 				     .session = on_session,
 				     .carve = carve_only || cli_flag(c, OPT_CARVE) || cli_flag(c, OPT_LOOSE),

@@ -159,12 +159,8 @@ static bool on_progress(void *ctx, uint64_t done, uint64_t total)
 
 static int scan_memory(struct scan *s, const struct phys *phys, struct err *e)
 {
-	struct physscan_opts o = {.threads = s->c->opt[OPT_THREADS].num > PHYSSCAN_THREADS_MAX ? PHYSSCAN_THREADS_MAX
-											       : (unsigned)s->c->opt[OPT_THREADS].num,
-				  .chunk = PIECE,
-				  .overlap = OVERLAP,
-				  .progress = on_progress,
-				  .progress_ctx = s->c};
+	struct physscan_opts o = {
+		.threads = cli_threads(s->c), .chunk = PIECE, .overlap = OVERLAP, .progress = on_progress, .progress_ctx = s->c};
 	struct memory m = {.s = s};
 	unsigned n = physscan_threads(&o);
 	int rc = 0;

@@ -1,5 +1,6 @@
 /* common.c - see common.h */
 #include "common.h"
+#include "physscan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,13 @@ const struct session_name *session_names_find(const struct session_names *s, uin
 		if (s->v[i].silo == silo && s->v[i].id == id)
 			return &s->v[i];
 	return NULL;
+}
+
+unsigned cli_threads(const struct cli *c)
+{
+	uint64_t n = c->opt[OPT_THREADS].num;
+
+	return n > PHYSSCAN_THREADS_MAX ? PHYSSCAN_THREADS_MAX : (unsigned)n;
 }
 
 bool want_session_id(const struct cli *c, uint32_t id, const char *name)

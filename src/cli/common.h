@@ -22,6 +22,9 @@ int session_names(struct session_names *out, struct job *j, struct err *e);
 void session_names_free(struct session_names *s);
 const struct session_name *session_names_find(const struct session_names *s, uint32_t silo, uint32_t id);
 
+/* --threads; 0: one for each processor. */
+unsigned cli_threads(const struct cli *c);
+
 /* --session, --pid: true when nothing was asked, or this is among it. */
 bool want_session_id(const struct cli *c, uint32_t id, const char *name);
 bool want_session(void *cli, const struct etw_session *s);

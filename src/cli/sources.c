@@ -100,6 +100,7 @@ struct image_source {
 	struct sources *s;
 	const char *name;
 	struct etw_system sys;
+	size_t orphans; /* groups of buffers that no session claims */
 };
 
 static int on_system(void *ctx, const struct etw_system *sys, struct err *e)
@@ -119,7 +120,7 @@ static int copy_residual(struct etw_session *to, const struct etw_session *from)
 	return etw_session_copy(to, &bare);
 }
 
-static int add_session(struct image_source *is, const struct etw_session *ses, bool residual, struct err *e)
+static int add_session(struct image_source *is, const struct etw_session *ses, const struct etw_system *sys, bool residual, struct err *e)
 {
 	struct event_origin origin = {.file = is->name, .is_image = true};
 	struct source *n = source_add(is->s);
@@ -127,30 +128,77 @@ static int add_session(struct image_source *is, const struct etw_session *ses, b
 	if (!n || (residual ? copy_residual(&n->session, ses) : etw_session_copy(&n->session, ses)) < 0)
 		return out_of_memory(e);
 	n->residual = residual;
-	n->sys = is->sys;
-	n->wanted = true; /* recover_run() asked */
+	n->sys = *sys;
+	n->wanted = true;
 	origin.session = &n->session;
 	origin.sys = &n->sys;
 	return evsource_open(&n->ev, &session_ops, &n->session, (uint32_t)n->session.n_buffers, &origin, &is->s->notes, e);
 }
 
+static int add_both(struct image_source *is, const struct etw_session *ses, const struct etw_system *sys, struct err *e)
+{
+	int rc;
+
+	if (ses->no_id ? cli_flag(is->c, OPT_SESSION) : !want_session(is->c, ses))
+		return 0;
+	rc = add_session(is, ses, sys, false, e);
+	return rc == 0 && ses->n_residual && is->s->want_residual ? add_session(is, ses, sys, true, e) : rc;
+}
+
 static int on_session(void *ctx, const struct etw_session *ses, struct err *e)
 {
 	struct image_source *is = ctx;
-	int rc = add_session(is, ses, false, e);
 
-	return rc == 0 && ses->n_residual ? add_session(is, ses, true, e) : rc;
+	return add_both(is, ses, &is->sys, e);
+}
+
+static int on_orphan(void *ctx, const struct carve_orphan *o, struct err *e)
+{
+	struct image_source *is = ctx;
+
+	is->orphans++;
+	return add_both(is, &o->s, &o->sys, e);
+}
+
+static bool progress(void *ctx, uint64_t done, uint64_t total)
+{
+	cli_progress(ctx, "carving", done, total);
+	return !cli_stopped(ctx);
+}
+
+/* The sessions of an image, and what no session claims when that is asked for. */
+static int find(struct image_source *is, struct image *im, struct err *e)
+{
+	struct cli *c = is->c;
+	struct recover_opts ro = {.deep = cli_flag(c, OPT_DEEP), .residual = is->s->want_residual, .want = want_session, .want_ctx = c};
+	struct carve_opts co = {.deep = ro.deep,
+				.residual = ro.residual,
+				.loose = cli_flag(c, OPT_LOOSE),
+				.threads = cli_threads(c),
+				.progress = progress,
+				.ctx = c};
+	struct etw_sink sink = {on_system, on_session, is};
+	struct carve *carve;
+	struct err none;
+	size_t n;
+	int rc;
+
+	if (!cli_flag(c, OPT_CARVE) && !co.loose)
+		return recover_run(im, &ro, &sink, &n, e);
+	rc = carve_image(&carve, im, &ro, &co, &sink, on_orphan, is, &n, &none, e);
+	carve_close(carve);
+	cli_progress_end(c);
+	if (rc == 0 && n == 0 && is->orphans == 0)
+		rc = err_set(e, ERR_NOKERNEL, "%s, and no buffer by its shape", none.code ? none.msg : "no ETW session in the image");
+	return rc;
 }
 
 static int add_image(struct cli *c, struct sources *s, size_t arg, const char *name)
 {
-	struct recover_opts o = {.deep = cli_flag(c, OPT_DEEP), .residual = s->want_residual, .want = want_session, .want_ctx = c};
 	struct image_source is = {.c = c, .s = s, .name = name};
-	struct etw_sink sink = {on_system, on_session, &is};
 	struct cli one = *c;
 	struct job *j;
 	struct err e;
-	size_t n;
 	int rc, status;
 
 	one.arg = &c->arg[arg];
@@ -158,7 +206,7 @@ static int add_image(struct cli *c, struct sources *s, size_t arg, const char *n
 	status = open_image(&one, &j, true);
 	if (status)
 		return status;
-	rc = recover_run(job_image(j), &o, &sink, &n, &e);
+	rc = find(&is, job_image(j), &e);
 	s->losses += job_image(j)->notes.n;
 	if (rc < 0)
 		status = fail_on_image(&one, &e, rc != ERR_NOMEM);

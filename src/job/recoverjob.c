@@ -326,10 +326,10 @@ static void begin_text(struct buf *b, struct jsonw *w)
 static int run_both(struct job *j, struct run *r, struct err *e)
 {
 	struct etw_sink sink = {on_system, on_session, r};
-	struct recover_opts ro = r->o->recover;
+	const struct recover_opts *ro = &r->o->recover;
 	struct carve_opts co = {.deep = r->o->carve_deep,
 				.loose = r->o->carve_loose,
-				.residual = ro.residual,
+				.residual = ro->residual,
 				.threads = r->o->threads,
 				.progress = r->o->progress,
 				.ctx = r->o->ctx};
@@ -338,22 +338,11 @@ static int run_both(struct job *j, struct run *r, struct err *e)
 	int rc;
 
 	if (!r->o->carve)
-		return recover_run(job_image(j), &ro, &sink, &n, e);
-	rc = carve_open(&r->carve, job_image(j), &co, e);
-	if (rc < 0)
-		return rc;
-	ro.amend = carve_session;
-	ro.amend_ctx = r->carve;
-	ro.want = NULL; /* each session tells which buffers are its own, also one that is not wanted */
-	rc = recover_run(job_image(j), &ro, &sink, &n, &none);
-	if (rc < 0 && rc != ERR_NOKERNEL) {
-		if (e)
-			*e = none;
-		return rc;
-	}
+		return recover_run(job_image(j), ro, &sink, &n, e);
+	rc = carve_image(&r->carve, job_image(j), ro, &co, &sink, on_orphan, r, &n, &none, e);
 	r->sys = &job_image(j)->sys;
-	rc = carve_run(r->carve, on_orphan, r, e);
-	carve_counts(r->carve, &r->res->carved);
+	if (r->carve)
+		carve_counts(r->carve, &r->res->carved);
 	if (rc == 0 && r->res->orphans == 0 && n == 0) {
 		rc = ERR_NOKERNEL;
 		err_set(e, rc, "%s, and no buffer by its shape%s", none.code ? none.msg : "no ETW session in the image",

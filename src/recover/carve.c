@@ -421,3 +421,28 @@ int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o
 		return err_set(e, rc, "out of memory");
 	return carve_groups(c, fn, ctx, e);
 }
+
+int carve_image(struct carve **out, struct image *im, const struct recover_opts *ro, const struct carve_opts *o,
+		const struct etw_sink *sink, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx,
+		size_t *n_sessions, struct err *none, struct err *e)
+{
+	struct recover_opts with = *ro;
+	int rc;
+
+	*none = (struct err){0};
+	*n_sessions = 0;
+	*out = NULL;
+	rc = carve_open(out, im, o, e);
+	if (rc < 0)
+		return rc;
+	with.amend = carve_session;
+	with.amend_ctx = *out;
+	with.want = NULL;
+	rc = recover_run(im, &with, sink, n_sessions, none);
+	if (rc < 0 && rc != ERR_NOKERNEL) {
+		if (e)
+			*e = *none;
+		return rc;
+	}
+	return carve_run(*out, fn, ctx, e);
+}

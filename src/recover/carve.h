@@ -74,6 +74,14 @@ int carve_session(void *carve, struct etw_session *s);
 /* Yields groups in a fixed order: origin, id, buffer size, head. Borrowed for the call; a negative answer ends the run. */
 int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx, struct err *e);
 
+/* Both: the sessions into `sink`, each shown to the carver first, then the groups of what no session claims to fn (carve_run()). ro->want is left out: each session
+ * tells which buffers are its own, also one that is not wanted; sink and fn see all. An image without a kernel, or without a session, is carved as well:
+ * *none says why there is none (code 0: there is one), *n_sessions how many. *out is there during all calls of sink and fn, and afterwards, also on failure (NULL:
+ * not opened); the caller closes it. 0, ERR_NOMEM, ERR_INTR, what sink and fn answer. */
+int carve_image(struct carve **out, struct image *im, const struct recover_opts *ro, const struct carve_opts *o,
+		const struct etw_sink *sink, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx,
+		size_t *n_sessions, struct err *none, struct err *e);
+
 void carve_counts(const struct carve *c, struct carve_counts *out);
 
 const char *carve_origin_name(enum carve_origin o); /* "freed", "consumer", "private", "file_cache", "rtbackup", "unknown", "loose" */

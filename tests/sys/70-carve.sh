@@ -17,6 +17,11 @@ for r in carve full rare damage demo; do
 	# buffers that got their pages back: their pages are no losses
 	[ $r != damage ] || jq -e '.carve.completed_buffers==2 and ([.losses[]|select(.session==5 and .what=="page_missing")]|length==0)' both/report.json >/dev/null ||
 		bad "damage: what was completed is still a loss"
+	# the events of the image are those of the files
+	ev() { jq -c '[.time,.provider.guid,.event.id,.pid,.tid,.data,.payload]' | sort; }
+	"$ETLIFT" events -q --carve $r.img | ev >image.txt
+	find both/sessions -name '*.etl' ! -name '*.residual.etl' -exec "$ETLIFT" events {} + | jq -c 'select(.source.buffer!="0x0")' | ev >files.txt
+	diff -q image.txt files.txt >/dev/null || bad "$r: events --carve gives $(wc -l <image.txt) events, the files $(wc -l <files.txt), or others"
 	"$ETLIFT" carve -q $r.img -o alone || bad "$r: carve ends with $?"
 	cmp $r.json alone alone
 	# with one thread, under the sanitizers: the same bytes
