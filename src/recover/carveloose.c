@@ -14,7 +14,7 @@
 #define RUN_PAGES     4095u /* of one run, so that it fits into the largest buffer there is: longer ones are cut */
 #define LOOSE_MAX     (1u << 20)
 #define NEAR          UINT64_C(64) /* usual steps between records that may lie between two pages of a run */
-#define LOOK_MAX      64u          /* pages with records looked at for one that goes on */
+#define LOOK_MAX      ((size_t)64) /* pages with records looked at for one that goes on, or that has the same */
 #define COMPARED_MAX  (1u << 21)   /* pages read to find copies */
 #define SIZE_LEAST    8192u        /* a page and a header */
 #define NONE          SIZE_MAX
@@ -73,6 +73,11 @@ static bool same_records(const struct carve *c, const struct loose *x, const uin
 	return read_page(c, pa, other) && memcmp(page + x->off, other + x->off, x->stop - x->off) == 0;
 }
 
+static bool has_same(struct pool *p, const struct loose *x, const uint8_t page[CARVE_PAGE], uint64_t pa)
+{
+	return pa != x->pa && p->compared++ < COMPARED_MAX && same_records(p->c, x, page, pa);
+}
+
 /* Are these records in a page that a buffer has, or in one that was taken before? Parts with the same place and time stand together. */
 static bool copied(struct pool *p, size_t part, const struct loose *x, const uint8_t page[CARVE_PAGE])
 {
@@ -83,32 +88,31 @@ static bool copied(struct pool *p, size_t part, const struct loose *x, const uin
 	while (first > 0 && part - first < LOOK_MAX && s->part[first - 1].off == me->off && s->part[first - 1].ts == me->ts)
 		first--;
 	for (size_t i = first; i < s->n_parts && i - first < 2 * LOOK_MAX && s->part[i].off == me->off && s->part[i].ts == me->ts; i++)
-		if (i != part && (i < part || addrset_has(&p->c->claimed, s->part[i].pa | 1)) && s->part[i].pa != me->pa &&
-		    p->compared++ < COMPARED_MAX && same_records(p->c, x, page, s->part[i].pa))
+		if (addrset_has(&p->c->claimed, s->part[i].pa | 1) && has_same(p, x, page, s->part[i].pa))
+			return true;
+	for (size_t i = p->n; i > 0 && p->n - i < LOOK_MAX && p->v[i - 1].off == x->off && p->v[i - 1].ts == x->ts; i--)
+		if (has_same(p, x, page, p->v[i - 1].pa))
 			return true;
 	return false;
 }
 
-static int collect(struct pool *p)
+/* Room for `cap` of them is there. */
+static void collect(struct pool *p, size_t cap)
 {
 	const struct carve_scan *s = &p->c->scan;
-	size_t cap = s->n_parts < LOOSE_MAX ? s->n_parts : LOOSE_MAX;
 	uint8_t page[CARVE_PAGE];
+	struct loose x;
 
-	p->v = malloc((cap + 1) * sizeof(*p->v));
-	if (!p->v)
-		return ERR_NOMEM;
 	for (size_t i = 0; i < s->n_parts && p->n < cap; i++) {
 		const struct carve_part *part = &s->part[i];
 
 		if (!part->ts || addrset_has(&p->c->claimed, part->pa | 1) || !read_page(p->c, part->pa, page))
 			continue;
-		if (sound(part, page, &p->v[p->n]) && !copied(p, i, &p->v[p->n], page))
-			p->n++;
+		if (sound(part, page, &x) && !copied(p, i, &x, page))
+			p->v[p->n++] = x;
 	}
 	if (s->n_parts > cap && p->n == cap)
 		notes_add(&p->c->im->notes, &NOTE(NOTE_LIMIT_REACHED), "more than %u pages of records that no buffer has", LOOSE_MAX);
-	return 0;
 }
 
 /* ---- runs -------------------------------------------------------------------------------------------------------------------------------- */
@@ -202,7 +206,7 @@ static int add_run(struct pool *p, size_t first, uint32_t n)
 	const struct loose *x = &p->v[first];
 	uint32_t last = n - 1;
 
-	l->b.page = malloc(n * sizeof(*l->b.page));
+	l->b.page = malloc(((size_t)n + 1) * sizeof(*l->b.page));
 	if (!l->b.page)
 		return ERR_NOMEM;
 	l->f.pa = x->pa + x->off;
@@ -244,10 +248,12 @@ static int add_runs(struct pool *p)
 
 int carve_loose_find(struct carve *c)
 {
-	struct pool p = {.c = c};
-	int rc = collect(&p);
+	size_t cap = c->scan.n_parts < LOOSE_MAX ? c->scan.n_parts : LOOSE_MAX;
+	struct pool p = {.c = c, .v = malloc((cap + 1) * sizeof(*p.v))};
+	int rc = ERR_NOMEM;
 
-	if (rc == 0) {
+	if (p.v) {
+		collect(&p, cap);
 		find_ways(&p);
 		rc = add_runs(&p);
 	}
@@ -299,7 +305,7 @@ int carve_loose_settle(struct carve *c, const struct carve_buf *b, struct etw_bu
 		memcpy(c->raw + at, page + from, n);
 		at += n;
 	}
-	eb->page_pa = malloc(b->n_pages * sizeof(*eb->page_pa));
+	eb->page_pa = malloc(((size_t)b->n_pages + 1) * sizeof(*eb->page_pa));
 	if (!eb->page_pa)
 		return ERR_NOMEM;
 	memcpy(eb->page_pa, b->page, b->n_pages * sizeof(*eb->page_pa));
