@@ -7,11 +7,10 @@
 #include "buf.h"
 #include "carvework.h"
 
-#define HOLES_MAX  64u
-#define LIVE_MAX   65536u
-#define PROC_WIN7  0x800u /* Windows 7: the high byte of the processor's word is 8 */
-#define PATIENCE   UINT64_C(64)
-#define PASSES_MAX 16u
+#define HOLES_MAX 64u
+#define LIVE_MAX  65536u
+#define PROC_WIN7 0x800u /* Windows 7: the high byte of the processor's word is 8 */
+#define PATIENCE  UINT64_C(64)
 
 static int by_value(const void *a, const void *b)
 {
@@ -70,6 +69,7 @@ void carve_close(struct carve *c)
 	for (size_t i = 0; c->buf && i < c->n; i++) {
 		free(c->buf[i].page);
 		free(c->buf[i].held);
+		free(c->buf[i].before);
 	}
 	for (size_t i = 0; c->packed && i < c->n_packed; i++)
 		free(c->packed[i].page);
@@ -355,66 +355,13 @@ int carve_session(void *carve, struct etw_session *s)
 	return rc;
 }
 
-/* When the parts that no buffer has yet begin. */
-static void note_times(struct carve *c)
-{
-	c->n_part_times = 0;
-	for (size_t i = 0; i < c->scan.n_parts; i++)
-		if (!addrset_has(&c->claimed, c->scan.part[i].pa | 1))
-			c->part_times[c->n_part_times++] = c->scan.part[i].ts;
-	if (c->n_part_times)
-		qsort(c->part_times, c->n_part_times, sizeof(*c->part_times), by_value);
-}
-
-/* Buffers whose pages are found by their records compete for them. So those that leave no doubt come first: mapped ones, then whole ones
- * whose pages follow each other, then those that can be put together in one way only, again and again, since each that is leaves less to choose
- * from for the rest. Where there are several ways, what they have in common is taken; what can't be had whole at last keeps the pages that fit it alone. */
-static int join_all(struct carve *c)
-{
-	static const struct {
-		bool mapped, again;
-		struct carve_how how;
-	} round[] = {{true, false, {.patience = PATIENCE, .whole = true}},
-		     {true, false, {.patience = PATIENCE}},
-		     {false, false, {.patience = PATIENCE, .whole = true, .row = true}},
-		     {false, true, {.patience = PATIENCE, .whole = true, .all = true, .tight = true}},
-		     {false, true, {.patience = PATIENCE, .whole = true, .all = true}},
-		     {false, true, {.patience = 16, .whole = true, .all = true}},
-		     {false, true, {.patience = 4, .whole = true, .all = true}},
-		     {false, true, {.patience = 64 * PATIENCE, .whole = true, .all = true}},
-		     {false, true, {.patience = UINT64_MAX, .whole = true, .all = true}},
-		     {false, false, {.patience = PATIENCE, .whole = true, .all = true, .doubt = true, .tight = true}},
-		     {false, false, {.patience = 16, .whole = true, .all = true, .doubt = true, .tight = true}},
-		     {false, false, {.patience = 4, .whole = true, .all = true, .doubt = true, .tight = true}},
-		     {false, false, {.patience = UINT64_MAX, .whole = true, .all = true, .doubt = true, .tight = true}},
-		     {false, false, {.patience = 16, .mutual = true}}};
-	int rc = 0;
-
-	for (size_t k = 0; k < sizeof(round) / sizeof(round[0]) && rc == 0; k++) {
-		size_t before = c->progress + 1;
-
-		for (unsigned pass = 0; before != c->progress && pass < (round[k].again ? PASSES_MAX : 1) && rc == 0; pass++) {
-			before = c->progress;
-			note_times(c);
-			for (size_t i = 0; i < c->n && rc == 0; i++) {
-				struct carve_buf *b = &c->buf[i];
-
-				if (b->live || b->page || (round[k].mapped && !b->has_va))
-					continue;
-				rc = carve_join(c, b, &round[k].how);
-			}
-		}
-	}
-	return rc;
-}
-
 int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx, struct err *e)
 {
 	int rc = carve_map(c);
 
 	notes_drop(&c->im->notes, is_mended, c);
 	if (rc == 0)
-		rc = join_all(c);
+		rc = carve_join_all(c);
 	if (rc == 0)
 		rc = carve_loose_find(c);
 	if (rc < 0)

@@ -61,13 +61,21 @@ static int by_address(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Does another buffer have this page, or can it do without? */
+static bool had_before(const struct carve_buf *b, uint64_t pa)
+{
+	for (uint32_t i = 1; i < b->n_before; i++)
+		if (b->before[i] == pa)
+			return true;
+	return false;
+}
+
+/* Does another buffer have this page, or can't it do without? */
 static bool gone(const struct join *j, uint64_t pa)
 {
 	const struct carve_buf *b = j->b;
 
 	if (addrset_has(&j->c->claimed, pa | 1))
-		return true;
+		return !had_before(b, pa);
 	return addrset_has(&j->c->claimed, pa | 2) && !(b->n_held && bsearch(&pa, b->held, b->n_held, sizeof(pa), by_address));
 }
 
@@ -86,10 +94,7 @@ int carve_hold(struct join *j, const uint64_t *pa, size_t n)
 	free(b->held);
 	b->held = v;
 	b->n_held = n;
-	for (size_t i = 0; i < n; i++)
-		if (addrset_add(&j->c->claimed, v[i] | 2) < 0)
-			return ERR_NOMEM;
-	j->c->progress++;
+	b->wishes = true;
 	return 0;
 }
 
@@ -520,12 +525,14 @@ static int search(struct join *j, uint32_t want)
 	return 0;
 }
 
-/* Marks the parts of pages that were given away, so that no other buffer gets them. */
-static void use_parts(struct join *j)
+int carve_claim(struct carve *c, struct carve_buf *b)
 {
-	for (uint32_t i = 0; i < j->n; i++)
-		if (j->level[i].pa != ETW_NO_PA)
-			addrset_add(&j->c->claimed, j->level[i].pa | 1);
+	b->pending = false;
+	for (uint32_t i = 1; i <= b->n_used; i++)
+		if (b->page[i] != ETW_NO_PA && addrset_add(&c->claimed, b->page[i] | 1) < 0)
+			return ERR_NOMEM;
+	c->progress++;
+	return 0;
 }
 
 static int set_pages(struct join *j, uint32_t n_all)
@@ -571,6 +578,7 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 
 	if (b->page)
 		return 0;
+	b->n_used = 0;
 	j.first = CARVE_PAGE - (uint32_t)(b->f->pa % CARVE_PAGE);
 	want = j.b_pages = pages_behind(&j, j.end);
 	all = want;
@@ -591,12 +599,14 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 		}
 		if (rc == 0 && how->whole && j.n_all < want)
 			goto out;
-		if (rc == 0)
-			use_parts(&j);
+		b->n_used = j.n;
 	}
 	if (rc == 0)
 		rc = set_pages(&j, all);
-	c->progress++;
+	if (rc == 0 && how->all)
+		b->pending = true;
+	else if (rc == 0)
+		rc = carve_claim(c, b);
 out:
 	if (b->user)
 		vm_close(j.vm);

@@ -56,7 +56,7 @@ bool carve_take(struct join *j, uint32_t i, uint64_t pa);
  * there is counts. Fills level[0, want), or leaves j->n_all at 0. 0 or ERR_NOMEM. */
 int carve_chain(struct join *j, uint32_t want, bool doubt);
 
-/* The buffer can't do without these pages, whichever way it is put together: no other gets them. 0 or ERR_NOMEM. */
+/* The buffer can't do without these pages, whichever way it is put together: no other gets them, unless one wants them as well. 0 or ERR_NOMEM. */
 int carve_hold(struct join *j, const uint64_t *pa, size_t n);
 
 #endif

@@ -1,5 +1,5 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carveprivate.c (contexts inside processes). */
+ * (pages), carverounds.c (whose pages first), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
 #define ETLIFT_CARVEWORK_H
 
@@ -18,6 +18,10 @@ struct carve_buf { /* one place where a buffer begins */
 	uint32_t n_pages;
 	uint64_t *held; /* owned; pages it can't do without, ascending, while the rest is not known */
 	size_t n_held;
+	uint64_t *before; /* owned; `page` as it was before a second try; the pages in it may be taken again */
+	uint32_t n_before;
+	uint32_t n_used;      /* of `page`, behind the first, that no other buffer may have */
+	bool pending, wishes; /* this pass's answer, or `held`, is not checked against the other buffers' yet */
 	/* of a packed one (f->shape.stored), by carve_unpack_find(); `page` is NULL when it is none after all: */
 	uint32_t good; /* records are whole up to here; less than f->shape.end: the rest is lost */
 	bool spoilt;   /* because the stream goes wrong, not only because a page is not there */
@@ -160,6 +164,12 @@ struct carve_how {
 	bool tight;
 };
 int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how);
+
+/* The pages of b are its own from now on. With `all` the caller does that, when no other buffer wants them. 0 or ERR_NOMEM. */
+int carve_claim(struct carve *c, struct carve_buf *b);
+
+/* All of them, by carve_join(), in the order that leaves the least doubt (carverounds.c). 0 or ERR_NOMEM. */
+int carve_join_all(struct carve *c);
 
 /* The pages of a packed buffer, and how much of it comes out; b->page stays NULL when what stands there proves nothing. `seek`: if it is not whole yet, all
  * of memory is searched for its pages. 0 or ERR_NOMEM. */
