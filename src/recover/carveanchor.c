@@ -66,6 +66,7 @@ int carve_take_header(struct carve_groups *g, const struct carve_buf *b)
 	p = eb.body + RECORD_HEADER;
 	if (eb.body_len < RECORD_HEADER + HEADER_NARROW || le16(eb.body + 6) != 0 || !carve_header_size(p, h.size))
 		goto out;
+	h.end = carve_file_end(b);
 	h.size = le32(p); /* a compressed file's header buffer is smaller than the session's */
 	wide = le32(p + 0x2c) == 8;
 	fixed = wide ? HEADER_WIDE : HEADER_NARROW;
@@ -108,10 +109,15 @@ static const struct carve_file *header_for(const struct carve_groups *g, const s
 	const struct carve_file *best = NULL;
 
 	*n = 0;
+	if (it->file) {
+		*n = 1;
+		return &g->h[it->file - 1];
+	}
 	for (size_t i = 0; i < g->n_h; i++) {
 		const struct carve_file *h = &g->h[i];
 
-		if (h->id != it->id || h->size != it->size || (h->clock == ETW_CLOCK_SYSTEM_TIME) != it->dates || h->t0 > first_ts)
+		if (h->taken || h->id != it->id || h->size != it->size || (h->clock == ETW_CLOCK_SYSTEM_TIME) != it->dates ||
+		    h->t0 > first_ts)
 			continue;
 		++*n;
 		if (!best || h->t0 > best->t0)
@@ -153,9 +159,9 @@ static int from_header(struct carve_orphan *o, const struct carve_file *h)
 	o->sys.n_cpus = h->cpus <= ETW_CPUS_MAX ? h->cpus : 0;
 	o->sys.cpu_mhz = h->mhz;
 	o->sys.has_qpc_pair = false;
-	if (h->file && h->file[0] && !(s->log_file = strdup(h->file)))
+	if (h->file && h->file[0] && o->sure != CARVE_GUESS && !(s->log_file = strdup(h->file)))
 		return ERR_NOMEM;
-	return h->name[0] ? carve_set_name(s, h->name) : 0;
+	return h->name[0] && o->sure != CARVE_GUESS ? carve_set_name(s, h->name) : 0;
 }
 
 /* The context that the head lies in, if it is still there. 1: taken. */
@@ -308,7 +314,9 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 	}
 	if (h) {
 		o->anchor = CARVE_ANCHOR_FILE_HEADER;
-		o->sure = n == 1 && in_file ? CARVE_CERTAIN : CARVE_LIKELY;
+		o->sure = n > 1 || it->rivals > 1 ? CARVE_GUESS : in_file ? CARVE_CERTAIN : CARVE_LIKELY;
+		if (it->file)
+			o->sure = CARVE_CERTAIN;
 		return from_header(o, h);
 	}
 	if (it->dates) {

@@ -6,9 +6,11 @@
 #include "buf.h"
 #include "carvework.h"
 
-#define HDR_ENTRY   0x38u
-#define ENTRY_PAGE  0x38u /* where GlobalEntry of a page-aligned buffer stands in its page */
-#define STATE_FLUSH 3u
+#define HDR_ENTRY    0x38u
+#define ENTRY_PAGE   0x38u /* where GlobalEntry of a page-aligned buffer stands in its page */
+#define STATE_FLUSH  3u
+#define PACKED_LEAST 65536u
+#define PACKED_PAD   4u /* times the largest packed buffer of a session that its buffers may have */
 
 /* ---- origin ----------------------------------------------------------------------------------------------------------------------------- */
 
@@ -177,8 +179,14 @@ static void find_heads(struct carve_groups *g)
 			if (link[k] >= 0x10000 && link[k] % CARVE_PAGE != ENTRY_PAGE && link[k] % 4 == 0)
 				g->v[ring_of(g->v, i)].head = link[k];
 	}
-	for (size_t i = 0; i < g->n; i++)
-		g->v[i].head = g->v[ring_of(g->v, i)].head;
+	for (size_t i = 0; i < g->n; i++) {
+		size_t root = ring_of(g->v, i);
+
+		g->v[i].head = g->v[root].head;
+		g->v[i].ring_pa = g->v[root].b->f->pa;
+		g->v[i].in_ring = root != i;
+		g->v[root].in_ring |= root != i;
+	}
 }
 
 static int by_kind(const void *a, const void *b)
@@ -193,8 +201,12 @@ static int by_kind(const void *a, const void *b)
 		return x->size < y->size ? -1 : 1;
 	if (x->dates != y->dates)
 		return x->dates ? 1 : -1;
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
 	if (x->head != y->head)
 		return x->head < y->head ? -1 : 1;
+	if (x->apart != y->apart)
+		return x->apart < y->apart ? -1 : 1;
 	return x->b->f->pa < y->b->f->pa ? -1 : x->b->f->pa > y->b->f->pa;
 }
 
@@ -203,20 +215,83 @@ static bool same_kind(const struct carve_item *x, const struct carve_item *y)
 	return x->origin == y->origin && x->id == y->id && x->size == y->size && x->dates == y->dates;
 }
 
-/* Buffers of a ring whose head is not known join the only one of their kind that has one. Sorted by kind, the headless come first. */
+static bool same_group(const struct carve_item *x, const struct carve_item *y)
+{
+	return same_kind(x, y) && x->file == y->file && x->head == y->head && x->apart == y->apart;
+}
+
+#define SEVERAL SIZE_MAX
+
+/* What one buffer of a ring is known to belong to all of it does, unless others of it belong to another file: a session may have had several. */
+static int spread(struct carve_groups *g)
+{
+	size_t *file = calloc(g->n + 1, sizeof(*file));
+
+	if (!file)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < g->n; i++) {
+		size_t *of = &file[ring_of(g->v, i)];
+
+		if (g->v[i].file)
+			*of = *of == 0 || *of == g->v[i].file ? g->v[i].file : SEVERAL;
+	}
+	for (size_t i = 0; i < g->n; i++)
+		if (!g->v[i].file && file[ring_of(g->v, i)] != SEVERAL)
+			g->v[i].file = file[ring_of(g->v, i)];
+	free(file);
+	return 0;
+}
+
+/* The one file, and the one head, of the items of one kind. False: there are several of either. */
+static bool the_only(const struct carve_item *v, size_t n, size_t *file, uint64_t *head)
+{
+	*file = 0;
+	*head = 0;
+	for (size_t i = 0; i < n; i++) {
+		if ((v[i].file && *file && v[i].file != *file) || (v[i].head && *head && v[i].head != *head))
+			return false;
+		*file = v[i].file ? v[i].file : *file;
+		*head = v[i].head ? v[i].head : *head;
+	}
+	return true;
+}
+
+/* Buffers of a ring whose head is not known join the only one of their kind that has one. Where there are several, each ring stands for itself: an id
+ * is given to the next session again, and half of a ring with an odd number of buffers knows no head. Sorted by kind. */
 static void adopt(struct carve_groups *g)
 {
 	for (size_t i = 0, to; i < g->n; i = to) {
-		size_t known = i;
+		size_t file;
+		uint64_t head;
+		bool one;
 
 		for (to = i; to < g->n && same_kind(&g->v[to], &g->v[i]);)
 			to++;
-		while (known < to && g->v[known].head == 0)
-			known++;
-		if (known == to || g->v[known].head != g->v[to - 1].head)
-			continue;
-		for (size_t k = i; k < known; k++)
-			g->v[k].head = g->v[known].head;
+		one = the_only(&g->v[i], to - i, &file, &head);
+		for (size_t k = i; k < to; k++) {
+			struct carve_item *it = &g->v[k];
+
+			if (one) {
+				it->file = file;
+				it->head = head;
+			} else if (it->file) {
+				it->head = 0; /* the file tells more */
+			} else if (!it->head && it->in_ring) {
+				it->apart = it->ring_pa;
+			}
+		}
+	}
+}
+
+static void count_rivals(struct carve_groups *g)
+{
+	for (size_t i = 0, to; i < g->n; i = to) {
+		size_t groups = 0;
+
+		for (to = i; to < g->n && same_kind(&g->v[to], &g->v[i]); to++)
+			groups += to == i || !same_group(&g->v[to], &g->v[to - 1]);
+		for (size_t k = i; k < to; k++)
+			g->v[k].rivals = groups;
 	}
 }
 
@@ -349,8 +424,11 @@ static uint32_t file_size(const struct carve_groups *g, const struct carve_item 
 {
 	uint32_t size = 0;
 
+	if (it->file)
+		return g->h[it->file - 1].size;
 	for (size_t i = 0; i < g->n_h && !it->b->f->shape.row; i++)
-		if (g->h[i].id == it->id && g->h[i].mode & ETW_MODE_COMPRESSED && g->h[i].size >= least && (!size || g->h[i].size < size))
+		if (!g->h[i].taken && g->h[i].id == it->id && g->h[i].mode & ETW_MODE_COMPRESSED && g->h[i].size >= least &&
+		    (!size || g->h[i].size < size))
 			size = g->h[i].size;
 	return size;
 }
@@ -373,6 +451,8 @@ static void packed_size(const struct carve_groups *g, struct carve_item *v, size
 		size = file_size(g, v, least);
 	if (size < least && packed < n && v[packed].size == v[n - 1].size)
 		size = v[packed].size;
+	if (size > PACKED_PAD * (least > PACKED_LEAST ? least : PACKED_LEAST)) /* every buffer of a file is written in full */
+		size = least;
 	for (size_t i = 0; i < packed; i++)
 		v[i].size = size < least ? least : size;
 }
@@ -380,7 +460,7 @@ static void packed_size(const struct carve_groups *g, struct carve_item *v, size
 static void packed_sizes(struct carve_groups *g)
 {
 	for (size_t i = 0, to; i < g->n; i = to) {
-		for (to = i; to < g->n && g->v[to].origin == g->v[i].origin && g->v[to].id == g->v[i].id;)
+		for (to = i; to < g->n && g->v[to].origin == g->v[i].origin && g->v[to].id == g->v[i].id && g->v[to].file == g->v[i].file;)
 			to++;
 		packed_size(g, &g->v[i], to - i);
 	}
@@ -428,6 +508,8 @@ int carve_groups(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan
 
 	if (rc == 0)
 		rc = collect_packed(&g);
+	if (rc == 0)
+		rc = carve_find_files(&g);
 	if (rc == 0 && g.n)
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
 	packed_sizes(&g);
@@ -435,12 +517,14 @@ int carve_groups(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan
 		rc = find_rings(&g);
 	if (rc == 0 && g.n) {
 		find_heads(&g);
+		rc = spread(&g);
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
 		adopt(&g);
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
+		count_rivals(&g);
 	}
 	for (size_t i = 0, to; i < g.n && rc == 0; i = to) {
-		for (to = i; to < g.n && same_kind(&g.v[to], &g.v[i]) && g.v[to].head == g.v[i].head;)
+		for (to = i; to < g.n && same_group(&g.v[to], &g.v[i]);)
 			to++;
 		rc = one_group(&g, &g.v[i], to - i, &o);
 		if (rc == 0 && o.s.n_buffers) {

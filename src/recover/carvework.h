@@ -95,6 +95,11 @@ struct carve_item { /* one orphaned buffer */
 	bool dates;        /* its records carry FILETIMEs */
 	uint64_t head;     /* 0 unknown */
 	size_t ring;       /* item that stands for all of one ring */
+	uint64_t ring_pa;  /* where that one stands */
+	bool in_ring;      /* there are others in it */
+	size_t file;       /* 1 + which of carve_groups.h: the header of its file; 0 unknown */
+	uint64_t apart;    /* of a ring whose head is not known, among those of several sessions: something that is only its own; 0 */
+	size_t rivals;     /* groups of its origin, id, size and clock */
 };
 
 struct carve_file { /* what the first buffer of an .etl file says */
@@ -105,6 +110,8 @@ struct carve_file { /* what the first buffer of an .etl file says */
 	uint32_t mode, build, cpus, mhz;
 	uint8_t major, minor, pointer_size;
 	char *name, *file; /* owned */
+	uint64_t end;      /* physical address behind the header buffer; 0: not known */
+	bool taken;        /* there are buffers that are this file's for sure */
 };
 
 struct carve_groups {
@@ -121,6 +128,11 @@ static inline bool carve_is_date(uint64_t t)
 {
 	return t > UINT64_C(125911584000000000) && t < UINT64_C(157469184000000000);
 }
+
+/* Which buffers are of the same file as a header buffer: those that stand behind it in memory, each where the one before ends (carvefiles.c). Items in any order. */
+int carve_find_files(struct carve_groups *g);
+/* Physical address behind the last byte of b in its file; 0: it ends with a page that the next one need not follow. */
+uint64_t carve_file_end(const struct carve_buf *b);
 
 /* Remembers what the first buffer of a file says; one that says nothing sensible is left out. 0 or ERR_NOMEM. */
 int carve_take_header(struct carve_groups *g, const struct carve_buf *b);

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Cached files of two sessions that had one id and one buffer size, in two boots: carvefiles.py ETLIFT SCRATCH
+
+No event of one may stand in the other's file, and a time that is said to be certain is right. Rings of even and of odd length (half of an odd one knows no head), files whose
+pages follow each other and files whose buffers lie anywhere, with both headers and with one.
+"""
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+
+PAGE, SIZE, ID, DAY = 4096, 16384, 9, 86400 * 10**7
+START = 133_600_000_000_000_000
+etlift, scratch = sys.argv[1:3]
+bad = 0
+
+
+def header(name, t0, start, n):
+    """The buffer that a file begins with."""
+    h = struct.pack("<IBBBBIIqIIIIIIII", SIZE, 10, 0, 1, 5, 19041, 2, 0, 156250, 0, 1, n + 1, 1, 8, 0, 2600)
+    h += bytes(16) + bytes(0xAC) + bytes(4) + struct.pack("<qqqII", start - DAY, 10**7, start, 1, 0)
+    h += (name + "\0C:\\" + name + ".etl\0").encode("utf-16le")
+    r = struct.pack("<HBBHHIIQII", 2, 2, 0xC0, 0x20 + len(h), 0, 4, 4, t0, 0, 0) + h
+    end = 0x48 + (len(r) + 7 & ~7)
+    b = struct.pack("<IIIIQQQHHIIHHQQ", SIZE, end, end, 0, 0, 0, 0, 0, ID, 3, end, 0x21, 4, 0, 0) + r
+    return b.ljust(end, b"\0").ljust(SIZE, b"\xff")
+
+
+def session(rng, which, n):
+    t0, start = rng.randrange(1, 9) * 10**11, START + which * 2 * DAY
+    vas = [0xFFFFB58000000000 + (which << 32) + i * 0x5000 for i in range(n)]
+    head, bufs, t = 0xFFFFB50000000060 + (which << 20), [], t0 + 1000
+    for i in range(n):
+        body, first = b"", t
+        while len(body) < SIZE - 0x200:
+            t += rng.randrange(100, 9000)
+            r = struct.pack("<HBBHHQ", 2, 0x11, 0xC0, 0x28, 0x0F33, t) + rng.randbytes(0x18)
+            body += r
+        end = 0x48 + len(body)
+        flink, blink = (vas[i + 1] + 0x38 if i + 1 < n else head), (vas[i - 1] + 0x38 if i else head)
+        b = struct.pack("<IIIIQQQHHIIHHQQ", SIZE, end, end, 0, t + 5, i + 1, 0, i % 2, ID, 3, end, 0x20, 0, flink, blink) + body
+        bufs.append(b.ljust(SIZE, b"\xff"))
+    return {"t0": t0, "start": start, "bufs": bufs, "header": header("S%d" % which, t0, start, n), "name": "S%d" % which}
+
+
+def place(rng, pieces, apart):
+    """Physical places: all in a row, or each somewhere."""
+    out, at = [], 16
+    for row in pieces:
+        for p in row:
+            if apart:
+                at += rng.randrange(1, 4)
+            out.append((at, p))
+            at += SIZE // PAGE
+        at += rng.randrange(1, 9)
+    return out, at
+
+
+def times(path):
+    b = open(path, "rb").read()
+    t0, = struct.unpack_from("<Q", b, 0x58)
+    freq, start = struct.unpack_from("<qq", b, 0x68 + 0x100)
+    for at in range(SIZE, len(b), SIZE):
+        for off in range(at + 0x48, at + struct.unpack_from("<I", b, at + 0x30)[0], 0x28):
+            yield b[off:off + 0x28], start + (struct.unpack_from("<Q", b, off + 8)[0] - t0) * 10**7 // freq
+
+
+def case(seed, n, apart, headers):
+    global bad
+    rng = random.Random(seed)
+    both = [session(rng, k, n + k * (seed % 2)) for k in range(2)]
+    owner = {b[o:o + 0x28]: (k, s["start"] + struct.unpack_from("<Q", b, o + 8)[0] - s["t0"])
+             for k, s in enumerate(both) for b in s["bufs"] for o in range(0x48, struct.unpack_from("<I", b, 0x30)[0], 0x28)}
+    rows = [([s["header"]] if k in headers else []) + s["bufs"] for k, s in enumerate(both)]
+    pages, end = place(rng, rows, apart)
+    image, out = os.path.join(scratch, "files.raw"), os.path.join(scratch, "files")
+    with open(image, "wb") as f:
+        f.write(rng.randbytes((end + 16) * PAGE))
+        for at, p in pages:
+            f.seek(at * PAGE)
+            f.write(p)
+    shutil.rmtree(out, ignore_errors=True)
+    subprocess.run([etlift, "carve", "-q", image, "-o", out], check=True)
+    seen, wrong, certain = set(), [], 0
+    for o in json.load(open(out + "/report.json"))["orphans"]:
+        got = list(times(os.path.join(out, o["etl"]["path"])))
+        seen |= {r for r, _ in got}
+        if len({owner[r][0] for r, _ in got}) != 1:
+            wrong.append("two sessions in " + o["etl"]["path"])
+        off = max(abs(owner[r][1] - t) for r, t in got)
+        if o["time_anchor"]["sure"] == "certain":
+            certain += 1
+            if off > 10 or o["name"] != both[owner[got[0][0]][0]]["name"]:
+                wrong.append("certain, but %s, %d s off" % (o["name"], off // 10**7))
+    if len(seen) != len(owner):
+        wrong.append("%d records missing" % (len(owner) - len(seen)))
+    if not apart and certain != len(headers):
+        wrong.append("%d files are known for certain, of %d" % (certain, len(headers)))
+    bad += bool(wrong)
+    print("%d buffers, %s, headers of %s: %s" % (n, "apart" if apart else "in a row", headers, wrong or "right"))
+
+
+for seed, n in enumerate((4, 5, 6, 7, 1)):
+    for apart in (False, True):
+        for headers in ((0, 1), (0,), (1,)):
+            case(seed, n, apart, headers)
+sys.exit(bad != 0)
