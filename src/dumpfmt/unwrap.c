@@ -3,18 +3,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "layer.h"
+#include "path.h"
 #include "segments.h"
 
-/* `inner` takes the place of d->in, which stays open beneath it. */
-static int put_inside(struct dump *d, struct input *inner, struct err *e)
-{
-	struct input *outer = d->in;
-
-	d->in = inner;
-	return dump_keep(d, outer, e);
-}
+const char *const unwrap_endings[] = {".gz", ".zst", ".xz", ".lz4", ".bz2", ".sz", ".s2", ".zz", ".lzo", ".zstd", ".gzip", ".snappy", NULL};
 
 static int join_pieces(struct dump *d, struct err *e)
 {
@@ -34,17 +29,19 @@ static int join_pieces(struct dump *d, struct err *e)
 	return 0;
 }
 
-static void tell(struct dump *d, const struct layer_facts *f)
+static void tell(struct dump *d, const struct layer_facts *f, const char *whose, bool memory)
 {
 	size_t n = strlen(d->compression);
 
-	snprintf(d->compression + n, sizeof(d->compression) - n, "%s%s", n ? "+" : "", f->name);
 	if (f->truncated)
-		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, f->size, 0), "%s: only %llu bytes can be unpacked",
+		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, f->size, 0), "%s%s: only %llu bytes can be unpacked", whose,
 			  f->why[0] ? f->why : f->name, (unsigned long long)f->size);
 	if (f->limited)
-		notes_add(d->notes, &NOTE_AT(NOTE_LIMIT_REACHED, f->size, 0), "%s: unpacks to more than is believed; cut at %llu bytes",
-			  f->name, (unsigned long long)f->size);
+		notes_add(d->notes, &NOTE_AT(NOTE_LIMIT_REACHED, f->size, 0), "%s%s: unpacks to more than is believed; cut at %llu bytes",
+			  whose, f->name, (unsigned long long)f->size);
+	if (!memory)
+		return;
+	snprintf(d->compression + n, sizeof(d->compression) - n, "%s%s", n ? "+" : "", f->name);
 	if (f->truncated || f->limited)
 		snprintf(d->advice, sizeof(d->advice), "%s: %s: only the first %llu unpacked bytes are read", f->name,
 			 f->truncated ? "damaged or cut short" : "unpacks to more than is believed", (unsigned long long)f->size);
@@ -55,36 +52,75 @@ static void tell(struct dump *d, const struct layer_facts *f)
 			 f->name, (unsigned)(LAYER_CACHE_FAR >> 20));
 }
 
-int dump_unwrap(struct dump *d, struct err *e)
+/* Takes off what *in is packed with. packed_bytes: of the evidence file. */
+static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, const char *whose, bool memory, struct err *e)
 {
-	struct layer_opts o = {.spill = d->opts.spill};
-	int rc = d->n_layers ? 0 : join_pieces(d, e); /* a layer is no file of that name */
+	struct layer_opts o = {.spill = d->opts.spill, .packed_bytes = packed_bytes};
 
-	o.packed_bytes = input_size(d->file);
-	for (unsigned depth = 0; rc == 0; depth++) {
-		uint8_t head[LAYER_HEAD];
-		int64_t n = input_read(d->in, 0, head, sizeof(head), e);
+	for (unsigned depth = 0;; depth++) {
 		const struct layer_codec *codec;
+		const char *missing;
 		struct layer_facts f;
-		struct input *inner;
+		struct input *inner, *outer = *in;
+		int rc = layer_find(*in, &codec, &missing, e);
 
-		if (n == ERR_FAULT || n == ERR_FORMAT) /* a container's lost beginning */
+		if (rc == ERR_FAULT || rc == ERR_FORMAT) /* a container's lost beginning */
 			return 0;
-		if (n < 0)
-			return (int)n;
-		codec = layer_probe(head, (size_t)n);
-		if (!codec && layer_missing(head, (size_t)n))
-			return err_set(e, ERR_UNSUPPORTED, "packed, and this build has no %s: unpack it first",
-				       layer_missing(head, (size_t)n));
+		if (rc < 0)
+			return rc;
+		if (missing)
+			return err_set(e, ERR_UNSUPPORTED, "packed, and this build has no %s: unpack it first", missing);
 		if (!codec)
-			break;
+			return 0;
 		if (depth == UNWRAP_DEPTH)
 			return err_set(e, ERR_LIMIT, "packed more than %d times", UNWRAP_DEPTH);
-		rc = layer_open(&inner, codec, d->in, &o, &f, e);
-		if (rc == 0) {
-			tell(d, &f);
-			rc = put_inside(d, inner, e);
+		rc = layer_open(&inner, codec, outer, &o, &f, e);
+		if (rc < 0)
+			return rc;
+		tell(d, &f, whose, memory);
+		*in = inner;
+		rc = dump_keep(d, outer, e); /* it stays open beneath */
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int dump_unwrap(struct dump *d, struct err *e)
+{
+	int rc = d->n_layers ? 0 : join_pieces(d, e); /* a layer is no file of that name */
+
+	return rc < 0 ? rc : take_off(d, &d->in, input_size(d->file), "", true, e);
+}
+
+int dump_unwrap_beside(struct dump *d, struct input **in, bool memory, struct err *e)
+{
+	const char *slash = path_last_sep(input_name(*in));
+	char whose[80];
+	int rc;
+
+	snprintf(whose, sizeof(whose), "%.75s: ", slash ? slash + 1 : input_name(*in));
+	rc = take_off(d, in, input_size(*in), whose, memory, e);
+	return rc < 0 ? err_prepend(e, "%s", input_name(*in)), rc : 0;
+}
+
+static bool ends_packed(const char *name, size_t n, size_t *length)
+{
+	for (size_t i = 0; unwrap_endings[i]; i++) {
+		size_t k = strlen(unwrap_endings[i]);
+
+		if (n > k && strncasecmp(name + n - k, unwrap_endings[i], k) == 0) {
+			*length = n - k;
+			return true;
 		}
 	}
-	return rc;
+	return false;
+}
+
+size_t unwrap_name_length(const char *name)
+{
+	size_t n = strlen(name);
+
+	for (unsigned i = 0; i < UNWRAP_DEPTH && ends_packed(name, n, &n); i++)
+		;
+	return n;
 }

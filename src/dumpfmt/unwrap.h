@@ -10,4 +10,14 @@
  * compression, n_segments, advice. */
 int dump_unwrap(struct dump *d, struct err *e);
 
+/* A companion's bytes: what is inside takes the place of *in, whose outer layers are handed to d. `memory`: it is what the image is made of, and compression
+ * and advice speak of it too; else only damage is named. On failure *in is still the caller's. */
+int dump_unwrap_beside(struct dump *d, struct input **in, bool memory, struct err *e);
+
+/* Endings of packed files' names, NULL behind the last. By them companions are found; what a file is, its content tells. */
+extern const char *const unwrap_endings[];
+
+/* How long a file's name is without the endings of packed files (.gz, .zst ...). */
+size_t unwrap_name_length(const char *name);
+
 #endif

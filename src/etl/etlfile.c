@@ -28,8 +28,8 @@ int etlfile_open(struct etlfile *f, const char *path, struct err *e)
 	rc = input_open(&f->in, path, e);
 	if (rc < 0)
 		return rc;
-	n = input_read(f->in, 0, head, sizeof(head), NULL);
-	codec = n > 0 ? layer_probe(head, (size_t)n) : NULL;
+	if (layer_find(f->in, &codec, NULL, NULL) < 0)
+		codec = NULL;
 	n = codec ? layer_peek(codec, f->in, head, sizeof(head)) : 0;
 	if (n <= 0 || !is_trace(head, (size_t)n))
 		return 0;

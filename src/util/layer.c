@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "libraries.h"
+#include "rd.h"
 #include "task.h"
 #include "tempfile.h"
 
@@ -120,6 +121,33 @@ const char *layer_missing(const uint8_t *head, size_t n)
 #undef LAYER
 #undef LAYER_LIB
 	return NULL;
+}
+
+int layer_find(struct input *in, const struct layer_codec **codec, const char **missing, struct err *e)
+{
+	uint8_t head[LAYER_HEAD];
+	int64_t n = input_read(in, 0, head, sizeof(head), e);
+	uint64_t at = 0, size = input_size(in);
+	unsigned skips = 0;
+
+	*codec = NULL;
+	if (missing)
+		*missing = NULL;
+	if (n < 0)
+		return (int)n;
+	/* a length that goes past the end is none of such a frame: then these are bytes of something else */
+	while (n >= 8 && (le32(head) & 0xfffffff0) == 0x184d2a50 && skips++ < LAYER_SKIPS_MAX) {
+		at += 8 + (uint64_t)le32(head + 4);
+		n = at < size ? input_read(in, at, head, sizeof(head), NULL) : 0;
+	}
+	if (n <= 0)
+		return 0;
+	*codec = layer_probe(head, (size_t)n);
+	if (skips && *codec && !(*codec)->skips)
+		*codec = NULL;
+	else if (!*codec && missing)
+		*missing = layer_missing(head, (size_t)n);
+	return 0;
 }
 
 /* ---- cache --------------------------------------------------------------------------------------------------------------------------------- */

@@ -33,6 +33,7 @@
 struct layer_codec {
 	const char *name; /* "gzip": image.compression */
 	bool slow;        /* what had to be unpacked to learn its size is worth a larger cache */
+	bool skips; /* skippable frames (RFC 8878 3.1.2) may stand before the first one that tells which codec it is; read() passes them */
 	bool (*probe)(const uint8_t *head, size_t n);
 	/* At the beginning of `in`, which outlives the state. */
 	int (*open)(void **state, struct input *in, struct err *e);
@@ -62,8 +63,14 @@ struct layer_facts {
 
 #define LAYER_HEAD 4096u /* bytes that a probe likes to see */
 
+#define LAYER_SKIPS_MAX 1024u /* skippable frames before the first real one */
+
 /* The codec for these first bytes, or NULL. */
 const struct layer_codec *layer_probe(const uint8_t *head, size_t n);
+
+/* The codec of a whole file; where it begins with skippable frames (pzstd's do), by the first frame behind them. NULL in *codec: none; then *missing, which
+ * may be NULL, is as layer_missing() gives it. ERR_*: the beginning can't be read. */
+int layer_find(struct input *in, const struct layer_codec **codec, const char **missing, struct err *e);
 
 /* The first up to n unpacked bytes, without opening the layer. How many, or negative. */
 int64_t layer_peek(const struct layer_codec *codec, struct input *in, uint8_t *buf, size_t n);

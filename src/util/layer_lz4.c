@@ -247,6 +247,7 @@ static int lz4_resume(void *state, const void *mark, struct err *e)
 }
 
 const struct layer_codec layer_lz4 = {.name = "lz4",
+				      .skips = true,
 				      .probe = lz4_probe,
 				      .open = lz4_open,
 				      .close = lz4_close,

@@ -19,6 +19,7 @@ struct place {
 };
 
 struct snappy {
+	const char *name;
 	struct input *in;
 	struct place *v;
 	size_t n, cap;
@@ -30,7 +31,12 @@ struct snappy {
 
 static bool snappy_probe(const uint8_t *head, size_t n)
 {
-	return n >= 10 && (memcmp(head, "\xff\x06\x00\x00sNaPpY", 10) == 0 || memcmp(head, "\xff\x06\x00\x00S2sTwO", 10) == 0);
+	return n >= 10 && memcmp(head, "\xff\x06\x00\x00sNaPpY", 10) == 0;
+}
+
+static bool s2_probe(const uint8_t *head, size_t n)
+{
+	return n >= 10 && memcmp(head, "\xff\x06\x00\x00S2sTwO", 10) == 0;
 }
 
 /* The chunk header at `at`: 1 data, 2 to be skipped, 0 the end of the file, negative: damage. *len: bytes behind the header. */
@@ -43,20 +49,20 @@ static int chunk_at(struct snappy *s, uint64_t at, uint8_t *type, uint32_t *len,
 	if (k <= 0)
 		return (int)k;
 	if (k < 4)
-		return err_set(e, ERR_TRUNC, "snappy: the data ends early");
+		return err_set(e, ERR_TRUNC, "%s: the data ends early", s->name);
 	*type = h[0];
 	*len = (uint32_t)h[1] | (uint32_t)h[2] << 8 | (uint32_t)h[3] << 16;
 	if (*len > input_size(s->in) - at - 4)
-		return err_set(e, ERR_TRUNC, "snappy: the data ends early");
+		return err_set(e, ERR_TRUNC, "%s: the data ends early", s->name);
 	if (*type >= 0x80)
 		return 2;
 	if (*type > 1 || *len < 5 || *len > CHUNK_PACKED_MAX)
-		return err_set(e, ERR_FORMAT, "snappy: a chunk of type 0x%02x with %u bytes", *type, *len);
+		return err_set(e, ERR_FORMAT, "%s: a chunk of type 0x%02x with %u bytes", s->name, *type, *len);
 	*unpacked = *len - 4;
 	if (*type == 0 && !snappyblock_length(h + 8, (size_t)k - 8, unpacked, &used))
-		return err_set(e, ERR_FORMAT, "snappy: a block without a length");
+		return err_set(e, ERR_FORMAT, "%s: a block without a length", s->name);
 	if (*unpacked > CHUNK_UNPACKED_MAX)
-		return err_set(e, ERR_FORMAT, "snappy: a block of %u bytes", *unpacked);
+		return err_set(e, ERR_FORMAT, "%s: a block of %u bytes", s->name, *unpacked);
 	return 1;
 }
 
@@ -94,7 +100,7 @@ static int list_chunks(struct snappy *s, struct err *e)
 	return 0;
 }
 
-static int snappy_open(void **state, struct input *in, struct err *e)
+static int open_as(void **state, const char *name, struct input *in, struct err *e)
 {
 	struct snappy *s = calloc(1, sizeof(*s));
 	int rc;
@@ -104,6 +110,7 @@ static int snappy_open(void **state, struct input *in, struct err *e)
 			snappy_close(s);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
+	s->name = name;
 	s->in = in;
 	rc = list_chunks(s, e);
 	if (rc < 0) {
@@ -112,6 +119,16 @@ static int snappy_open(void **state, struct input *in, struct err *e)
 	}
 	*state = s;
 	return 0;
+}
+
+static int snappy_open(void **state, struct input *in, struct err *e)
+{
+	return open_as(state, "snappy", in, e);
+}
+
+static int s2_open(void **state, struct input *in, struct err *e)
+{
+	return open_as(state, "s2", in, e);
 }
 
 static bool snappy_known(void *state, uint64_t *size)
@@ -149,7 +166,7 @@ static int snappy_seek(void *state, uint64_t place, struct err *e)
 	struct snappy *s = state;
 
 	if (!s->n)
-		return err_set(e, ERR_FORMAT, "snappy: nothing in it");
+		return err_set(e, ERR_FORMAT, "%s: nothing in it", s->name);
 	s->in_off = place_of(s, place)->in_off;
 	s->out.n = s->out.at = 0;
 	return 0;
@@ -174,9 +191,9 @@ static int next_chunk(struct snappy *s, struct err *e)
 		if (type == 1)
 			memcpy(s->out.p, s->packed + 4, unpacked);
 		else if (snappyblock_unpack(s->packed + 4, len - 4, s->out.p, unpacked) != (int64_t)unpacked)
-			return err_set(e, ERR_FORMAT, "snappy: a damaged block");
+			return err_set(e, ERR_FORMAT, "%s: a damaged block", s->name);
 		if (crc32c_masked(s->out.p, unpacked) != le32(s->packed))
-			return err_set(e, ERR_FORMAT, "snappy: a block with a wrong checksum");
+			return err_set(e, ERR_FORMAT, "%s: a block with a wrong checksum", s->name);
 		s->out.n = unpacked;
 		return 1;
 	}
@@ -235,3 +252,15 @@ const struct layer_codec layer_snappy = {.name = "snappy",
 					 .mark = snappy_mark,
 					 .resume = snappy_resume,
 					 .mark_free = free};
+
+const struct layer_codec layer_s2 = {.name = "s2",
+				     .probe = s2_probe,
+				     .open = s2_open,
+				     .close = snappy_close,
+				     .read = snappy_read,
+				     .known = snappy_known,
+				     .place = snappy_place,
+				     .seek = snappy_seek,
+				     .mark = snappy_mark,
+				     .resume = snappy_resume,
+				     .mark_free = free};

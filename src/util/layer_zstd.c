@@ -34,6 +34,7 @@ struct zstd {
 	struct frame *frame; /* when all sizes are known */
 	size_t n, cap;
 	uint64_t size;
+	int window_log;               /* the largest window that is taken */
 	bool known, long_frames;      /* a frame is so long that places in it are wanted */
 	uint64_t frame_in, frame_out; /* of the frame under way: where it began, bytes taken of it */
 	bool between;                 /* frames: the next byte begins one */
@@ -136,6 +137,30 @@ static uint64_t window_at(struct input *in, uint64_t at)
 	return k > 0 && ZSTD_getFrameHeader(&f, h, (size_t)k) == 0 ? f.windowSize : UINT64_MAX;
 }
 
+/* Not a frame is unpacked whose window is larger than what is taken: *e names both. */
+static int window_fits(const struct zstd *z, uint64_t at, struct err *e)
+{
+	uint64_t want = window_at(z->in, at), most = (uint64_t)1 << z->window_log;
+
+	if (want == UINT64_MAX || want <= most)
+		return 0;
+	return err_set(e, ERR_LIMIT,
+		       "zstd: it wants a window of %llu MiB, and %s no more than %llu MiB is taken: unpack it first (zstd -d --long=31)",
+		       (unsigned long long)(want >> 20), input_size(z->in) < SMALL ? "of a file under 16 MiB" : "here",
+		       (unsigned long long)(most >> 20));
+}
+
+/* The first frame that is not skippable, or the end. */
+static uint64_t first_frame(struct input *in)
+{
+	uint64_t at = 0;
+	uint8_t h[8];
+
+	for (unsigned i = 0; i <= LAYER_SKIPS_MAX && input_read_all(in, at, h, sizeof(h), NULL) == 0 && is_skippable(h); i++)
+		at += 8 + (uint64_t)le32(h + 4);
+	return at;
+}
+
 /* Frames one behind the other, when all of them say what they hold and end where the file does. */
 static int list_frames(struct zstd *z, struct err *e)
 {
@@ -183,7 +208,7 @@ static void go(struct zstd *z, uint64_t in_off)
 static int zstd_open(void **state, struct input *in, struct err *e)
 {
 	struct zstd *z = calloc(1, sizeof(*z));
-	int rc, log;
+	int rc;
 
 	if (!z || !(z->mem = snapmem_new()) ||
 	    !(z->s = ZSTD_createDStream_advanced((ZSTD_customMem){snapmem_alloc, snapmem_release, z->mem}))) {
@@ -192,11 +217,13 @@ static int zstd_open(void **state, struct input *in, struct err *e)
 		free(z);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
-	log = input_size(in) < SMALL ? WINDOW_LOG_SMALL : sizeof(size_t) == 8 ? WINDOW_LOG : 30;
-	ZSTD_DCtx_setParameter(z->s, ZSTD_d_windowLogMax, log);
+	z->window_log = input_size(in) < SMALL ? WINDOW_LOG_SMALL : sizeof(size_t) == 8 ? WINDOW_LOG : 30;
+	ZSTD_DCtx_setParameter(z->s, ZSTD_d_windowLogMax, z->window_log);
 	z->in = in;
 	z->ib.src = z->buf;
-	rc = list_frames(z, e);
+	rc = window_fits(z, first_frame(in), e);
+	if (rc == 0)
+		rc = list_frames(z, e);
 	if (rc < 0) {
 		zstd_close(z);
 		return rc;
@@ -278,6 +305,8 @@ static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
 		if (ZSTD_isError(r)) {
 			if (ZSTD_getErrorCode(r) == ZSTD_error_memory_allocation)
 				return err_set(e, ERR_NOMEM, "out of memory");
+			if (window_fits(z, z->frame_in, e) < 0)
+				return ERR_LIMIT;
 			return err_set(e, ERR_FORMAT, "zstd: %s", ZSTD_getErrorName(r));
 		}
 		z->frame_out += ob.pos;
@@ -361,6 +390,7 @@ static int zstd_resume(void *state, const void *mark, struct err *e)
 
 const struct layer_codec layer_zstd = {.name = "zstd",
 				       .slow = true,
+				       .skips = true,
 				       .probe = zstd_probe,
 				       .open = zstd_open,
 				       .close = zstd_close,

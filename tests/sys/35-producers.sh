@@ -5,7 +5,7 @@ set -u
 cd "$SCRATCH" || exit 1
 fail=0
 bad() { echo "$*"; fail=1; }
-for p in qemu-system-x86_64 qemu-img makedumpfile ewfacquire gzip bzip2 lz4 zstd xz split as ld objcopy; do
+for p in qemu-system-x86_64 qemu-img makedumpfile ewfacquire gzip bzip2 lz4 zstd pzstd xz split as ld objcopy; do
 	command -v $p >/dev/null || { echo "$p is not installed: files of real producers are not tried"; exit 77; }
 done
 etls() { (cd "$1" && find sessions -type f | sort | xargs -r sha256sum); }
@@ -67,9 +67,11 @@ libvirt 6 "zstd -q -c"
 recovers machine.save
 
 # packed; the last one that recover reads is the core in a packed file
-for p in "gzip -1 -c" "bzip2 -1 -c" "lz4 -q -c" "zstd -q -1 -c" "xz -0 -c" "xz -0 -c --block-size=4MiB"; do
+for p in "gzip -1 -c" "bzip2 -1 -c" "lz4 -q -c" "zstd -q -1 -c" "pzstd -q -1 -p 2 -c" "xz -0 -c" "xz -0 -c --block-size=4MiB"; do
 	$p machine.raw >machine.packed
 	same machine.packed machine.raw
+	want=${p%% *} # pzstd begins its files with a skippable frame
+	grep -q "^compression ${want#p}$" runs.txt || bad "$p: $(grep ^compression runs.txt)"
 done
 # Snappy and S2 by the library of go-winpmem and Velociraptor; Debian's golang-go is too large to be installed for it
 if [ -d /usr/share/gocode/src/github.com/klauspost/compress/s2 ] && command -v go >/dev/null; then
@@ -77,6 +79,7 @@ if [ -d /usr/share/gocode/src/github.com/klauspost/compress/s2 ] && command -v g
 	for m in snappy fast index padded; do
 		./s2w $m <machine.raw >machine.packed
 		same machine.packed machine.raw
+		grep -q "^compression $([ $m = snappy ] && echo snappy || echo s2)$" runs.txt || bad "s2w $m: $(grep ^compression runs.txt)"
 	done
 	echo "klauspost/compress"
 else

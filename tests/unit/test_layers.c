@@ -8,6 +8,7 @@
 #include "crc32c.h"
 #include "layer.h"
 #include "mklayer.h"
+#include "rd.h"
 #include "segments.h"
 #include "snapmem.h"
 #include "snappyblock.h"
@@ -379,6 +380,106 @@ Test(layers, nothing_in_it)
 	cr_assert(!layer_probe(junk, 3));
 	/* two bytes of zlib's, and what does not unpack */
 	cr_assert(!layer_probe((const uint8_t *)"\x78\x9c\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 16));
+}
+
+static void put_skippable(struct buf *b, unsigned k, uint32_t claims, uint32_t n)
+{
+	uint8_t h[8];
+
+	put_le32(h, 0x184d2a50 + k % 16);
+	put_le32(h + 4, claims);
+	buf_put(b, h, sizeof(h));
+	buf_fill(b, 0xa5, n);
+}
+
+static const struct layer_codec *found(const struct buf *b)
+{
+	const struct layer_codec *codec;
+	struct input *in;
+
+	cr_assert_eq(input_open_memory(&in, b->p, b->n, "packed", NULL), 0);
+	cr_assert_eq(layer_find(in, &codec, NULL, NULL), 0);
+	input_close(in);
+	return codec;
+}
+
+/* Skippable frames come first, as pzstd writes it: one, several, one longer than a probe sees. The first real frame tells the codec, and all of it is read. */
+Test(layers, skippable_first, .timeout = 120)
+{
+	static const char *const how[] = {"zstd", "zstd-frames", "zstd-nosize", "lz4", "lz4-linked", "gzip", "snappy"};
+	static const uint32_t sizes[][3] = {{4, 0, 0}, {1, LAYER_HEAD, 3}, {200000, 0, 70000}};
+	uint8_t *p = sample();
+
+	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++)
+		for (unsigned k = 0; k < 3; k++) {
+			struct input *in, *outer;
+			struct layer_facts f;
+			struct buf b;
+
+			buf_init(&b);
+			for (unsigned j = 0; j < 3; j++)
+				put_skippable(&b, i + 5 * j, sizes[k][j], sizes[k][j]);
+			if (mklayer(&b, how[i], p, SIZE)) {
+				const struct layer_codec *codec = found(&b);
+
+				if (i >= 5) { /* of these formats it would be garbage */
+					cr_assert_null(codec);
+				} else {
+					cr_assert_not_null(codec, "%s", how[i]);
+					cr_assert(strncmp(how[i], codec->name, strlen(codec->name)) == 0);
+					cr_assert_eq(input_open_memory(&outer, b.p, b.n, "packed", NULL), 0);
+					cr_assert_eq(layer_open(&in, codec, outer, NULL, &f, NULL), 0);
+					cr_assert(f.size == SIZE && !f.truncated);
+					compare(in, p, SIZE, 100);
+					input_close(in);
+					input_close(outer);
+				}
+			}
+			buf_free(&b);
+		}
+	free(p);
+}
+
+/* A length that lies, frames without end, nothing behind them: no codec, and no crash. */
+Test(layers, skippable_lies)
+{
+	struct buf b;
+
+	buf_init(&b);
+	put_skippable(&b, 0, 4, 4);
+	cr_assert_null(found(&b));
+	put_skippable(&b, 1, UINT32_MAX, 100);
+	cr_assert_null(found(&b));
+	buf_clear(&b);
+	for (unsigned i = 0; i < LAYER_SKIPS_MAX + 1; i++)
+		put_skippable(&b, i, 0, 0);
+	if (!mklayer(&b, "zstd", (const uint8_t *)"abc", 3))
+		cr_skip("no libzstd");
+	cr_assert_null(found(&b), "more than are believed");
+	cr_assert_not_null(found(&(struct buf){.p = b.p + 8, .n = b.n - 8}));
+	buf_free(&b);
+}
+
+/* zstd --long=31 of a few bytes: what is too much, and the way out. */
+Test(layers, window_too_large)
+{
+	static const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0, 21 << 3, 0x19, 0, 0, 'a', 'b', 'c'};
+	struct layer_facts f;
+	struct input *in, *outer;
+	struct err e;
+
+	cr_assert_eq(input_open_memory(&outer, frame, sizeof(frame), "packed", NULL), 0);
+	if (!layer_probe(frame, sizeof(frame)))
+		cr_skip("no libzstd");
+	cr_assert_eq(layer_open(&in, layer_probe(frame, sizeof(frame)), outer, NULL, &f, &e), ERR_LIMIT);
+	cr_assert(strstr(e.msg, "window of 2048 MiB") && strstr(e.msg, "128 MiB") && strstr(e.msg, "unpack it first"), "%s", e.msg);
+	input_close(outer);
+}
+
+Test(layers, snappy_and_s2_by_name)
+{
+	cr_assert_str_eq(layer_probe((const uint8_t *)"\xff\x06\x00\x00sNaPpY", 10)->name, "snappy");
+	cr_assert_str_eq(layer_probe((const uint8_t *)"\xff\x06\x00\x00S2sTwO", 10)->name, "s2");
 }
 
 /* The check value of RFC 3720, and a block with each kind of element: repeats are S2's. */
