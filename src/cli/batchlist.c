@@ -5,10 +5,12 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "dirlist.h"
 #include "input.h"
 #include "path.h"
+#include "unwrap.h"
 
 #define LIST_BYTES_MAX ((uint64_t)64 << 20)
 #define FOLDER_MAX     100 /* bytes of a folder's name, before -2 */
@@ -84,17 +86,44 @@ static bool has_as(const char *name, size_t dot, const char *ending, has_fn *has
 	return found;
 }
 
+/* The memory of a VMware state file, which is name[0, at) with another ending; either may be packed. */
+static bool has_memory(const char *name, size_t at, has_fn *has, const void *ctx)
+{
+	static const char *const cases[] = {".vmem", ".VMEM"};
+	bool found = false;
+
+	for (unsigned i = 0; !found && (!i || unwrap_endings[i - 1]); i++)
+		for (unsigned k = 0; !found && k < 2; k++) {
+			struct buf b;
+
+			buf_init(&b);
+			buf_put(&b, name, at);
+			buf_puts(&b, cases[k]);
+			buf_puts(&b, i ? unwrap_endings[i - 1] : "");
+			found = !b.failed && has(ctx, buf_str(&b));
+			buf_free(&b);
+		}
+	return found;
+}
+
+static bool is_state(const char *name, size_t n)
+{
+	return n > 5 && !path_is_sep(name[n - 6]) &&
+	       (strncasecmp(name + n - 5, ".vmss", 5) == 0 || strncasecmp(name + n - 5, ".vmsn", 5) == 0);
+}
+
 /* Does the file belong to another one that is there: .E02 to .E01, .002 to .001 or .000, .vmss and .vmsn to .vmem? */
 static bool is_companion(const char *name, has_fn *has, const void *ctx)
 {
 	const char *dot = strrchr(name, '.');
 	size_t at = dot ? (size_t)(dot - name) : 0, n = dot ? strlen(dot) : 0;
+	size_t plain = unwrap_name_length(name);
 	char ending[24];
 
+	if (is_state(name, plain))
+		return has_memory(name, plain - 5, has, ctx);
 	if (at == 0 || path_is_sep(name[at - 1]) || n >= sizeof(ending) || n < 4)
 		return false;
-	if (strcasecmp(dot, ".vmss") == 0 || strcasecmp(dot, ".vmsn") == 0)
-		return has_as(name, at, ".vmem", has, ctx) || has_as(name, at, ".VMEM", has, ctx);
 	if (strspn(dot + 1, "0123456789") == n - 1) {
 		memset(ending, '0', n);
 		ending[0] = '.';
@@ -140,12 +169,13 @@ int batch_companions(struct dirlist *d, const char *path, struct err *e)
 {
 	const char *slash = path_last_sep(path), *base = path_base(path);
 	const char *dot = strrchr(base, '.');
-	size_t n = 0;
+	size_t n = 0, plain = unwrap_name_length(base);
+	bool vmem = plain > 5 && strncasecmp(base + plain - 5, ".vmem", 5) == 0;
 	struct buf b;
 	int rc;
 
 	memset(d, 0, sizeof(*d));
-	if (!dot || (strcasecmp(dot, ".vmem") != 0 && strcasecmp(dot, ".E01") != 0 && !isdigit((unsigned char)dot[1])))
+	if (!vmem && (!dot || (strcasecmp(dot, ".E01") != 0 && !isdigit((unsigned char)dot[1]))))
 		return 0;
 	buf_init(&b);
 	if (slash)

@@ -8,8 +8,10 @@
 #include <strings.h>
 
 #include "dirlist.h"
+#include "layer.h"
 #include "path.h"
 #include "rd.h"
+#include "unwrap.h"
 
 #define PAGE         4096u
 #define HEADER       12u
@@ -312,28 +314,40 @@ static int add_memory(struct dump *d, const struct state *s, struct input *mem, 
 
 /* ---- companions -------------------------------------------------------------------------------------------------------------------------------- */
 
+/* ENDINGS_MAX: of a companion's own and of a packed file's, together */
+#define ENDINGS_MAX 16u
+
+/* Before the endings of packed files. */
 static bool ends_with(const char *s, const char *end)
 {
-	size_t n = strlen(s), k = strlen(end);
+	size_t n = unwrap_name_length(s), k = strlen(end);
 
-	return n > k && strcasecmp(s + n - k, end) == 0;
+	return n > k && strncasecmp(s + n - k, end, k) == 0;
 }
 
-/* NAME.xxxx with another ending, in lower and upper case. */
+static void to_upper(char *s, size_t n)
+{
+	for (; n && *s; s++, n--)
+		if (*s >= 'a' && *s <= 'z')
+			*s = (char)(*s - 32);
+}
+
+/* NAME.xxxx, packed or not, with another ending, in lower and upper case; what is not packed first. */
 static int open_beside(struct input **out, const char *name, const char *ending)
 {
-	const char *dot = strrchr(name, '.');
-	size_t base = dot && !path_last_sep(dot) ? (size_t)(dot - name) : strlen(name);
-	char *path = malloc(base + strlen(ending) + 1);
+	size_t n = unwrap_name_length(name), base = n, before = (size_t)(path_base(name) - name), k = strlen(ending);
+	char *path = malloc(n + ENDINGS_MAX);
 	int rc = ERR_NOTFOUND;
 
-	for (unsigned upper = 0; path && rc < 0 && upper < 2; upper++) {
-		sprintf(path, "%.*s%s", (int)base, name, ending);
-		for (char *c = path + base; upper && *c; c++)
-			if (*c >= 'a' && *c <= 'z')
-				*c = (char)(*c - 32);
-		rc = input_open(out, path, NULL);
-	}
+	for (size_t at = before + 1; at < n; at++)
+		if (name[at] == '.')
+			base = at;
+	for (unsigned i = 0; path && rc < 0 && (!i || unwrap_endings[i - 1]); i++)
+		for (unsigned upper = 0; rc < 0 && upper < (i ? 3 : 2); upper++) {
+			snprintf(path, n + ENDINGS_MAX, "%.*s%s%s", (int)base, name, ending, i ? unwrap_endings[i - 1] : "");
+			to_upper(path + base, upper == 0 ? 0 : upper == 1 ? k : SIZE_MAX);
+			rc = input_open(out, path, NULL);
+		}
 	free(path);
 	return rc;
 }
@@ -376,11 +390,20 @@ static int open_fitting(struct input **out, const char *name, const char *const 
 	return found == 1 ? 0 : ERR_NOTFOUND;
 }
 
+static uint64_t memory_bytes(const struct state *s)
+{
+	return s->n_regions ? region_bytes(s) : s->mem_mb << 20;
+}
+
 static bool memory_fits(const void *ctx, struct input *in)
 {
 	const struct state *s = ctx;
+	const struct layer_codec *codec;
 
-	return input_size(in) == (s->n_regions ? region_bytes(s) : s->mem_mb << 20);
+	/* of a packed one the size is not known before all of it is unpacked: under another name it is not looked for */
+	if (layer_find(in, &codec, NULL, NULL) < 0 || codec)
+		return false;
+	return input_size(in) == memory_bytes(s);
 }
 
 static bool state_fits(const void *ctx, struct input *in)
@@ -390,7 +413,7 @@ static bool state_fits(const void *ctx, struct input *in)
 
 	if (read_state(&s, in, NULL, NULL) < 0)
 		return false;
-	fits = memory_fits(s, (struct input *)(uintptr_t)ctx);
+	fits = input_size(ctx) == memory_bytes(s);
 	free(s);
 	return fits;
 }
@@ -412,6 +435,20 @@ static int open_with_state(struct dump *d, struct input *in, struct err *e)
 	return rc < 0 ? rc : 1;
 }
 
+/* A file that may be a state, perhaps packed, becomes one: true. Else it is closed, and *e says why. */
+static bool open_packed_state(struct dump *d, struct input **in, struct err *e)
+{
+	uint8_t h[HEADER];
+
+	if (dump_unwrap_beside(d, in, false, e) == 0) {
+		if (input_read_all(*in, 0, h, HEADER, NULL) == 0 && is_state(h, HEADER))
+			return true;
+		err_set(e, ERR_USAGE, "%s: no VMware state file (.vmss, .vmsn)", input_name(*in));
+	}
+	input_close(*in);
+	return false;
+}
+
 /* A raw image with its hole has zeros where the hole is; the memory of a machine of that size has not. */
 static bool has_hole(struct input *in)
 {
@@ -431,28 +468,24 @@ int vmware_open_memory(struct dump *d, struct err *e)
 	static const char *const states[] = {".vmss", ".vmsn"};
 	const char *name = input_name(d->in);
 	struct input *in;
+	struct err why;
 	int rc;
 
 	if (d->opts.sidecar) {
-		uint8_t h[HEADER];
-
 		rc = input_open(&in, d->opts.sidecar, e);
 		if (rc < 0)
 			return rc;
-		if (input_read_all(in, 0, h, HEADER, NULL) == 0 && is_state(h, HEADER))
+		if (open_packed_state(d, &in, &why))
 			return open_with_state(d, in, e);
-		input_close(in);
-		return err_set(e, ERR_USAGE, "--sidecar %s: no VMware state file (.vmss, .vmsn)", d->opts.sidecar);
+		return err_set(e, why.code, "--sidecar %s", why.msg);
 	}
 	if (!ends_with(name, ".vmem"))
 		return 0;
 	for (unsigned i = 0; i < 2; i++)
 		if (open_beside(&in, name, states[i]) == 0) {
-			uint8_t h[HEADER];
-
-			if (input_read_all(in, 0, h, HEADER, NULL) == 0 && is_state(h, HEADER))
+			if (open_packed_state(d, &in, &why))
 				return open_with_state(d, in, e);
-			input_close(in);
+			notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the state file beside the memory is not used: %s", why.msg);
 		}
 	if (open_fitting(&in, name, states, state_fits, d->in) == 0)
 		return open_with_state(d, in, e);
@@ -502,8 +535,14 @@ static int open_parts(struct dump *d, const struct state *s, struct err *e)
 	rc = find_memory(&mem, d, s, e);
 	if (rc < 0)
 		return rc;
-	/* the memory is the evidence */
+	/* the memory is the evidence: what it is packed with counts, not what the state is */
+	d->compression[0] = 0;
+	rc = dump_unwrap_beside(d, &mem, true, e);
 	d->in = mem;
+	if (rc < 0) {
+		input_close(state);
+		return rc;
+	}
 	rc = dump_keep(d, state, e);
 	if (rc < 0)
 		return rc;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "dumpfmt.h"
+#include "mklayer.h"
 #include "mkvmss.h"
 #include "rd.h"
 
@@ -258,4 +259,103 @@ Test(vmware, no_memory)
 	cr_assert_eq(w.rc, ERR_NOIMAGE);
 	cr_assert(strstr(w.e.msg, "--sidecar"), "%s", w.e.msg);
 	done(&w);
+}
+
+/* Bytes into a file, packed as `how` says ("": as they are). */
+static void put_packed(const char *path, const struct buf *b, const char *how)
+{
+	struct buf z;
+
+	buf_init(&z);
+	if (!*how)
+		buf_put(&z, b->p, b->n);
+	else if (!mklayer(&z, how, b->p, b->n))
+		cr_skip("%s is not built in", how);
+	put_file(path, &z);
+	buf_free(&z);
+}
+
+/* Either half, or both, packed: found by name without the packed file's ending, and told by content. Regions that are not in the memory's order show
+ * whether the state was read. */
+Test(vmware, packed_halves)
+{
+	static const struct mkvmss_region swapped[] = {{0, 0x100000, 20}, {20, 0, 12}};
+	static const struct {
+		const char *vmem, *how, *vmss, *how_state;
+	} pairs[] = {{"m.vmem", "gzip", "m.vmss", ""},
+		     {"m.vmem.gz", "gzip", "m.vmss", ""},
+		     {"m.vmem.xz", "xz", "m.vmsn", ""},
+		     {"m.VMEM.GZ", "gzip", "m.VMSS", ""},
+		     {"m.vmem", "", "m.vmss.gz", "gzip"},
+		     {"m.vmem.zst", "zstd", "m.vmss.zst", "zstd"},
+		     {"m.x.vmem.gz", "gzip", "m.x.vmss.lz4", "lz4"},
+		     {"m.vmem", "zstd-frames", "m.vmss", "gzip"}};
+
+	for (unsigned i = 0; i < 3 * sizeof(pairs) / sizeof(pairs[0]); i++) {
+		unsigned way = i % 3; /* the memory is given; the state; the memory, and the state by --sidecar */
+		struct dump_opts o = {0};
+		struct world w;
+		struct buf mem, state;
+
+		if (way == 1 && strcmp(pairs[i / 3].vmss, "m.vmsn") == 0)
+			continue; /* as good as the next one */
+		begin(&w);
+		snprintf(w.vmem, sizeof(w.vmem), "%s/%s", w.dir, pairs[i / 3].vmem);
+		snprintf(w.vmss, sizeof(w.vmss), "%s/%s", w.dir, pairs[i / 3].vmss);
+		buf_init(&mem);
+		buf_init(&state);
+		put_pages(&mem, PAGES);
+		mkvmss_build(&state, &(struct mkvmss){.region = swapped, .n_regions = 2});
+		put_packed(w.vmem, &mem, pairs[i / 3].how);
+		put_packed(w.vmss, &state, pairs[i / 3].how_state);
+		o.sidecar = way == 2 ? w.vmss : NULL;
+		w.rc = dump_open(&w.d, way == 1 ? w.vmss : w.vmem, &o, &w.notes, &w.e);
+		cr_assert_eq(w.rc, 0, "%u: %s", i, w.e.msg);
+		cr_assert_str_eq(w.d->format, "vmware", "%u", i);
+		cr_assert_eq(w.d->n_segments, 2);
+		cr_assert_eq(w.notes.n, 0, "%u: %s", i, w.notes.n ? w.notes.v[0].detail : "");
+		cr_assert_eq(page_at(&w, 0), 21, "%u", i);
+		cr_assert_eq(page_at(&w, UINT64_C(0x100000000)), 1, "%u", i);
+		cr_assert_eq(phys_bytes(w.d->phys), PAGES * 4096);
+		cr_assert(strncmp(w.d->compression, pairs[i / 3].how, 3) == 0, "%u: %s", i, w.d->compression);
+		buf_free(&mem);
+		buf_free(&state);
+		done(&w);
+	}
+}
+
+/* A packed half that is damaged: what is left counts and is named, and memory never stands in a wrong place without a word. */
+Test(vmware, damaged_halves)
+{
+	struct world w;
+	struct buf mem, state, z;
+
+	for (unsigned i = 0; i < 2; i++) {
+		begin(&w);
+		snprintf(w.vmem, sizeof(w.vmem), "%s/m.vmem.gz", w.dir);
+		snprintf(w.vmss, sizeof(w.vmss), "%s/m.vmss.gz", w.dir);
+		buf_init(&mem);
+		buf_init(&state);
+		buf_init(&z);
+		put_pages(&mem, PAGES);
+		mkvmss_build(&state, &(struct mkvmss){.region = two, .n_regions = 2});
+		cr_assert(mklayer(&z, "gzip", i ? state.p : mem.p, i ? state.n : mem.n));
+		z.n = i ? 12 : z.n - 60;
+		put_packed(w.vmem, &mem, "gzip");
+		put_packed(w.vmss, &state, "gzip");
+		put_file(i ? w.vmss : w.vmem, &z);
+		w.rc = dump_open(&w.d, i ? w.vmem : w.vmss, NULL, &w.notes, &w.e);
+		cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+		if (i) {
+			cr_assert_eq(told(&w, "is not used"), 1);
+		} else {
+			cr_assert_geq(told(&w, "can be unpacked"), 1);
+			cr_assert_eq(page_at(&w, 0), 1);
+			cr_assert_lt(phys_bytes(w.d->phys), PAGES * 4096);
+		}
+		buf_free(&mem);
+		buf_free(&state);
+		buf_free(&z);
+		done(&w);
+	}
 }
