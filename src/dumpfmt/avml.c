@@ -127,6 +127,8 @@ static int index_all(struct dump *d, struct avml *a, struct err *e)
 		uint64_t first, last, got, next;
 
 		if (input_read_all(a->in, at, h, HEADER, NULL) < 0 || !probe(h, HEADER, size) || le64(h + 8) > le64(h + 16)) {
+			if (a->n && input_only_zeros(a->in, at)) /* padding is no loss */
+				break;
 			next = resync(a, at + 1);
 			notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, at, next - at),
 				  "avml: no block header at file offset %llu: %llu bytes are left out", (unsigned long long)at,

@@ -39,19 +39,6 @@ static uint64_t resync(struct dump *d, uint64_t at)
 	}
 }
 
-/* Padding behind the last range is no loss. */
-static bool only_zeros(struct dump *d, uint64_t at)
-{
-	uint8_t p[4096];
-
-	if (input_size(d->in) - at > sizeof(p))
-		return false;
-	for (int64_t n = input_read(d->in, at, p, sizeof(p), NULL); n > 0; n--)
-		if (p[n - 1])
-			return false;
-	return true;
-}
-
 static int open_lime(struct dump *d, struct err *e)
 {
 	uint64_t at = 0, size = input_size(d->in);
@@ -64,7 +51,7 @@ static int open_lime(struct dump *d, struct err *e)
 		int rc;
 
 		if (!whole || !is_header(h, &first, &last)) {
-			if (only_zeros(d, at))
+			if (input_only_zeros(d->in, at)) /* padding is no loss */
 				break;
 			next = resync(d, at + 1);
 			notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, at, next - at),

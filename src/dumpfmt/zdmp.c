@@ -33,7 +33,8 @@ struct zdmp {
 	struct block *v;
 	size_t n, cap;
 	uint32_t block_size;
-	uint64_t size; /* of what comes out */
+	uint64_t claimed; /* by the header, of what comes out */
+	uint64_t size;    /* of what does */
 	struct chunkcache *cache;
 	struct late late;                                   /* damaged blocks */
 	void (*inner_late)(void *ctx, struct notes *notes); /* of the container inside */
@@ -116,6 +117,9 @@ static int index_all(struct dump *d, struct zdmp *z, struct err *e)
 		uint64_t next;
 
 		if (!block_at(z, at, &b)) {
+			/* behind all that the header claims, zeros are padding and no loss */
+			if (z->claimed && (uint64_t)z->n * z->block_size >= z->claimed && input_only_zeros(z->in, at))
+				break;
 			next = resync(z, at + 1);
 			rc = lose(d, z, at, &next, e);
 			at = next;
@@ -242,6 +246,7 @@ static int read_header(struct dump *d, struct zdmp *z, struct err *e)
 
 	if (rc < 0)
 		return rc;
+	z->claimed = le64(h + 8);
 	z->block_size = le32(h + 16);
 	kind = le16(h + 20);
 	format = le16(h + 22);

@@ -187,9 +187,15 @@ int job_facts(struct job *j, const struct report_image **image, const struct rep
 		if (!j->runs)
 			return err_set(e, ERR_NOMEM, "out of memory");
 		for (size_t i = 0; i < n; i++) {
+			struct report_run *last = f->n_runs ? &j->runs[f->n_runs - 1] : NULL;
 			struct phys_run r;
 
-			if (phys_run(d->phys, i, &r))
+			if (!phys_run(d->phys, i, &r))
+				continue;
+			/* runs of physical memory: where they stand in the file may part them, here it does not matter */
+			if (last && last->start + last->bytes == r.pa)
+				last->bytes += r.len;
+			else
 				j->runs[f->n_runs++] = (struct report_run){r.pa, r.len};
 		}
 	}

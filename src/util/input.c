@@ -279,6 +279,20 @@ int64_t input_read(struct input *in, uint64_t off, void *buf, size_t len, struct
 	return n;
 }
 
+bool input_only_zeros(struct input *in, uint64_t off)
+{
+	uint8_t p[16384];
+
+	while (off < in->size) {
+		int64_t n = input_read(in, off, p, sizeof(p), NULL);
+
+		if (n <= 0 || p[0] || memcmp(p, p + 1, (size_t)n - 1) != 0)
+			return false;
+		off += (uint64_t)n;
+	}
+	return true;
+}
+
 int input_read_all(struct input *in, uint64_t off, void *buf, size_t len, struct err *e)
 {
 	int64_t n = input_read(in, off, buf, len, e);

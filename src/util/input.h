@@ -53,6 +53,9 @@ const char *input_name(const struct input *in); /* as given; may hold any bytes 
 /* Up to len bytes: the count (short only at the end of the input), or ERR_*. */
 int64_t input_read(struct input *in, uint64_t off, void *buf, size_t len, struct err *e);
 
+/* Nothing but zeros from `off` to the end: padding. Stops at the first other byte, or one that can't be read. */
+bool input_only_zeros(struct input *in, uint64_t off);
+
 /* All len bytes or ERR_TRUNC. */
 int input_read_all(struct input *in, uint64_t off, void *buf, size_t len, struct err *e);
 

@@ -46,6 +46,53 @@ for c in $names; do
 	rm -r "$c.d" "$c"
 	n=$((n + 1))
 done
+# zeros behind a whole image are padding, of any length; a byte behind them is a loss
+"$TOOLS/mkdump" -m 64 -f raw "$recipe" small.raw
+small=$(sum_of small.raw)
+for c in lime avml zdmp; do
+	"$TOOLS/mkdump" -m 64 -f $c "$recipe" small.$c || bad "$c can't be written"
+	for pad in 1 31 4096 5000 1000000; do
+		{ cat small.$c; head -c $pad /dev/zero; } >padded.$c
+		"$ETLIFT" info --strict padded.$c >info.txt 2>err.txt || bad "$c with $pad zeros behind it: status $?, $(cat err.txt)"
+		[ $c = zdmp ] || [ "$(sum_of padded.$c)" = "$small" ] || bad "$c with $pad zeros behind it: other memory"
+	done
+	printf 'x' >>padded.$c
+	"$ETLIFT" info --strict padded.$c >info.txt 2>err.txt && bad "$c with bytes behind it: no loss"
+done
+# ranges that follow each other are one run, wherever they stand in the file
+python3 - small.raw pages.lime <<'END' || bad "LiME in pages can't be made"
+import struct, sys
+raw = open(sys.argv[1], "rb").read()
+with open(sys.argv[2], "wb") as f:
+    for at in range(0, len(raw), 4096):
+        f.write(struct.pack("<IIQQ8x", 0x4C694D45, 1, at, at + 4095) + raw[at:at + 4096])
+END
+"$ETLIFT" info --json pages.lime | jq -e '.image.runs | length == 1' >/dev/null || bad "LiME in pages: more than one run"
+"$ETLIFT" info pages.lime | grep -q ' in 1 run$' || bad "LiME in pages: info's lines"
+[ "$(sum_of pages.lime)" = "$small" ] || bad "LiME in pages: other memory"
+# VMware's pair with one half packed, or both: the same whichever is given
+mkdir vm
+"$TOOLS/mkdump" -m 256 -H 192 -f vmware "$recipe" vm/image.vmem || bad "vmware can't be written"
+for how in "image.vmem.gz image.vmss" "image.vmem image.vmss.gz" "image.vmem.gz image.vmss.gz" "plain.vmem state.vmss"; do
+	# shellcheck disable=SC2086
+	set -- $how
+	rm -rf pair && mkdir pair
+	case $1 in plain.vmem) gzip -1 -c vm/image.vmem >pair/image.vmem && cp vm/image.vmss pair ;; # packed, and named as if not
+	*)
+		case $1 in *.gz) gzip -1 -c vm/image.vmem ;; *) cat vm/image.vmem ;; esac >"pair/$1"
+		case $2 in *.gz) gzip -1 -c vm/image.vmss ;; *) cat vm/image.vmss ;; esac >"pair/$2"
+		;;
+	esac
+	for given in pair/*; do
+		[ "$(sum_of "$given")" = "$want" ] || bad "VMware, $given of $how: other memory"
+		"$ETLIFT" info --strict --json "$given" 2>err.txt | jq -e '.image.format == "vmware" and .image.segments == 2' >/dev/null || bad "VMware, $given of $how: $(cat err.txt)"
+	done
+	"$ETLIFT" batch -q pair -o pair.out 2>err.txt || bad "batch of $how: $(cat err.txt)"
+	[ "$(find pair.out -name report.json | wc -l)" = 1 ] || bad "batch takes $how for two images"
+	rm -r pair.out
+done
+rm -r vm pair
+echo "padding, runs, packed pairs"
 echo "$n containers"
 [ $n -ge 5 ] || bad "too few"
 exit $fail

@@ -106,6 +106,33 @@ Test(zdmp, whole)
 	buf_free(&crash);
 }
 
+/* Zeros behind a whole file are padding. Behind one that lacks a block, or with a byte in them, they are not. */
+Test(zdmp, padded)
+{
+	static const size_t pads[] = {1, 11, 512, 200000};
+	struct buf crash, b;
+	struct world w;
+
+	make_crash(&crash);
+	for (unsigned i = 0; i < 4 * 3; i++) {
+		buf_init(&b);
+		mkzdmp_build(&b, crash.p, crash.n, BLOCK);
+		if (i % 3 == 1)
+			b.n = block_at(&b, (unsigned)((crash.n + BLOCK - 1) / BLOCK) - 1);
+		buf_fill(&b, 0, pads[i / 3]);
+		if (i % 3 == 2)
+			b.p[b.n - 1] = 1;
+		open_it(&w, &b);
+		cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+		cr_assert_eq(told(&w, "no block at"), i % 3 != 0, "%u", i);
+		if (i % 3 != 1)
+			cr_assert_eq(right_pages(&w), PAGES);
+		end(&w);
+		buf_free(&b);
+	}
+	buf_free(&crash);
+}
+
 Test(zdmp, damage)
 {
 	struct buf crash, b;
