@@ -96,14 +96,26 @@ class Machine:
         self.process.wait(30)
 
 
+def plain(*more):
+    return Machine("-S", "-device", f"loader,file={image},addr=0,force-raw=on", "-drive", f"if=none,id=d,file={out}/disk.qcow2,format=qcow2",
+                   "-device", "ide-hd,drive=d", *more)
+
+
 def plain_machine():
-    m = Machine("-S", "-device", f"loader,file={image},addr=0,force-raw=on", "-drive", f"if=none,id=d,file={out}/disk.qcow2,format=qcow2",
-                "-device", "ide-hd,drive=d")
+    m = plain()
     m.raw("machine.raw")
     m.dump("elf", "machine.elf")
     m.dump("kdump-zlib", "machine.kdump-flat")
     m.monitor("savevm snapshot")
     m.migrate("machine.qevm")
+    m.quit()
+    m = plain("-uuid", "01234567-89ab-cdef-0123-456789abcdef")
+    m.raw("packed.raw")
+    m.monitor("migrate_set_capability x-ignore-shared on")  # both add a part to the stream's configuration
+    m.monitor("migrate_set_capability validate-uuid on")
+    if "\ncompress:" in m.monitor("info migrate_capabilities"):  # QEMU up to 9.0
+        m.monitor("migrate_set_capability compress on")
+    m.migrate("packed.qevm")
     m.quit()
 
 

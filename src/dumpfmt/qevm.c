@@ -2,22 +2,41 @@
  * RAM block; later copies win. Only the section "ram" is read. Facts: docs/formats/qevm.md. */
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
+#include "chunkcache.h"
 #include "dumpfmt.h"
 #include "rd.h"
 
-#define PAGE        4096u
-#define BLOCKS_MAX  4096u
-#define NAME_MAX_Q  256u
-#define PART_PAGES  512u       /* pages of a part of the index */
-#define PARTS_MAX   (1u << 23) /* 16 TiB */
-#define PARTS_FREE  4096u      /* parts that need not be filled: 16 MiB of index */
-#define PART_FILL   8u /* pages that came for each part above: a stream of lone pages far apart would fill our memory, not its file */
-#define FILL        (UINT64_C(1) << 63)
-#define FOOTER_LOOK ((uint64_t)64 << 20) /* a foreign section's end is looked for so far */
+#define PAGE_BITS     12u /* unless the configuration says otherwise: no machine that runs Windows has smaller ones */
+#define PAGE_BITS_MAX 16u
+#define PAGE_MAX      (1u << PAGE_BITS_MAX)
+#define PACKED_MAX    (PAGE_MAX + PAGE_MAX / 1000 + 64) /* what zlib's compressBound() gives, and more */
+#define BLOCKS_MAX    4096u
+#define NAME_MAX_Q    256u
+#define PART_PAGES    512u       /* pages of a part of the index */
+#define PARTS_MAX     (1u << 23) /* 16 TiB */
+#define PARTS_FREE    4096u      /* parts that need not be filled: 16 MiB of index */
+#define PART_FILL     8u /* pages that came for each part above: a stream of lone pages far apart would fill our memory, not its file */
+#define FILL          (UINT64_C(1) << 63)
+#define PACKED        (UINT64_C(1) << 62)
+#define FOOTER_LOOK   ((uint64_t)64 << 20) /* a foreign section's end is looked for so far */
+#define CONFIG_LOOK   65536u               /* ... and the end of a part of the configuration that is not known */
+#define CAPS_MAX      1024u
+#define SUBS_MAX      64u
 
 enum { SEC_EOF = 0, SEC_START, SEC_PART, SEC_END, SEC_FULL, SEC_SUBSECTION, SEC_VMDESC, SEC_CONFIG, SEC_COMMAND, SEC_FOOTER = 0x7e };
-enum { RAM_ZERO = 2, RAM_SIZES = 4, RAM_PAGE = 8, RAM_EOS = 0x10, RAM_CONTINUE = 0x20, RAM_XBZRLE = 0x40, RAM_HOOK = 0x80 };
+enum {
+	RAM_ZERO = 2,
+	RAM_SIZES = 4,
+	RAM_PAGE = 8,
+	RAM_EOS = 0x10,
+	RAM_CONTINUE = 0x20,
+	RAM_XBZRLE = 0x40,
+	RAM_HOOK = 0x80,
+	RAM_PACKED = 0x100,
+	RAM_FLUSH = 0x200
+};
 
 struct block {
 	char name[NAME_MAX_Q];
@@ -30,18 +49,24 @@ struct qevm {
 	struct dump *d;
 	uint64_t at;
 	char machine[NAME_MAX_Q];
+	uint32_t page; /* bytes of one */
 	bool has_ram_id;
 	uint32_t ram_id;
 	struct block *block;
 	size_t n_blocks;
 	struct block *now;
-	uint64_t ram;                /* bytes of memory, by the list of sizes */
-	uint64_t **part;             /* page of memory -> file offset, or FILL | byte; 0: none came */
-	uint64_t n_part;             /* places in part */
+	uint64_t ram;    /* bytes of memory, by the list of sizes */
+	uint64_t **part; /* page of memory -> file offset, or FILL | byte, or PACKED | file offset of the length; 0: none came */
+	uint64_t n_part; /* places in part */
 	uint64_t parts, pages, over; /* parts that are there, pages kept, pages that would have made too many parts */
 	uint64_t hole;               /* where memory goes on at 4 GiB */
 	uint64_t start;              /* physical address of its first byte */
 	bool xbzrle;
+	bool addresses, mapped;   /* of the capabilities: x-ignore-shared, mapped-ram */
+	uint64_t packed, broken;  /* packed pages that were kept; that do not unpack */
+	uint64_t broken_at;       /* file offset of the first */
+	struct chunkcache *cache; /* of packed pages; NULL: none came */
+	uint8_t *room;            /* PACKED_MAX + a page, while the stream is walked; NULL: no packed page came yet */
 };
 
 static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
@@ -121,7 +146,7 @@ static void choose_memory(struct qevm *q)
 	}
 }
 
-/* {u8 length, name, u64 size} until `total` bytes are told. */
+/* {u8 length, name, u64 size; with x-ignore-shared u64 address} until `total` bytes are told. */
 static bool take_sizes(struct qevm *q, uint64_t total)
 {
 	uint64_t told = 0;
@@ -129,10 +154,10 @@ static bool take_sizes(struct qevm *q, uint64_t total)
 	q->n_blocks = 0;
 	while (told < total && q->n_blocks < BLOCKS_MAX) {
 		struct block *b = &q->block[q->n_blocks];
-		uint8_t p[8];
+		uint8_t p[16];
 
 		memset(b, 0, sizeof(*b));
-		if (!take_name(q, b->name) || !take(q, p, 8))
+		if (!take_name(q, b->name) || !take(q, p, q->addresses ? 16 : 8))
 			return false;
 		b->size = be64(p);
 		told += b->size;
@@ -176,7 +201,7 @@ static uint64_t *part_for(struct qevm *q, uint64_t page, int *rc, struct err *e)
 
 static int keep_page(struct qevm *q, uint64_t off, uint64_t what, struct err *e)
 {
-	uint64_t page = (q->now->base + off) / PAGE, *part;
+	uint64_t page = (q->now->base + off) / q->page, *part;
 	int rc;
 
 	if (!q->now->memory || off >= q->now->size || page / PART_PAGES >= PARTS_MAX)
@@ -184,8 +209,47 @@ static int keep_page(struct qevm *q, uint64_t off, uint64_t what, struct err *e)
 	part = part_for(q, page, &rc, e);
 	if (part) {
 		part[page % PART_PAGES] = what;
-		q->pages++;
+		q->pages += what != 0;
 	}
+	return rc;
+}
+
+/* Packed pages (flag 0x100, QEMU 2.4 to 9.0): u32 length, a zlib stream. One that does not give a whole page is an error. */
+static int unpack_page(const struct qevm *q, uint64_t at, uint8_t *room, uint8_t *out, struct err *e)
+{
+	uLongf len = q->page;
+	uint8_t p[4];
+	uint32_t n;
+
+	if (input_read_all(q->in, at, p, 4, e) < 0)
+		return ERR_TRUNC;
+	n = be32(p);
+	if (n > PACKED_MAX || input_read_all(q->in, at + 4, room, n, e) < 0)
+		return err_set(e, ERR_TRUNC, "qevm: a packed page of %u bytes", n);
+	if (uncompress(out, &len, room, n) != Z_OK || len != q->page)
+		return err_set(e, ERR_FORMAT, "qevm: the packed page at file offset %llu does not unpack", (unsigned long long)at);
+	return 0;
+}
+
+/* Each is unpacked once here: one that is damaged is then known to be missing, and told. What came before for it is older memory. */
+static int packed_page(struct qevm *q, uint64_t off, struct err *e)
+{
+	uint64_t at = q->at;
+	uint32_t n;
+	int rc;
+
+	if (!q->room && !(q->room = malloc(PACKED_MAX + PAGE_MAX)))
+		return err_set(e, ERR_NOMEM, "out of memory");
+	if (!take_u32(q, &n) || n > PACKED_MAX || n > input_size(q->in) - q->at)
+		return ERR_TRUNC;
+	q->at += n;
+	if (unpack_page(q, at, q->room, q->room + PACKED_MAX, NULL) < 0) {
+		if (q->now->memory && q->broken++ == 0)
+			q->broken_at = at;
+		return keep_page(q, off, 0, e);
+	}
+	rc = keep_page(q, off, PACKED | at, e);
+	q->packed++;
 	return rc;
 }
 
@@ -200,13 +264,15 @@ static int ram_record(struct qevm *q, struct err *e)
 
 	if (!take(q, p, 8))
 		return ERR_TRUNC;
-	flags = be64(p) & (PAGE - 1);
-	off = be64(p) & ~(uint64_t)(PAGE - 1);
+	flags = be64(p) & (q->page - 1);
+	off = be64(p) & ~(uint64_t)(q->page - 1);
 	if (flags & RAM_EOS)
 		return 0;
 	if (flags & RAM_SIZES)
 		return take_sizes(q, off) ? 1 : ERR_TRUNC;
-	if (flags & RAM_HOOK || !(flags & (RAM_ZERO | RAM_PAGE | RAM_XBZRLE)))
+	if (flags & RAM_FLUSH) /* for the other streams of a migration by several: nothing follows */
+		return 1;
+	if (flags & RAM_HOOK || !(flags & (RAM_ZERO | RAM_PAGE | RAM_XBZRLE | RAM_PACKED)))
 		return ERR_TRUNC;
 	if (!(flags & RAM_CONTINUE)) {
 		if (!take_name(q, name))
@@ -220,10 +286,12 @@ static int ram_record(struct qevm *q, struct err *e)
 			return ERR_TRUNC;
 		rc = keep_page(q, off, FILL | fill, e);
 	} else if (flags & RAM_PAGE) {
-		if (q->at + PAGE > input_size(q->in))
+		if (q->at + q->page > input_size(q->in))
 			return ERR_TRUNC;
 		rc = keep_page(q, off, q->at, e);
-		q->at += PAGE;
+		q->at += q->page;
+	} else if (flags & RAM_PACKED) {
+		rc = packed_page(q, off, e);
 	} else { /* a difference to what was sent before: the length is behind a byte of flags */
 		if (!take(q, p, 3))
 			return ERR_TRUNC;
@@ -278,6 +346,71 @@ static int section(struct qevm *q, uint8_t type, struct err *e)
 	return type != SEC_END;
 }
 
+/* Where the data of a part of the configuration ends that is not known: the next part, or the section "ram". */
+static bool skip_unknown(struct qevm *q)
+{
+	uint8_t p[CONFIG_LOOK + 16];
+	int64_t n = input_read(q->in, q->at, p, sizeof(p), NULL);
+
+	for (int64_t i = 0; i + 15 <= n; i++)
+		if ((p[i] == SEC_START && memcmp(p + i + 5, "\3ram", 4) == 0) ||
+		    (p[i] == SEC_SUBSECTION && memcmp(p + i + 2, "configuration", 13) == 0)) {
+			q->at += (uint64_t)i;
+			return true;
+		}
+	return false;
+}
+
+/* Parts of the configuration: 5, u8 length, name, u32 version, data. 0, or negative: a page size that isn't read, or the end of the stream. */
+static int subsection(struct qevm *q, struct err *e)
+{
+	char name[NAME_MAX_Q];
+	uint32_t version, n;
+
+	q->at++;
+	if (!take_name(q, name) || !take_u32(q, &version))
+		return ERR_TRUNC;
+	if (strcmp(name, "configuration/target-page-bits") == 0) {
+		if (!take_u32(q, &n))
+			return ERR_TRUNC;
+		if (n < PAGE_BITS || n > PAGE_BITS_MAX)
+			return err_set(e, ERR_UNSUPPORTED, "qevm: pages of 2^%u bytes", n);
+		q->page = 1u << n;
+		return 0;
+	}
+	if (strcmp(name, "configuration/capabilities") == 0) {
+		if (!take_u32(q, &n) || n > CAPS_MAX)
+			return ERR_TRUNC;
+		while (n-- > 0) {
+			if (!take_name(q, name))
+				return ERR_TRUNC;
+			q->addresses |= strcmp(name, "x-ignore-shared") == 0;
+			q->mapped |= strcmp(name, "mapped-ram") == 0;
+		}
+		return 0;
+	}
+	if (strcmp(name, "configuration/uuid") == 0) {
+		q->at += 16;
+		return 0;
+	}
+	return skip_unknown(q) ? 0 : ERR_TRUNC;
+}
+
+/* u32 length, the machine's name; parts. 1, or negative. */
+static int configuration(struct qevm *q, struct err *e)
+{
+	uint8_t type;
+	uint32_t n;
+	int rc = 1;
+
+	if (!take_u32(q, &n) || n >= NAME_MAX_Q || !take(q, q->machine, n))
+		return ERR_TRUNC;
+	q->machine[n] = 0;
+	for (unsigned i = 0; rc >= 0 && i < SUBS_MAX && input_read_all(q->in, q->at, &type, 1, NULL) == 0 && type == SEC_SUBSECTION; i++)
+		rc = subsection(q, e);
+	return rc < 0 ? rc : 1;
+}
+
 static int walk(struct qevm *q, struct err *e)
 {
 	int rc = 1;
@@ -290,10 +423,7 @@ static int walk(struct qevm *q, struct err *e)
 		if (!take(q, &type, 1)) {
 			rc = ERR_TRUNC;
 		} else if (type == SEC_CONFIG) {
-			if (!take_u32(q, &n) || n >= NAME_MAX_Q || !take(q, q->machine, n))
-				rc = ERR_TRUNC;
-			if (rc > 0 && input_read_all(q->in, q->at, &type, 1, NULL) == 0 && type == SEC_SUBSECTION)
-				rc = ERR_TRUNC; /* capabilities: of no stream that a file holds */
+			rc = configuration(q, e);
 		} else if (type == SEC_START || type == SEC_PART || type == SEC_END || type == SEC_FULL) {
 			rc = section(q, type, e);
 		} else if (type == SEC_FOOTER) {
@@ -330,9 +460,29 @@ static uint64_t pa_of(const struct qevm *q, uint64_t off)
 	return off >= q->hole ? off - q->hole + (UINT64_C(1) << 32) : off + q->start;
 }
 
+static uint64_t what_of(const struct qevm *q, uint64_t page)
+{
+	const uint64_t *part = page / PART_PAGES < q->n_part ? q->part[page / PART_PAGES] : NULL;
+
+	return part ? part[page % PART_PAGES] : 0;
+}
+
+static int64_t load(void *ctx, uint64_t page, uint8_t *buf, struct err *e)
+{
+	const struct qevm *q = ctx;
+	uint8_t *room = malloc(PACKED_MAX);
+	int rc;
+
+	if (!room)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	rc = unpack_page(q, what_of(q, page) & ~PACKED, room, buf, e);
+	free(room);
+	return rc < 0 ? rc : (int64_t)q->page;
+}
+
 static int read_page(const struct qevm *q, uint64_t page, size_t in, void *buf, size_t n)
 {
-	uint64_t *part = page / PART_PAGES < q->n_part ? q->part[page / PART_PAGES] : NULL, what = part ? part[page % PART_PAGES] : 0;
+	uint64_t what = what_of(q, page);
 
 	if (!what)
 		return ERR_FAULT;
@@ -340,6 +490,8 @@ static int read_page(const struct qevm *q, uint64_t page, size_t in, void *buf, 
 		memset(buf, (int)(what & 0xff), n);
 		return 0;
 	}
+	if (what & PACKED)
+		return chunkcache_read(q->cache, page, in, buf, n, NULL) == (int64_t)n ? 0 : ERR_FAULT;
 	return input_read_all(q->in, what + in, buf, n, NULL);
 }
 
@@ -350,8 +502,8 @@ static int read_memory(void *ctx, uint64_t pa, void *buf, size_t len)
 
 	while (len) {
 		uint64_t off = pa >= q->hole ? pa - (UINT64_C(1) << 32) + q->hole : pa - q->start;
-		size_t in = (size_t)(off % PAGE), n = PAGE - in < len ? PAGE - in : len;
-		int rc = read_page(q, off / PAGE, in, out, n);
+		size_t in = (size_t)(off % q->page), n = q->page - in < len ? q->page - in : len;
+		int rc = read_page(q, off / q->page, in, out, n);
 
 		if (rc < 0)
 			return rc;
@@ -368,20 +520,28 @@ static int add_memory(struct qevm *q, struct err *e)
 	int rc = 0;
 
 	place_memory(q);
+	if (q->packed)
+		rc = chunkcache_new(&q->cache, q->page, q->packed, load, q, e);
 	for (uint64_t p = 0; rc == 0 && p < q->n_part; p++)
 		for (uint64_t i = 0; rc == 0 && q->part[p] && i < PART_PAGES; i++) {
-			uint64_t off = (p * PART_PAGES + i) * PAGE;
+			uint64_t off = (p * PART_PAGES + i) * q->page;
 
 			if (!q->part[p][i])
 				continue;
 			pages++;
-			rc = phys_add(q->d->phys, pa_of(q, off), PAGE, read_memory, q, e);
+			rc = phys_add(q->d->phys, pa_of(q, off), q->page, read_memory, q, e);
 		}
 	if (rc == 0 && !pages)
-		rc = err_set(e, ERR_TRUNC, "qevm: no page of memory in it");
+		rc = q->mapped
+			     ? err_set(e, ERR_UNSUPPORTED, "qevm: a stream with mapped-ram (pages at fixed places of the file) is not read")
+			     : err_set(e, ERR_TRUNC, "qevm: no page of memory in it");
 	if (q->over)
 		notes_add(q->d->notes, &NOTE(NOTE_PAGE_MISSING), "qevm: %llu pages that stand too far apart to be indexed are left out",
 			  (unsigned long long)q->over);
+	if (q->broken)
+		notes_add(q->d->notes, &NOTE_AT(NOTE_PAGE_MISSING, q->broken_at, 0),
+			  "qevm: %llu packed pages do not unpack and are left out, the first at file offset %llu",
+			  (unsigned long long)q->broken, (unsigned long long)q->broken_at);
 	if (q->xbzrle)
 		notes_add(q->d->notes, &NOTE(NOTE_PAGE_MISSING), "qevm: pages that were sent as differences are as they were before");
 	return rc;
@@ -396,6 +556,8 @@ static void close_qevm(struct dump *d)
 	for (uint64_t i = 0; i < q->n_part; i++)
 		free(q->part[i]);
 	free(q->part);
+	free(q->room);
+	chunkcache_free(q->cache);
 	free(q->block);
 	free(q);
 }
@@ -410,10 +572,13 @@ static int open_qevm(struct dump *d, struct err *e)
 	d->state = q;
 	q->d = d;
 	q->in = d->in;
+	q->page = 1u << PAGE_BITS;
 	q->block = calloc(BLOCKS_MAX, sizeof(*q->block));
 	if (!q->block)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	rc = walk(q, e);
+	free(q->room);
+	q->room = NULL;
 	return rc < 0 ? rc : add_memory(q, e);
 }
 

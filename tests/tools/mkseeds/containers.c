@@ -301,6 +301,50 @@ static void qevm_section(struct buf *b, uint8_t type, uint8_t id, const char *na
 	}
 }
 
+/* Parts of the configuration, and a packed page. */
+static void qevm_packed(const char *dir)
+{
+	uint8_t packed[256];
+	uLongf n = sizeof(packed);
+	struct buf b, plain;
+
+	buf_init(&b);
+	buf_init(&plain);
+	page(&plain, 7);
+	compress(packed, &n, plain.p, PAGE);
+	buf_put(&b, "QEVM\0\0\0\3\7\0\0\0\2pc", 15);
+	buf_put(&b,
+		"\5\x1a"
+		"configuration/capabilities\0\0\0\1\0\0\0\1\3abc",
+		40);
+	buf_put(&b,
+		"\5\x13"
+		"configuration/later\0\0\0\1?",
+		26);
+	buf_put(&b,
+		"\5\x1e"
+		"configuration/target-page-bits\0\0\0\1\0\0\0\xc",
+		40);
+	qevm_section(&b, 1, 2, "ram");
+	be64b(&b, 0x3000 | 4);
+	buf_puts(&b, "\6pc.ram");
+	be64b(&b, 0x3000);
+	for (unsigned i = 0; i < 3; i++) {
+		be64b(&b, i * PAGE | (i ? 0x120 : 0x100));
+		if (i == 0)
+			buf_puts(&b, "\6pc.ram");
+		buf_put(&b, "\0\0\0", 3);
+		buf_u8(&b, (uint8_t)n);
+		buf_put(&b, packed, n);
+		if (i == 1)
+			b.p[b.n - 9] ^= 1;
+	}
+	be64b(&b, 0x10);
+	put(dir, "qevm", "packed", &b);
+	buf_free(&b);
+	buf_free(&plain);
+}
+
 static void qevm_seeds(const char *dir)
 {
 	struct buf b, l;
@@ -331,6 +375,7 @@ static void qevm_seeds(const char *dir)
 	qevm_section(&b, 0x7e, 2, NULL);
 	buf_u8(&b, 0);
 	put(dir, "qevm", "stream", &b);
+	qevm_packed(dir);
 	buf_puts(&l, "LibvirtQemudSave");
 	buf_u32(&l, 2);
 	buf_u32(&l, 4);

@@ -1,0 +1,188 @@
+/* QEMU streams: parts of the configuration, page sizes, packed pages; damage costs no more than its page, and is named. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "buf.h"
+#include "dumpfmt.h"
+
+TestSuite(qevm, .timeout = 60);
+
+#define PAGES 6u
+
+struct made {
+	unsigned bits;     /* 0: no part says it */
+	const char *other; /* a part of this name, or NULL */
+	unsigned broken;   /* this packed page is damaged; 0: none (it is not packed) */
+	uint32_t length;   /* what its length says; 0: the truth */
+	unsigned caps;     /* how many are said to be there: 1 is */
+};
+
+static void be(struct buf *b, uint64_t v, unsigned bytes)
+{
+	while (bytes-- > 0)
+		buf_u8(b, (uint8_t)(v >> (8 * bytes)));
+}
+
+static void name(struct buf *b, const char *s)
+{
+	buf_u8(b, (uint8_t)strlen(s));
+	buf_puts(b, s);
+}
+
+static void part(struct buf *b, const char *s)
+{
+	buf_u8(b, 5);
+	name(b, s);
+	be(b, 1, 4);
+}
+
+static void fill(uint8_t *p, unsigned page, uint32_t size)
+{
+	for (uint32_t i = 0; i < size; i++)
+		p[i] = (uint8_t)(i / 16 * (page + 1) + page);
+}
+
+/* Every odd page is packed; page 0 is of zeros. */
+static void pages(struct buf *b, const struct made *m, uint32_t size)
+{
+	for (unsigned i = 0; i < PAGES; i++) {
+		uint8_t plain[65536], packed[70000];
+		uLongf n = sizeof(packed);
+
+		fill(plain, i, size);
+		be(b, (uint64_t)i * size | (i == 0 ? 2 : i % 2 ? 0x100 : 8) | (i ? 0x20 : 0), 8);
+		if (i == 0) {
+			name(b, "pc.ram");
+			buf_u8(b, 0);
+		} else if (i % 2 == 0) {
+			buf_put(b, plain, size);
+		} else {
+			cr_assert_eq(compress(packed, &n, plain, size), Z_OK);
+			if (i == m->broken)
+				packed[n / 2] ^= 0x55;
+			be(b, i == m->broken && m->length ? m->length : n, 4);
+			buf_put(b, packed, n);
+		}
+	}
+}
+
+static void make(struct buf *b, const struct made *m)
+{
+	uint32_t size = m->bits ? 1u << (m->bits & 31) : 4096;
+
+	buf_init(b);
+	buf_put(b, "QEVM\0\0\0\3\7\0\0\0\2pc", 15);
+	if (m->caps) {
+		part(b, "configuration/capabilities");
+		be(b, m->caps, 4);
+		name(b, "x-ignore-shared");
+	}
+	if (m->other) {
+		part(b, m->other);
+		buf_put(b, "0123456789abcdef", 16);
+	}
+	if (m->bits) {
+		part(b, "configuration/target-page-bits");
+		be(b, m->bits, 4);
+	}
+	buf_put(b, "\1\0\0\0\2\3ram\0\0\0\0\0\0\0\4", 17);
+	if (m->bits > 16)
+		return;
+	be(b, (uint64_t)PAGES * size | 4, 8);
+	name(b, "pc.ram");
+	be(b, (uint64_t)PAGES * size, 8);
+	if (m->caps)
+		be(b, 0xfffc0000, 8);
+	be(b, 0x200, 8);
+	pages(b, m, size);
+	be(b, 0x10, 8);
+	buf_put(b, "\x7e\0\0\0\2\0", 6);
+}
+
+/* How many pages are there and right. *notes: of all kinds. Negative: not opened. */
+static int right(const struct made *m, size_t *n_notes, char why[256])
+{
+	uint32_t size = m->bits ? 1u << (m->bits & 31) : 4096;
+	static uint8_t want[65536], got[65536];
+	struct notes notes;
+	struct input *in;
+	struct dump *d;
+	struct err e = {0};
+	struct buf b;
+	int n = 0, rc;
+
+	make(&b, m);
+	notes_init(&notes);
+	cr_assert_eq(input_open_memory(&in, b.p, b.n, "image", NULL), 0);
+	rc = dump_open_input(&d, in, NULL, &notes, &e);
+	*n_notes = notes.n;
+	snprintf(why, 256, "%s", rc < 0 ? e.msg : notes.n ? notes.v[0].detail : "");
+	for (unsigned i = 0; rc == 0 && i < PAGES; i++) {
+		if (phys_read(d->phys, (uint64_t)i * size, got, size) != 0)
+			continue;
+		fill(want, i, size);
+		if (i == 0)
+			memset(want, 0, size);
+		cr_assert(memcmp(got, want, size) == 0, "page %u", i);
+		cr_assert_eq(phys_read(d->phys, (uint64_t)i * size + 100, got, 8), 0);
+		cr_assert(memcmp(got, want + 100, 8) == 0, "inside of page %u", i);
+		n++;
+	}
+	if (rc == 0)
+		dump_close(d);
+	notes_free(&notes);
+	buf_free(&b);
+	return rc < 0 ? rc : n;
+}
+
+Test(qevm, parts_of_the_configuration)
+{
+	static const struct made all[] = {{0},
+					  {.bits = 12},
+					  {.bits = 14},
+					  {.bits = 16},
+					  {.caps = 1},
+					  {.other = "configuration/uuid"},
+					  {.other = "configuration/of-a-later-day"},
+					  {.bits = 14, .caps = 1, .other = "configuration/of-a-later-day"}};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		char why[256];
+		size_t notes;
+
+		cr_expect_eq(right(&all[i], &notes, why), PAGES, "%zu: %s", i, why);
+		cr_expect_eq(notes, 0, "%zu: %s", i, why);
+	}
+}
+
+Test(qevm, lies_of_the_configuration)
+{
+	static const struct made all[] = {{.bits = 31}, {.bits = 0xffffffff}, {.bits = 2}, {.caps = 0xffffffff}, {.caps = 900}};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		char why[256];
+		size_t notes;
+		int rc = right(&all[i], &notes, why);
+
+		cr_expect_lt(rc, 0, "%zu", i);
+		cr_expect(i >= 3 || strstr(why, "pages of 2^"), "%zu: %s", i, why);
+	}
+}
+
+Test(qevm, a_damaged_packed_page)
+{
+	static const struct made bytes = {.broken = 3}, longer = {.broken = 3, .length = 0x7fffffff},
+				 beyond = {.broken = 5, .length = 5000};
+	char why[256];
+	size_t notes;
+
+	cr_expect_eq(right(&bytes, &notes, why), PAGES - 1);
+	cr_expect(notes == 1 && strstr(why, "1 packed pages do not unpack"), "%s", why);
+	cr_expect_eq(right(&longer, &notes, why), 3); /* where the next record stands is not known then */
+	cr_expect(notes == 1 && strstr(why, "the stream of RAM pages ends"), "%s", why);
+	cr_expect_eq(right(&beyond, &notes, why), PAGES - 1);
+	cr_expect(notes == 1 && strstr(why, "the stream of RAM pages ends"), "%s", why);
+}
