@@ -4,7 +4,7 @@
 set -eu
 build="gcc make pkg-config libc6-dev zlib1g-dev libcjson-dev libssl-dev liblzma-dev libmspack-dev libzstd-dev liblz4-dev libbz2-dev libsnappy-dev liblzo2-dev
 	libexpat1-dev libyara-dev"
-check="libevtx-utils tshark libxml2-utils clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcriterion-dev python3 python3-jsonschema jq xz-utils git yara procps ewf-tools chromium chromium-driver fonts-dejavu-core poppler-utils slurmctld slurmd slurm-client munge parallel redis-server python3-celery python3-redis qemu-system-x86 qemu-utils makedumpfile binutils gzip bzip2 lz4 zstd"
+check="libevtx-utils tshark libxml2-utils clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcriterion-dev python3 python3-jsonschema jq xz-utils git yara procps ewf-tools chromium chromium-driver fonts-dejavu-core poppler-utils slurmctld slurmd slurm-client munge parallel redis-server python3-celery python3-redis qemu-system-x86 qemu-utils makedumpfile binutils gzip bzip2 lz4 lzop zstd"
 bench="python3 yara gzip bzip2 lz4 zstd xz-utils ewf-tools makedumpfile python3-libkdumpfile jq"
 fuzz="clang-14 libclang-rt-14-dev"
 check="$check dpkg-dev debhelper lintian mmdebstrap zsh doxygen groff-base"

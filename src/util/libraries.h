@@ -60,7 +60,7 @@
 	X("liblz4", LIB_LZ4, "lz4")                                                                                                        \
 	X("libbz2", LIB_BZ2, "bzip2")                                                                                                      \
 	X("libsnappy", LIB_SNAPPY, "snappy pages")                                                                                         \
-	X("liblzo2", LIB_LZO, "lzo pages")                                                                                                 \
+	X("liblzo2", LIB_LZO, "lzo pages, lzop")                                                                                           \
 	X("libexpat", LIB_EXPAT, "instrumentation manifests")                                                                              \
 	X("libyara", LIB_YARA, "etlift scan")
 

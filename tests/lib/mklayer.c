@@ -23,6 +23,9 @@
 #if LIB_SNAPPY
 #include <snappy-c.h>
 #endif
+#if LIB_LZO
+#include <lzo/lzo1x.h>
+#endif
 
 static uint64_t next(uint64_t *seed)
 {
@@ -181,6 +184,67 @@ static bool snappy_all(struct buf *out, const uint8_t *p, size_t n)
 }
 #endif
 
+#if LIB_LZO
+static void be32b(struct buf *b, uint32_t v)
+{
+	for (int i = 3; i >= 0; i--)
+		buf_u8(b, (uint8_t)(v >> (8 * i)));
+}
+
+static void lzop_sums(struct buf *out, uint32_t adler_flag, uint32_t crc_flag, const uint8_t *p, size_t n)
+{
+	if (adler_flag)
+		be32b(out, (uint32_t)adler32(1, p, (uInt)n));
+	if (crc_flag)
+		be32b(out, (uint32_t)crc32(0, p, (uInt)n));
+}
+
+/* A member of an lzop file; the flags are those of its header. Of every five blocks one is stored. */
+static bool lzop_one(struct buf *out, const uint8_t *p, size_t n, uint32_t flags, size_t block)
+{
+	size_t from;
+
+	buf_put(out, "\x89LZO\0\r\n\x1a\n", 9);
+	from = out->n;
+	buf_put(out, "\x10\x40\x20\xa0\x09\x40\x01\x05", 8); /* lzop 1.04, LZO 2.10, lzop 0.94 to unpack; LZO1X-1, level 5 */
+	be32b(out, flags);
+	be32b(out, 0100644);
+	be32b(out, 0x65000000);
+	be32b(out, 0);
+	buf_u8(out, 5);
+	buf_puts(out, "image");
+	be32b(out, (uint32_t)(flags & 0x1000 ? crc32(0, out->p + from, (uInt)(out->n - from))
+					     : adler32(1, out->p + from, (uInt)(out->n - from))));
+	if (flags & 0x40) {
+		be32b(out, 3);
+		buf_puts(out, "abc");
+		be32b(out, (uint32_t)adler32(1, (const uint8_t *)"abc", 3));
+	}
+	for (size_t i = 0; i < n; i += block) {
+		size_t k = n - i < block ? n - i : block;
+		lzo_uint len = k + k / 16 + 64 + 3;
+		uint8_t *packed = malloc(len), *work = malloc(LZO1X_1_MEM_COMPRESS);
+		bool ok = packed && work && lzo1x_1_compress(p + i, k, packed, &len, work) == LZO_E_OK,
+		     stored = len >= k || i / block % 5 == 4;
+
+		if (ok) {
+			be32b(out, (uint32_t)k);
+			be32b(out, (uint32_t)(stored ? k : len));
+			lzop_sums(out, flags & 1, flags & 0x100, p + i, k);
+			if (!stored)
+				lzop_sums(out, flags & 2, flags & 0x200, packed, len);
+			buf_put(out, stored ? p + i : packed, stored ? k : len);
+		}
+		free(packed);
+		free(work);
+		if (!ok)
+			return false;
+	}
+	be32b(out, 0);
+	return true;
+}
+#endif
+
 static void varint(struct buf *out, size_t v)
 {
 	for (; v >= 0x80; v >>= 7)
@@ -323,6 +387,14 @@ bool mklayer(struct buf *out, const char *how, const uint8_t *p, size_t n)
 #if LIB_SNAPPY
 	if (strcmp(how, "snappy") == 0)
 		return snappy_all(out, p, n);
+#endif
+#if LIB_LZO
+	if (strcmp(how, "lzop") == 0)
+		return lzop_one(out, p, n, 0x3000001, 262144);
+	if (strcmp(how, "lzop-bare") == 0)
+		return lzop_one(out, p, n, 0, 65536);
+	if (strcmp(how, "lzop-members") == 0)
+		return lzop_one(out, p, half, 0x1041 | 0x302, 262144) && lzop_one(out, p + half, n - half, 0x300, 100000);
 #endif
 	if (strcmp(how, "s2") == 0) {
 		s2_all(out, p, n);

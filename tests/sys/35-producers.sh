@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Files that real programs wrote: QEMU (ELF core, kdump-zlib flattened and rearranged by makedumpfile, migration stream, Windows dumps of both
-# widths), ewfacquire, gzip, bzip2, lz4, zstd, xz, split. Physical memory is read back byte for byte; recover gives the .etl bytes of the raw image.
+# widths), ewfacquire, gzip, bzip2, lz4, lzop, zstd, xz, split. Physical memory is read back byte for byte; recover gives the .etl bytes of the raw image.
 set -u
 cd "$SCRATCH" || exit 1
 fail=0
 bad() { echo "$*"; fail=1; }
-for p in qemu-system-x86_64 qemu-img makedumpfile ewfacquire gzip bzip2 lz4 zstd pzstd xz split as ld objcopy; do
+for p in qemu-system-x86_64 qemu-img makedumpfile ewfacquire gzip bzip2 lzop lz4 zstd pzstd xz split as ld objcopy; do
 	command -v $p >/dev/null || { echo "$p is not installed: files of real producers are not tried"; exit 77; }
 done
 etls() { (cd "$1" && find sessions -type f | sort | xargs -r sha256sum); }
@@ -69,10 +69,11 @@ libvirt 1 "gzip -1c"
 libvirt 2 "bzip2 -1c"
 libvirt 3 "xz -0c"
 libvirt 6 "zstd -q -c"
+libvirt 4 "lzop -c"
 recovers machine.save
 
 # packed; the last one that recover reads is the core in a packed file
-for p in "gzip -1 -c" "bzip2 -1 -c" "lz4 -q -c" "zstd -q -1 -c" "pzstd -q -1 -p 2 -c" "xz -0 -c" "xz -0 -c --block-size=4MiB"; do
+for p in "gzip -1 -c" "bzip2 -1 -c" "lz4 -q -c" "lzop -1 -c" "lzop -9 -c --crc32" "zstd -q -1 -c" "pzstd -q -1 -p 2 -c" "xz -0 -c" "xz -0 -c --block-size=4MiB"; do
 	$p machine.raw >machine.packed
 	same machine.packed machine.raw
 	want=${p%% *} # pzstd begins its files with a skippable frame

@@ -15,8 +15,8 @@
 
 #define SIZE ((size_t)3 << 20)
 
-static const char *const hows[] = {"gzip",        "gzip-members", "zlib",       "xz",    "xz-blocks", "zstd", "zstd-frames",
-				   "zstd-nosize", "lz4",          "lz4-linked", "bzip2", "snappy",    "s2"};
+static const char *const hows[] = {"gzip", "gzip-members", "zlib",  "xz",     "xz-blocks", "zstd", "zstd-frames", "zstd-nosize",
+				   "lz4",  "lz4-linked",   "bzip2", "snappy", "s2",        "lzop", "lzop-bare",   "lzop-members"};
 #define HOWS (sizeof(hows) / sizeof(hows[0]))
 
 static uint8_t *sample(void)
@@ -288,7 +288,7 @@ Test(layers, cut_behind_the_data, .timeout = 120)
 	static const struct {
 		const char *how;
 		size_t behind;
-	} ends[] = {{"gzip", 8}, {"zlib", 4}, {"lz4", 4}, {"lz4-linked", 4}, {"bzip2", 10}};
+	} ends[] = {{"gzip", 8}, {"zlib", 4}, {"lz4", 4}, {"lz4-linked", 4}, {"bzip2", 10}, {"lzop", 4}};
 	uint8_t *p = sample();
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
@@ -304,6 +304,52 @@ Test(layers, cut_behind_the_data, .timeout = 120)
 				cr_assert_eq(f.size, SIZE, "%s, %zu cut off: %llu", ends[i].how, cut, (unsigned long long)f.size);
 				compare(in, p, SIZE, 20);
 				input_close(in);
+				input_close(outer);
+			}
+			buf_free(&b);
+		}
+	free(p);
+}
+
+/* A changed byte of a block is seen by its checksums; what stands before it is read, and its place is named. */
+Test(layers, lzop_checks)
+{
+	static const struct {
+		const char *how;
+		size_t at; /* of the changed byte */
+		const char *why;
+	} ways[] = {{"lzop", 70, "block"}, {"lzop-members", 120, "block"}, {"lzop", 9 + 8 + 3, "header"}, {"lzop-members", 20, "header"}};
+	uint8_t *p = sample();
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		for (unsigned far = 0; far < 2; far++) {
+			struct input *in, *outer;
+			struct layer_facts f;
+			struct err e = {0};
+			struct buf b;
+			char got[16];
+			int rc;
+
+			buf_init(&b);
+			if (mklayer(&b, ways[i].how, p, SIZE)) {
+				size_t at = far && i < 2 ? b.n / 8 * 7 : ways[i].at;
+
+				b.p[at] ^= 0x10;
+				cr_assert_eq(input_open_memory(&outer, b.p, b.n, "packed", NULL), 0);
+				rc = layer_open(&in, layer_probe(b.p, b.n), outer, NULL, &f, &e);
+				if (rc == 0) { /* what is damaged shows when it is read */
+					cr_assert(i < 2, "%s: a damaged header", ways[i].how);
+					for (uint64_t o = 0; rc >= 0 && o < SIZE; o += 16) {
+						rc = (int)input_read(in, o, got, 16, &e);
+						cr_assert(rc < 0 || memcmp(got, p + o, (size_t)rc) == 0);
+						cr_assert(rc < 0 || rc == 16 || f.truncated);
+						if (rc >= 0 && rc < 16)
+							break;
+					}
+					cr_assert(rc < 16, "%s: damage is not seen", ways[i].how);
+					input_close(in);
+				}
+				cr_expect(strstr(rc < 0 ? e.msg : f.why, ways[i].why), "%s: %s", ways[i].how, rc < 0 ? e.msg : f.why);
 				input_close(outer);
 			}
 			buf_free(&b);
