@@ -111,6 +111,11 @@ def main():
             if off > (0 if o["time_anchor"]["sure"] == "certain" else MINUTE) and o["time_anchor"]["sure"] != "unknown":
                 say(o["etl"]["path"], "time of", f, "is off by", off, "and", o["time_anchor"])
                 break
+    # what a carved buffer has lost is a loss of the image
+    gaps = sum(len(b["gaps"]) for o in rep.get("orphans", []) if o["origin"] != "loose" for b in o["buffers"] if b["same_as"] is None)
+    named = sum(x["detail"].startswith("carved buffer ") for x in rep["losses"])
+    if gaps != named:
+        say("%d gaps in carved buffers, %d of them are losses" % (gaps, named))
     print("%d records, %d in files, %d orphans, %d differences" % (len(want), sum(have.values()), len(rep.get("orphans", [])), bad))
     sys.exit(1 if bad else 0)
 

@@ -144,7 +144,8 @@ def compare_row(what, row, b, keep, ses, truth):
 
 
 def compare_losses(truth, losses):
-    """Each expected loss is named once, nothing else is."""
+    """Each expected loss is named once, nothing else is (but what carved buffers have lost: carvecmp.py)."""
+    losses = [y for y in losses if not y["detail"].startswith("carved buffer ")]
     left = list(losses)
     for x in truth["losses"]:
         session = None if x["session"] < 0 else x["session"]

@@ -351,8 +351,9 @@ bool event_parse(struct event *ev, const struct event_origin *origin, const stru
 	ev->record = rec->kind;
 	ev->pointer_size = writer_pointer_size(rec->kind, origin->sys->pointer_size);
 	ev->cpu = b->cpu;
-	ev->has_cpu = true;
+	ev->has_cpu = !b->headless;
 	ev->ts = rec->ts;
+	ev->has_ts = rec->has_ts;
 	ev->has_time = rec->has_ts && etw_session_time(origin->session, origin->sys, rec->ts, &ev->time);
 	locate(ev, b, rec->off);
 	return parse_by_kind(ev, b->body + rec->off, rec);

@@ -26,6 +26,7 @@ struct event {
 	const struct event_origin *origin;
 	enum event_kind kind;
 	enum etw_kind record;
+	bool has_ts; /* ts is there, whether or not it can be converted */
 	bool has_time, has_provider, has_id, has_version, has_channel, has_level, has_opcode, has_task, has_keywords, has_pid, has_cpu;
 	bool has_activity, has_related;
 	int64_t time;              /* FILETIME */

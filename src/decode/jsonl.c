@@ -1,6 +1,7 @@
 /* jsonl.c - see jsonl.h. Written for speed: it is the inner loop of `events`. */
 #include "jsonl.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -541,6 +542,9 @@ void jsonl_event(struct jsonl *j, struct buf *out, const struct event *ev, bool 
 		put_time(out, ev->time);
 	else
 		put_str(out, "null");
+	if (!ev->has_time && ev->has_ts) {
+		buf_printf(out, ",\"ticks\":%" PRIu64, ev->ts);
+	}
 	/* these bring names of their own, which live as long as the event */
 	if (ev->kind == EVENT_TRACELOGGING || ev->kind == EVENT_WPP || ev->traits.n)
 		put_head(out, ev);

@@ -23,15 +23,32 @@ struct pages { /* registering pages that follow each other in the file */
 	bool cut;     /* the file ended: told once */
 };
 
+/* Pages whose frame number no machine has stand in the file all the same: what is behind them keeps its place. */
+static void skip_pages(struct pages *p, uint64_t pfn, uint64_t n, uint64_t left)
+{
+	uint64_t bytes = n < left / CRASH_PAGE ? n * CRASH_PAGE : left;
+
+	notes_add(p->d->notes, &NOTE(NOTE_PAGE_MISSING),
+		  "%llu bytes at file offset %llu are said to be pages from frame 0x%llx on, which no machine has",
+		  (unsigned long long)bytes, (unsigned long long)p->off, (unsigned long long)pfn);
+	p->off += bytes;
+}
+
 static int add_pages(struct pages *p, uint64_t pfn, uint64_t n, struct err *e)
 {
-	uint64_t size = input_size(p->d->in), left = p->off < size ? size - p->off : 0, bytes, gone;
+	uint64_t size = input_size(p->d->in), left = p->off < size ? size - p->off : 0, bytes, gone, beyond = 0;
 	int rc;
 
-	if (!n || p->cut || pfn >= PFN_MAX)
+	if (!n || p->cut)
 		return 0;
-	if (n > PFN_MAX - pfn)
+	if (pfn >= PFN_MAX) {
+		skip_pages(p, pfn, n, left);
+		return 0;
+	}
+	if (n > PFN_MAX - pfn) {
+		beyond = n - (PFN_MAX - pfn);
 		n = PFN_MAX - pfn;
+	}
 	bytes = n * CRASH_PAGE;
 	if (bytes > left) {
 		p->cut = true;
@@ -43,6 +60,8 @@ static int add_pages(struct pages *p, uint64_t pfn, uint64_t n, struct err *e)
 	}
 	rc = phys_add_file(p->d->phys, pfn * CRASH_PAGE, bytes, p->d->in, p->off, e);
 	p->off += bytes;
+	if (rc == 0 && beyond && !p->cut)
+		skip_pages(p, PFN_MAX, beyond, left - bytes);
 	return rc;
 }
 

@@ -18,7 +18,20 @@ static bool is_header(const uint8_t *h, uint64_t *first, uint64_t *last)
 {
 	*first = le64(h + 8);
 	*last = le64(h + 16);
-	return le32(h) == MAGIC && le32(h + 4) == 1 && *first <= *last && *last - *first < UINT64_C(1) << 52;
+	return le32(h) == MAGIC && le32(h + 4) == 1 && *first <= *last && *last < UINT64_C(1) << 52;
+}
+
+/* Some writers name the first byte behind the range (LeechCore takes that too): then the next header, or the file's end, stands a byte earlier. */
+static bool end_is_behind(struct dump *d, uint64_t at, uint64_t first, uint64_t last)
+{
+	uint64_t next = at + HEADER + (last - first), a, b;
+	uint8_t h[HEADER];
+
+	if (last % 4096 || first == last)
+		return false;
+	if (next == input_size(d->in))
+		return true;
+	return input_read_all(d->in, next, h, HEADER, NULL) == 0 && is_header(h, &a, &b);
 }
 
 /* The next header from `at` on, or the end of the file. */
@@ -60,6 +73,8 @@ static int open_lime(struct dump *d, struct err *e)
 			at = next;
 			continue;
 		}
+		if (end_is_behind(d, at, first, last))
+			last--;
 		rc = phys_add_file(d->phys, first, last - first + 1, d->in, at + HEADER, e);
 		if (rc < 0)
 			return rc;

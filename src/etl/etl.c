@@ -94,7 +94,7 @@ static void fill_session(struct etl *f, uint16_t logger_id)
 	s->id = logger_id;
 	s->mode = h->mode;
 	s->clock = clock_of(h->reserved_flags);
-	s->has_reference = s->clock != ETW_CLOCK_UNKNOWN;
+	s->has_reference = s->clock != ETW_CLOCK_UNKNOWN && h->start_time != 0; /* 0: whoever wrote it did not know */
 	s->reference_time = h->start_time;
 	s->reference_ts = h->t0;
 	s->start_time = h->start_time;

@@ -343,7 +343,7 @@ static int run_both(struct job *j, struct run *r, struct err *e)
 	r->sys = &job_image(j)->sys;
 	if (r->carve)
 		carve_counts(r->carve, &r->res->carved);
-	if (rc == 0 && r->res->orphans == 0 && n == 0) {
+	if (rc == 0 && r->res->orphans == 0 && n == 0 && !(ro->want && r->res->carved.orphans)) {
 		rc = ERR_NOKERNEL;
 		err_set(e, rc, "%s, and no buffer by its shape%s", none.code ? none.msg : "no ETW session in the image",
 			r->res->carved.loose ? "; --loose writes records whose buffer is not known" : "");

@@ -297,8 +297,24 @@ static void count_rivals(struct carve_groups *g)
 
 /* ---- one group ----------------------------------------------------------------------------------------------------------------------------- */
 
-static int add_buffer(struct carve_groups *g, struct etw_session *s, const struct carve_buf *b)
+/* What a buffer has lost is a loss of the image. */
+static void tell_gaps(struct carve_groups *g, const struct carve_buf *b, const struct etw_buffer *eb, uint32_t id)
 {
+	for (size_t i = 0; i < eb->n_gaps && !b->loose; i++) {
+		const struct etw_gap *gap = &eb->gaps[i];
+		struct note n =
+			NOTE_AT(gap->why == ETW_PAGE_MISSING ? NOTE_PAGE_MISSING : NOTE_RECORD_BAD, eb->va + gap->offset, gap->bytes);
+
+		n.has_va = eb->has_va;
+		n.session = (int64_t)id;
+		notes_add(&g->c->im->notes, &n, "carved buffer at physical address 0x%llx, %s at offset %u", (unsigned long long)b->f->pa,
+			  etw_why_name(gap->why), gap->offset);
+	}
+}
+
+static int add_buffer(struct carve_groups *g, struct etw_session *s, const struct carve_item *it)
+{
+	const struct carve_buf *b = it->b;
 	struct etw_buffer eb, rest;
 	uint64_t at;
 	int rc = carve_settle(g->c, b, &eb, &rest);
@@ -311,6 +327,7 @@ static int add_buffer(struct carve_groups *g, struct etw_session *s, const struc
 			g->c->counts.copies++;
 		} else if (!b->loose) {
 			g->c->counts.orphans++;
+			tell_gaps(g, b, &eb, it->id);
 		}
 		if (rc >= 0)
 			rc = etw_session_add_buffer(s, &eb);
@@ -347,7 +364,7 @@ static int one_group(struct carve_groups *g, const struct carve_item *v, size_t 
 	o->has_head = v->head != 0;
 	o->head = v->head;
 	for (size_t i = 0; i < n && rc == 0; i++) {
-		rc = add_buffer(g, &bufs, v[i].b);
+		rc = add_buffer(g, &bufs, &v[i]);
 		if (first_ts(v[i].b) < first)
 			first = first_ts(v[i].b);
 		if (last_ts(v[i].b) > last)

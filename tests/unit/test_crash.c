@@ -142,6 +142,31 @@ Test(crash, lying_tables_are_clamped_and_named)
 	buf_free(&b);
 }
 
+Test(crash, a_frame_that_no_machine_has_moves_nothing)
+{
+	struct mkcrash o = {.wide = true, .type = 1, .memory = memory, .n_pages = PAGES};
+	struct notes notes;
+	struct dump *d;
+	struct buf b;
+	uint8_t p[4096];
+
+	make_memory();
+	buf_init(&b);
+	mkcrash_build(&b, &o);
+	put_le64(b.p + 0x98, UINT64_C(1) << 40); /* the first run's frame: its pages are in the file, and the second run's stand behind them */
+	notes_init(&notes);
+	cr_assert_eq(open_bytes(&d, &b, &notes, NULL), 0);
+	cr_assert_eq(phys_bytes(d->phys), sizeof(memory) / 2);
+	for (uint32_t i = PAGES / 2; i < PAGES; i++) {
+		cr_assert_eq(phys_read(d->phys, (uint64_t)(100 + i - PAGES / 2) * 4096, p, sizeof(p)), 0);
+		cr_assert_eq(memcmp(p, memory + i * 4096, sizeof(p)), 0);
+	}
+	cr_assert(notes.n == 1 && notes.v[0].what == NOTE_PAGE_MISSING);
+	dump_close(d);
+	notes_free(&notes);
+	buf_free(&b);
+}
+
 /* ---- the ETW block --------------------------------------------------------------------------------------------------------------------------- */
 
 struct got {

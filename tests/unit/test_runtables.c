@@ -69,6 +69,31 @@ static void lime(struct buf *b, uint64_t first, uint64_t last)
 	buf_u64(b, 0);
 }
 
+Test(runtables, lime_that_names_the_byte_behind)
+{
+	struct world w;
+	struct buf b;
+
+	buf_init(&b);
+	lime(&b, 0x1000, 0x2000); /* another header stands a page behind this one */
+	page(&b, 1);
+	lime(&b, 0x2000, 0x4000);
+	page(&b, 2);
+	page(&b, 3);
+	lime(&b, 0x9000, 0xa000); /* and the file's end */
+	page(&b, 4);
+	open_it(&w, &b);
+	cr_assert_eq(w.rc, 0);
+	expect(&w, 0x1000, 1);
+	expect(&w, 0x2000, 2);
+	expect(&w, 0x3000, 3);
+	expect(&w, 0x9000, 4);
+	cr_assert_eq(w.notes.n, 0);
+	cr_assert_eq(phys_bytes(w.d->phys), 4 * PAGE);
+	end(&w);
+	buf_free(&b);
+}
+
 Test(runtables, lime)
 {
 	struct world w;
