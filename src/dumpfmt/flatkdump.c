@@ -16,10 +16,16 @@ struct piece {
 	size_t order;
 };
 
+struct gap { /* that no piece covers */
+	uint64_t from, to;
+};
+
 struct flat {
 	struct input *in;
 	struct piece *v; /* by `to`; of pieces that cover each other the later one counts */
 	size_t n, cap;
+	struct gap *gaps; /* ascending */
+	size_t n_gaps, cap_gaps;
 	uint64_t size;
 };
 
@@ -79,6 +85,47 @@ static int index_pieces(struct dump *d, struct flat *f, struct err *e)
 	return 0;
 }
 
+static int find_gaps(struct flat *f, struct err *e)
+{
+	uint64_t covered = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct piece *p = &f->v[i];
+		void *arr = f->gaps;
+
+		if (p->to > covered) {
+			if (arr_reserve(&arr, &f->cap_gaps, f->n_gaps, sizeof(*f->gaps)) < 0)
+				return err_set(e, ERR_NOMEM, "out of memory");
+			f->gaps = arr;
+			f->gaps[f->n_gaps++] = (struct gap){covered, p->to};
+		}
+		if (p->to + p->len > covered)
+			covered = p->to + p->len;
+	}
+	return 0;
+}
+
+static uint64_t flat_extent(void *ctx, uint64_t off, uint64_t len, bool *there)
+{
+	const struct flat *f = ctx;
+	size_t lo = 0, hi = f->n_gaps;
+	uint64_t until;
+
+	while (lo < hi) { /* the first gap that ends behind off */
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (f->gaps[mid].to <= off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*there = lo == f->n_gaps || off < f->gaps[lo].from;
+	if (lo == f->n_gaps)
+		return len;
+	until = *there ? f->gaps[lo].from : f->gaps[lo].to;
+	return until - off < len ? until - off : len;
+}
+
 /* The piece that says what stands at `off`, and how far; NULL: none does until *until. */
 static const struct piece *piece_at(const struct flat *f, uint64_t off, uint64_t *until)
 {
@@ -105,6 +152,8 @@ static const struct piece *piece_at(const struct flat *f, uint64_t off, uint64_t
 	return best;
 }
 
+/* A place that no piece covers reads as zeros, as makedumpfile -R leaves it: writers leave out what pads their headers. Where zeros would say
+ * something, containers ask input_extent() first. */
 static int64_t flat_read(void *ctx, uint64_t off, void *buf, size_t len, struct err *e)
 {
 	struct flat *f = ctx;
@@ -121,7 +170,14 @@ static int64_t flat_read(void *ctx, uint64_t off, void *buf, size_t len, struct 
 			if (rc < 0)
 				return rc;
 		} else {
-			memset((uint8_t *)buf + done, 0, n); /* as makedumpfile -R leaves it */
+			bool there;
+
+			flat_extent(f, off + done, 1, &there);
+			if (there) /* beneath more pieces than are looked at */
+				return done ? (int64_t)done
+					    : err_set(e, ERR_FAULT, "flattened kdump: no piece found for offset %llu",
+						      (unsigned long long)off);
+			memset((uint8_t *)buf + done, 0, n);
 		}
 		done += n;
 	}
@@ -133,6 +189,7 @@ static void flat_close(void *ctx)
 	struct flat *f = ctx;
 
 	free(f->v);
+	free(f->gaps);
 	free(f);
 }
 
@@ -153,11 +210,16 @@ static int open_flat(struct dump *d, struct err *e)
 	if (f->n)
 		qsort(f->v, f->n, sizeof(*f->v), by_place);
 	if (rc == 0)
+		rc = find_gaps(f, e);
+	if (rc == 0 && f->n_gaps && f->gaps[0].from == 0)
+		rc = err_set(e, ERR_TRUNC, "flattened kdump: the piece with the header is lost");
+	if (rc == 0)
 		rc = input_new(&whole, &flat_ops, f, f->size, input_name(d->in), e);
 	if (rc < 0) {
 		flat_close(f);
 		return rc;
 	}
+	input_set_extent(whole, flat_extent);
 	return dump_open_inside(d, whole, e);
 }
 

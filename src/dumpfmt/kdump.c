@@ -25,6 +25,7 @@
 #define RANK_BITS    512u /* a rank is kept for each so many bits */
 #define AT_ONCE      64u  /* pages that are read together */
 #define SPAN_MAX     (AT_ONCE * PACKED_MAX)
+#define TABLE_STEP   4096u /* descriptors that are looked at together */
 
 enum { PACKED_ZLIB = 1, PACKED_LZO = 2, PACKED_SNAPPY = 4, PACKED_ZSTD = 0x20 };
 
@@ -35,7 +36,10 @@ struct kdump {
 	uint64_t max_pfn, descriptors;
 	uint8_t *bitmap; /* of pages that are in the file */
 	uint64_t bytes;
-	uint64_t *rank; /* pages before bit i * RANK_BITS */
+	uint64_t *rank;            /* bits set before bit i * RANK_BITS */
+	uint64_t gap_from, gap_to; /* bytes of the bitmap that are lost, from the first to the last of them; equal: none */
+	uint64_t gap_pages;        /* descriptors of the pages in the gap, when it lies before pages */
+	struct table *table;       /* while opening */
 	struct chunkcache *cache;
 };
 
@@ -71,6 +75,23 @@ static int read_header(struct kdump *k, struct err *e)
 	return 0;
 }
 
+/* All of it is in the file: in no gap of a layer beneath, and not behind the end. */
+static bool is_there(const struct input *in, uint64_t off, uint64_t len)
+{
+	if (off > input_size(in) || len > input_size(in) - off)
+		return false;
+	while (len) {
+		bool there;
+		uint64_t n = input_extent(in, off, len, &there);
+
+		if (!there)
+			return false;
+		off += n;
+		len -= n;
+	}
+	return true;
+}
+
 static void read_notes(struct kdump *k, struct dump *d, uint64_t off, uint64_t n, bool vmcoreinfo)
 {
 	uint8_t *p;
@@ -91,6 +112,8 @@ static void read_sub_header(struct kdump *k, struct dump *d)
 	uint8_t h[104];
 	uint64_t most;
 
+	if (k->sub_blocks && !is_there(k->in, k->page, 1))
+		notes_add(d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "kdump: its sub-header is lost");
 	if (!k->sub_blocks || input_read_all(k->in, k->page, h, sizeof(h), NULL) < 0)
 		return;
 	most = le64(h + (k->wide ? 96 : 72)); /* max_mapnr_64, version 6 */
@@ -104,15 +127,149 @@ static void read_sub_header(struct kdump *k, struct dump *d)
 	}
 }
 
+struct table { /* some descriptors in hand */
+	uint64_t first, n;
+	uint8_t p[TABLE_STEP * DESCRIPTOR];
+};
+
+/* The descriptor n; NULL: it is not in the file. */
+static const uint8_t *descriptor(struct kdump *k, uint64_t n)
+{
+	uint64_t off = k->descriptors + n * DESCRIPTOR;
+	struct table *t = k->table;
+	int64_t got;
+
+	if (!is_there(k->in, off, DESCRIPTOR))
+		return NULL;
+	if (n - t->first >= t->n) {
+		got = input_read(k->in, off, t->p, sizeof(t->p), NULL);
+		if (got < (int64_t)DESCRIPTOR) /* damage behind it costs only what is damaged */
+			got = input_read(k->in, off, t->p, DESCRIPTOR, NULL);
+		t->first = n;
+		t->n = got < 0 ? 0 : (uint64_t)got / DESCRIPTOR;
+	}
+	return t->n ? t->p + (n - t->first) * DESCRIPTOR : NULL;
+}
+
+static bool has_place(const struct kdump *k, const uint8_t *d)
+{
+	uint64_t off = le64(d);
+	uint32_t size = le32(d + 8);
+
+	return size && size <= PACKED_MAX && off > k->descriptors && off <= UINT64_MAX - SPAN_MAX;
+}
+
+static bool is_descriptor(const struct kdump *k, const uint8_t *d)
+{
+	return has_place(k, d) && !(le32(d + 12) & ~(uint32_t)(PACKED_ZLIB | PACKED_LZO | PACKED_SNAPPY | PACKED_ZSTD));
+}
+
+/* How many descriptors there are, whatever the bitmap says: writers put the first page's data right behind the last one. 0: that can't be told. */
+static uint64_t count_descriptors(struct kdump *k)
+{
+	uint64_t data = UINT64_MAX, n = 0;
+	const uint8_t *d;
+
+	for (; k->descriptors + n * DESCRIPTOR < data; n++) {
+		d = descriptor(k, n);
+		if (!d || !is_descriptor(k, d))
+			return 0;
+		if (le64(d) < data)
+			data = le64(d);
+	}
+	if (k->descriptors + n * DESCRIPTOR != data)
+		return 0;
+	d = descriptor(k, n); /* the table goes on: an offset lied */
+	return d && is_descriptor(k, d) && le64(d) < input_size(k->in) ? 0 : n;
+}
+
+static uint64_t bits_set(const uint8_t *p, uint64_t from, uint64_t to)
+{
+	uint64_t n = 0;
+
+	for (; from < to; from++)
+		n += (uint64_t)__builtin_popcount(p[from]);
+	return n;
+}
+
+/* The bitmap's bytes; those that are lost are zero and inside gap_from..gap_to. */
+static void read_bits(struct kdump *k, uint64_t off)
+{
+	for (uint64_t at = 0, n; at < k->bytes; at += n) {
+		bool there;
+
+		n = input_extent(k->in, off + at, k->bytes - at, &there);
+		if (there && input_read_all(k->in, off + at, k->bitmap + at, (size_t)n, NULL) == 0)
+			continue;
+		memset(k->bitmap + at, 0, (size_t)n); /* a read may have failed halfway */
+		if (k->gap_from == k->gap_to)
+			k->gap_from = at;
+		k->gap_to = at + n;
+	}
+	if (k->max_pfn % 8 && k->bytes == k->max_pfn / 8 + 1)
+		k->bitmap[k->bytes - 1] &= (uint8_t)((1u << k->max_pfn % 8) - 1);
+}
+
+/* What the second bitmap lost, out of the first one: what is in the file is a part of what there is. When the first one has as many bits in the
+ * gap as there are descriptors for it, the two are the same there. */
+static bool gap_from_first(struct kdump *k, uint64_t first, uint64_t pages)
+{
+	size_t n = (size_t)(k->gap_to - k->gap_from);
+	uint8_t *p;
+	bool same;
+
+	if (!first || !is_there(k->in, first + k->gap_from, n) || !(p = malloc(n)))
+		return false;
+	same = input_read_all(k->in, first + k->gap_from, p, n, NULL) == 0 && bits_set(p, 0, n) == pages;
+	for (size_t i = 0; same && i < n; i++)
+		same = !(k->bitmap[k->gap_from + i] & ~p[i]);
+	if (same)
+		memcpy(k->bitmap + k->gap_from, p, n);
+	free(p);
+	return same;
+}
+
+/* A gap in the bitmap: how many descriptors belong to it is what the others leave. When that can't be told, the pages behind it have no index.
+ * `first`: where the first bitmap stands; 0: there is one only. */
+static void mend_bitmap(struct kdump *k, struct dump *d, uint64_t first)
+{
+	uint64_t room = (k->gap_to - k->gap_from) * 8, pa = k->gap_from * 8 * k->page;
+	uint64_t others = bits_set(k->bitmap, 0, k->gap_from) + bits_set(k->bitmap, k->gap_to, k->bytes);
+	uint64_t all = count_descriptors(k), pages = all > others ? all - others : 0;
+	bool known = all >= others && all && pages <= room && pages >= bits_set(k->bitmap, k->gap_from, k->gap_to);
+
+	if (known && pages && gap_from_first(k, first, pages)) {
+		k->gap_from = k->gap_to = 0;
+		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, pa, 0),
+			  "kdump: a part of its second bitmap is lost; the first one says the same, by the number of descriptors");
+		return;
+	}
+	memset(k->bitmap + k->gap_from, 0, (size_t)(k->gap_to - k->gap_from));
+	k->gap_pages = known ? pages : 0;
+	if (known && !pages) {
+		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, pa, 0),
+			  "kdump: a part of its bitmap is lost; by the number of descriptors, no page belongs there");
+		return;
+	}
+	if (known) {
+		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, pa, pages * k->page),
+			  "kdump: a part of its bitmap is lost: where %llu pages belong is not known", (unsigned long long)pages);
+		return;
+	}
+	k->bytes = k->gap_from;
+	notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, pa, 0),
+		  "kdump: a part of its bitmap is lost: no page from there on can be told");
+}
+
 /* One bitmap, or two: which pages there are, and which are in the file. The second one counts. */
 static int read_bitmap(struct kdump *k, struct dump *d, struct err *e)
 {
 	uint64_t off = (uint64_t)k->page * (1 + (uint64_t)k->sub_blocks), all = (uint64_t)k->page * k->bitmap_blocks;
-	uint64_t size = input_size(k->in);
-	int64_t got;
+	uint64_t size = input_size(k->in), first = 0;
 
 	k->bytes = (k->max_pfn + 7) / 8;
 	if (k->max_pfn <= all * 4) {
+		first = off;
 		off += all / 2;
 		all -= all / 2;
 	}
@@ -127,15 +284,14 @@ static int read_bitmap(struct kdump *k, struct dump *d, struct err *e)
 			  (unsigned long long)BITMAP_MAX);
 		k->bytes = BITMAP_MAX;
 	}
-	k->bitmap = malloc(k->bytes ? k->bytes : 1);
+	k->bitmap = calloc(1, k->bytes ? k->bytes : 1);
 	k->rank = malloc((k->bytes * 8 / RANK_BITS + 2) * sizeof(*k->rank));
 	if (!k->bitmap || !k->rank)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	got = input_read(k->in, off, k->bitmap, k->bytes, e);
-	if (got < 0)
-		return (int)got;
-	k->bytes = (uint64_t)got;
 	k->descriptors = (uint64_t)k->page * (1 + (uint64_t)k->sub_blocks + k->bitmap_blocks);
+	read_bits(k, off);
+	if (k->gap_from < k->gap_to)
+		mend_bitmap(k, d, first);
 	return 0;
 }
 
@@ -146,7 +302,7 @@ static bool bit(const struct kdump *k, uint64_t pfn)
 
 static uint64_t rank_of(const struct kdump *k, uint64_t pfn)
 {
-	uint64_t n = k->rank[pfn / RANK_BITS];
+	uint64_t n = k->rank[pfn / RANK_BITS] + (pfn / 8 >= k->gap_to ? k->gap_pages : 0);
 
 	for (uint64_t i = pfn / RANK_BITS * RANK_BITS / 8; i < pfn / 8; i++)
 		n += (uint64_t)__builtin_popcount(k->bitmap[i]);
@@ -332,30 +488,62 @@ static int read_pages(void *ctx, uint64_t pa, void *buf, size_t len)
 	return 0;
 }
 
-/* Registers the pages, and counts them. A page whose descriptor is behind the end of the file is not there. */
+enum { LOST_DESCRIPTOR, LOST_DATA, LOST_SENSE, LOST_KINDS };
+
+struct lost {
+	uint64_t n, first; /* pages, where the first one belongs */
+};
+
+/* Whether the page of descriptor n can be had: LOST_KINDS; else what of it is lost. */
+static int look_at(struct kdump *k, uint64_t n)
+{
+	const uint8_t *d = descriptor(k, n);
+
+	if (!d)
+		return LOST_DESCRIPTOR;
+	if (!has_place(k, d))
+		return LOST_SENSE;
+	return is_there(k->in, le64(d), le32(d + 8)) ? LOST_KINDS : LOST_DATA;
+}
+
+static void tell_lost(const struct kdump *k, struct dump *d, const struct lost *lost)
+{
+	static const char *const what[] = {"the descriptors of", "the data of", "senseless descriptors:"};
+	static const char *const why[] = {"are not in the file (cut, or pieces are lost)", "are not in the file (cut, or pieces are lost)",
+					  "are lost"};
+
+	for (int i = 0; i < LOST_KINDS; i++)
+		if (lost[i].n)
+			notes_add(d->notes,
+				  &NOTE_AT(i == LOST_SENSE ? NOTE_PAGE_MISSING : NOTE_IMAGE_TRUNCATED, lost[i].first, lost[i].n * k->page),
+				  "kdump: %s %llu pages %s", what[i], (unsigned long long)lost[i].n, why[i]);
+}
+
+/* Registers the pages, and counts them. A page whose descriptor or data are not in the file is not there. */
 static int add_pages(struct kdump *k, struct dump *d, struct err *e)
 {
-	uint64_t size = input_size(k->in), room = k->descriptors < size ? (size - k->descriptors) / DESCRIPTOR : 0, n = 0, lost = 0,
-		 first_lost = 0;
+	struct lost lost[LOST_KINDS] = {0};
+	uint64_t n = 0;
 	int rc = 0;
 
 	for (uint64_t pfn = 0; rc == 0 && pfn < k->bytes * 8; pfn++) {
+		int what;
+
 		if (pfn % RANK_BITS == 0)
 			k->rank[pfn / RANK_BITS] = n;
 		if (pfn % 8 == 0 && !k->bitmap[pfn / 8]) {
 			pfn += 7;
 			continue;
 		}
-		if (!bit(k, pfn) || pfn >= k->max_pfn)
+		if (!bit(k, pfn))
 			continue;
-		if (n++ < room)
+		what = look_at(k, n++ + (pfn / 8 >= k->gap_to ? k->gap_pages : 0));
+		if (what == LOST_KINDS)
 			rc = phys_add(d->phys, pfn * k->page, k->page, read_pages, k, e);
-		else if (lost++ == 0)
-			first_lost = pfn * k->page;
+		else if (lost[what].n++ == 0)
+			lost[what].first = pfn * k->page;
 	}
-	if (lost)
-		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, first_lost, lost * k->page),
-			  "kdump: the file ends before the descriptors of %llu pages", (unsigned long long)lost);
+	tell_lost(k, d, lost);
 	if (rc == 0 && n == 0)
 		rc = err_set(e, ERR_TRUNC, "kdump: no page in it");
 	return rc;
@@ -370,6 +558,7 @@ static void close_kdump(struct dump *d)
 	chunkcache_free(k->cache);
 	free(k->bitmap);
 	free(k->rank);
+	free(k->table);
 	free(k);
 }
 
@@ -382,6 +571,9 @@ static int open_kdump(struct dump *d, struct err *e)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	d->state = k;
 	k->in = d->in;
+	k->table = calloc(1, sizeof(*k->table));
+	if (!k->table)
+		return err_set(e, ERR_NOMEM, "out of memory");
 	rc = read_header(k, e);
 	if (rc == 0) {
 		read_sub_header(k, d);
@@ -389,7 +581,11 @@ static int open_kdump(struct dump *d, struct err *e)
 	}
 	if (rc == 0)
 		rc = chunkcache_new(&k->cache, k->page, input_size(k->in) / DESCRIPTOR + 1, load, k, e);
-	return rc < 0 ? rc : add_pages(k, d, e);
+	if (rc == 0)
+		rc = add_pages(k, d, e);
+	free(k->table);
+	k->table = NULL;
+	return rc;
 }
 
 const struct dumpfmt dumpfmt_kdump = {"kdump", probe, open_kdump, close_kdump};
