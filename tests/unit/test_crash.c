@@ -153,7 +153,8 @@ Test(crash, a_frame_that_no_machine_has_moves_nothing)
 	make_memory();
 	buf_init(&b);
 	mkcrash_build(&b, &o);
-	put_le64(b.p + 0x98, UINT64_C(1) << 40); /* the first run's frame: its pages are in the file, and the second run's stand behind them */
+	put_le64(b.p + 0x98,
+		 UINT64_C(1) << 40); /* the first run's frame: its pages are in the file, and the second run's stand behind them */
 	notes_init(&notes);
 	cr_assert_eq(open_bytes(&d, &b, &notes, NULL), 0);
 	cr_assert_eq(phys_bytes(d->phys), sizeof(memory) / 2);
