@@ -103,6 +103,35 @@ def case(seed, n, apart, headers):
     print("%d buffers, %s, headers of %s: %s" % (n, "apart" if apart else "in a row", headers, wrong or "right"))
 
 
+def behind(seed, page):
+    """A page in the middle of each buffer is written over: what stands in its place behind it is the buffer's still."""
+    global bad
+    rng = random.Random(seed)
+    s = session(rng, 0, 5)
+    image, out = os.path.join(scratch, "files.raw"), os.path.join(scratch, "files")
+    pages, end = place(rng, [[s["header"]] + s["bufs"]], False)
+    whole = set()
+    with open(image, "wb") as f:
+        f.write(rng.randbytes((end + 16) * PAGE))
+        for at, p in pages:
+            f.seek(at * PAGE)
+            f.write(p if p is s["header"] else p[:page * PAGE] + rng.randbytes(PAGE) + p[(page + 1) * PAGE:])
+    for b in s["bufs"]:
+        for o in range(0x48, struct.unpack_from("<I", b, 0x30)[0], 0x28):
+            if o + 0x28 <= page * PAGE or o >= (page + 1) * PAGE:
+                whole.add(b[o:o + 0x28])
+    shutil.rmtree(out, ignore_errors=True)
+    subprocess.run([etlift, "carve", "-q", image, "-o", out], check=True)
+    report = json.load(open(out + "/report.json"))
+    got = [r for o in report["orphans"] for r, _ in times(os.path.join(out, o["etl"]["path"]))]
+    gaps = sum(x["what"] == "page_missing" or x["what"] == "record_bad" for x in report["losses"])
+    wrong = len(set(got) ^ whole) + (len(got) != len(set(got))) + (gaps < len(s["bufs"]))
+    bad += wrong != 0
+    print("page %d of each buffer lost: %d records whole, %d came back, %d wrong" % (page, len(whole), len(set(got) & whole), wrong))
+
+
+for page in (1, 2):
+    behind(50 + page, page)
 for seed, n in enumerate((4, 5, 6, 7, 1)):
     for apart in (False, True):
         for headers in ((0, 1), (0,), (1,)):

@@ -562,8 +562,7 @@ static uint32_t pages_behind(const struct join *j, uint32_t to)
 	return to > j->first ? (to - j->first + CARVE_PAGE - 1) / CARVE_PAGE : 0;
 }
 
-/* The time at which a flushed buffer was switched out: none of its records is later. */
-static uint64_t latest(const struct carve_shape *s)
+uint64_t carve_latest(const struct carve_shape *s)
 {
 	bool flushed = s->h.state == STATE_FREE || s->h.state == STATE_FLUSH;
 
@@ -572,7 +571,7 @@ static uint64_t latest(const struct carve_shape *s)
 
 int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how)
 {
-	struct join j = {.c = c, .b = b, .o = how, .latest = latest(&b->f->shape), .end = b->f->shape.end, .walk = b->f->shape.walk};
+	struct join j = {.c = c, .b = b, .o = how, .latest = carve_latest(&b->f->shape), .end = b->f->shape.end, .walk = b->f->shape.walk};
 	uint32_t size = b->f->shape.h.buffer_size, want, all, pads;
 	int rc = 0;
 

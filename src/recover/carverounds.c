@@ -31,6 +31,8 @@ static const struct round common[] = {{false, false, {.patience = PATIENCE, .who
 				      {false, false, {.patience = 16, .whole = true, .all = true, .doubt = true, .tight = true}},
 				      {false, false, {.patience = UINT64_MAX, .whole = true, .all = true, .doubt = true, .tight = true}}};
 static const struct round parts[] = {{false, false, {.patience = 16, .mutual = true}}};
+/* Whose page is lost finds another one that fits somewhere, if it may wait for it long enough. */
+static const struct round again[] = {{false, true, {.patience = PATIENCE, .whole = true, .all = true, .tight = true}}};
 #define N(rounds) (sizeof(rounds) / sizeof((rounds)[0]))
 
 static int by_value(const void *a, const void *b)
@@ -209,7 +211,7 @@ static int try_again(struct carve *c)
 		b->n_before = b->n_pages;
 		b->page = NULL;
 	}
-	rc = run(c, one_way, N(one_way));
+	rc = run(c, again, N(again));
 	for (size_t i = 0; i < c->n; i++) {
 		struct carve_buf *b = &c->buf[i];
 
@@ -249,5 +251,9 @@ int carve_join_all(struct carve *c)
 		rc = tries(c);
 	if (rc == 0)
 		rc = run(c, parts, N(parts));
-	return rc == 0 ? tries(c) : rc;
+	if (rc == 0)
+		rc = tries(c);
+	for (size_t i = 0; i < c->n && rc == 0; i++)
+		rc = carve_behind(c, &c->buf[i]);
+	return rc;
 }

@@ -1,5 +1,5 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carverounds.c (whose pages first), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carveprivate.c (contexts inside processes). */
+ * (pages), carverounds.c (whose pages first), carvebehind.c (pages in place behind a gap), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
 #define ETLIFT_CARVEWORK_H
 
@@ -179,6 +179,12 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 
 /* The pages of b are its own from now on. With `all` the caller does that, when no other buffer wants them. 0 or ERR_NOMEM. */
 int carve_claim(struct carve *c, struct carve_buf *b);
+
+/* The time at which a flushed buffer was switched out: none of its records is later; UINT64_MAX: not known. */
+uint64_t carve_latest(const struct carve_shape *s);
+
+/* Of a buffer with a gap, the pages in place behind it that are sure (carvebehind.c). 0 or ERR_NOMEM. */
+int carve_behind(struct carve *c, struct carve_buf *b);
 
 /* All of them, by carve_join(), in the order that leaves the least doubt (carverounds.c). 0 or ERR_NOMEM. */
 int carve_join_all(struct carve *c);
