@@ -70,6 +70,7 @@ void carve_close(struct carve *c)
 		free(c->buf[i].page);
 		free(c->buf[i].held);
 		free(c->buf[i].before);
+		free(c->buf[i].own);
 	}
 	for (size_t i = 0; c->packed && i < c->n_packed; i++)
 		free(c->packed[i].page);

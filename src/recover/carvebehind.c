@@ -8,7 +8,8 @@
 
 #include "carvejoin.h"
 
-#define RECORDS_MIN 3u /* that chain to the end */
+#define RECORDS_MIN 3u         /* that chain to the end */
+#define PAGES_MAX   (1u << 18) /* read for all buffers together */
 
 static uint32_t page_start(const struct carve_buf *b, uint32_t i)
 {
@@ -46,23 +47,38 @@ static bool time_before(struct carve *c, const struct carve_buf *b, uint32_t gap
 	return w.has_ts;
 }
 
-/* Do the records of page i go on from there to the very end, over pages that nobody has? */
-static bool reaches_end(struct carve *c, const struct carve_buf *b, uint32_t i, uint32_t want, uint64_t after)
+/* The first of the pages in place up to the last, `want`, that nobody has and where no buffer begins; want + 1: not even that one. */
+static uint32_t first_free(const struct carve *c, const struct carve_buf *b, uint32_t gap, uint32_t want)
 {
-	uint32_t end = b->f->shape.end, start = page_start(b, i), n = end - start;
+	uint32_t i = want + 1;
+
+	while (i > gap + 1 && !addrset_has(&c->claimed, in_place(b, i - 1) | 1) && !addrset_has(&c->claimed, in_place(b, i - 1) | 2) &&
+	       !carve_at(c, in_place(b, i - 1)))
+		i--;
+	return i;
+}
+
+/* Do the records of page i go on from there to the very end? Page for page: most walks end in the first. */
+static bool reaches_end(struct carve *c, const struct carve_buf *b, uint32_t i, uint64_t after)
+{
+	uint32_t n = b->f->shape.end - page_start(b, i);
 	struct carve_head head[CARVE_HEADS];
 	struct carve_walk w = {.has_ts = true, .first_ts = after, .last_ts = after};
 
-	for (uint32_t k = i; k <= want; k++)
-		if (addrset_has(&c->claimed, in_place(b, k) | 1) || addrset_has(&c->claimed, in_place(b, k) | 2) ||
-		    carve_at(c, in_place(b, k)))
-			return false;
-	if (carve_room(c, (size_t)n + CARVE_PAGE) < 0 ||
-	    phys_read(c->im->dump->phys, in_place(b, i), c->raw, n < CARVE_PAGE ? CARVE_PAGE : n) != 0 || carve_heads(c->raw, head) == 0 ||
-	    head[0].off >= n)
+	if (carve_room(c, (size_t)n + 2 * CARVE_PAGE) < 0)
 		return false;
-	w.off = head[0].off;
-	carve_go_on(&w, c->raw, n, n);
+	for (uint32_t have = 0; have < n && !w.bad;) {
+		if (c->behind++ >= PAGES_MAX || phys_read(c->im->dump->phys, in_place(b, i) + have, c->raw + have, CARVE_PAGE) != 0)
+			return false;
+		memset(c->raw + have + CARVE_PAGE, 0, CARVE_PAGE); /* a header that lies across finds zeros there */
+		if (!have) {
+			if (carve_heads(c->raw, head) == 0)
+				return false;
+			w.off = head[0].off;
+		}
+		have = n - have < CARVE_PAGE ? n : have + CARVE_PAGE;
+		carve_go_on(&w, c->raw, have, n);
+	}
 	return !w.bad && w.off == n && w.n >= RECORDS_MIN && w.last_ts <= carve_latest(&b->f->shape);
 }
 
@@ -73,10 +89,10 @@ int carve_behind(struct carve *c, struct carve_buf *b)
 
 	if (b->live || !b->page || b->has_va || b->f->shape.stored || !known_row(b, want, &gap) || !time_before(c, b, gap, &ts))
 		return 0;
-	for (uint32_t i = gap + 1; i <= want; i++) {
+	for (uint32_t i = first_free(c, b, gap, want); i <= want && c->behind < PAGES_MAX; i++) {
 		if (gap < 2 && i == want) /* one page here and one there follow nothing */
 			break;
-		if (!reaches_end(c, b, i, want, ts))
+		if (!reaches_end(c, b, i, ts))
 			continue;
 		page = realloc(b->page, ((size_t)want + 2) * sizeof(*page));
 		if (!page)

@@ -63,10 +63,7 @@ static int by_address(const void *a, const void *b)
 
 static bool had_before(const struct carve_buf *b, uint64_t pa)
 {
-	for (uint32_t i = 1; i < b->n_before; i++)
-		if (b->before[i] == pa)
-			return true;
-	return false;
+	return b->n_before && bsearch(&pa, b->own, b->n_before, sizeof(pa), by_address);
 }
 
 /* Does another buffer have this page, or can't it do without? */

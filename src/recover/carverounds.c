@@ -200,18 +200,26 @@ static bool lacks_pages(const struct carve_buf *b)
 /* Buffers with gaps are put together anew, from their own pages and what nobody has. How many became whole, or ERR_NOMEM. */
 static int try_again(struct carve *c)
 {
-	int whole = 0, rc;
+	int whole = 0, rc = 0;
 
-	for (size_t i = 0; i < c->n; i++) {
+	for (size_t i = 0; i < c->n && rc == 0; i++) {
 		struct carve_buf *b = &c->buf[i];
 
 		if (b->live || !b->page || !lacks_pages(b))
 			continue;
+		b->own = malloc(((size_t)b->n_pages + 1) * sizeof(*b->own));
+		if (!b->own) {
+			rc = ERR_NOMEM;
+			break;
+		}
+		memcpy(b->own, b->page, b->n_pages * sizeof(*b->own));
+		qsort(b->own, b->n_pages, sizeof(*b->own), by_value);
 		b->before = b->page;
 		b->n_before = b->n_pages;
 		b->page = NULL;
 	}
-	rc = run(c, again, N(again));
+	if (rc == 0)
+		rc = run(c, again, N(again));
 	for (size_t i = 0; i < c->n; i++) {
 		struct carve_buf *b = &c->buf[i];
 
@@ -224,7 +232,8 @@ static int try_again(struct carve *c)
 			b->page = b->before;
 			b->n_pages = b->n_before;
 		}
-		b->before = NULL;
+		free(b->own);
+		b->own = b->before = NULL;
 		b->n_before = 0;
 	}
 	return rc < 0 ? rc : whole;

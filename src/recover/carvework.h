@@ -18,7 +18,8 @@ struct carve_buf { /* one place where a buffer begins */
 	uint32_t n_pages;
 	uint64_t *held; /* owned; pages it can't do without, ascending, while the rest is not known */
 	size_t n_held;
-	uint64_t *before; /* owned; `page` as it was before a second try; the pages in it may be taken again */
+	uint64_t *before; /* owned; `page` as it was before a second try */
+	uint64_t *own;    /* owned; the same, ascending: these pages may be taken again */
 	uint32_t n_before;
 	uint32_t n_used;      /* of `page`, behind the first, that no other buffer may have */
 	bool pending, wishes; /* this pass's answer, or `held`, is not checked against the other buffers' yet */
@@ -77,7 +78,8 @@ struct carve {
 	size_t n_part_times;
 	uint64_t *times;        /* owned; first event times of all that were found, ascending */
 	struct addrset claimed; /* physical pages: | 1 of buffers that are put together, | 2 held */
-	uint64_t ways;          /* pages tried by carvechain.c */
+	uint64_t ways;          /* pages tried by carvechain.c, */
+	uint64_t behind;        /* and read by carvebehind.c */
 	uint64_t seeks;         /* and by carveunpack.c, which makes so many bytes: */
 	uint64_t unpacked;
 	size_t progress; /* grows with each buffer put together and each page held */
