@@ -65,7 +65,7 @@ static bool reaches_end(struct carve *c, const struct carve_buf *b, uint32_t i, 
 	struct carve_head head[CARVE_HEADS];
 	struct carve_walk w = {.has_ts = true, .first_ts = after, .last_ts = after};
 
-	if (carve_room(c, (size_t)n + 2 * CARVE_PAGE) < 0)
+	if (carve_room(c, (size_t)n + 2 * (size_t)CARVE_PAGE) < 0)
 		return false;
 	for (uint32_t have = 0; have < n && !w.bad;) {
 		if (c->behind++ >= PAGES_MAX || phys_read(c->im->dump->phys, in_place(b, i) + have, c->raw + have, CARVE_PAGE) != 0)
