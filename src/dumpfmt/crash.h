@@ -34,6 +34,9 @@ struct crash_layout {          /* how the two widths differ */
 /* Registers the pages of a dump of this type and the blobs behind them; h = the header bytes. Sets d->format. */
 int crash_open(struct dump *d, const struct crash_layout *l, const uint8_t *h, uint32_t type, struct err *e);
 
+/* Secondary data begins at this file offset. */
+bool crash_blob_at(struct dump *d, uint64_t off);
+
 /* What a DUMP_HEADER64 (0x2000 bytes) says of the machine. */
 void crash64_hints(struct hints *k, const uint8_t *h);
 

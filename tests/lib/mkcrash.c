@@ -213,7 +213,7 @@ static void put_ranges(struct buf *b, const struct mkcrash *o)
 
 	put_le32(h, 0x40);
 	memcpy(h + 4, "RDMPDUMP", 8);
-	put_le64(h + 0x10, 48);
+	put_le64(h + 0x10, first - base - 0x20); /* MetadataSize - 0x20 = FirstPageOffset - 0x2040 */
 	put_le64(h + 0x18, first);
 	put_le64(h + 0x28, o->type == 10 ? o->n_pages : 0);
 	put_le64(h + 0x30, 1);

@@ -9,7 +9,8 @@
 #include "recover.h"
 #include "secondary.h"
 
-#define PAGES 20u
+#define PAGES      20u
+#define CRASH_FILL UINT64_C(0x45474150)
 
 static uint8_t memory[PAGES * 4096];
 
@@ -165,6 +166,176 @@ Test(crash, a_frame_that_no_machine_has_moves_nothing)
 	cr_assert(notes.n == 1 && notes.v[0].what == NOTE_PAGE_MISSING);
 	dump_close(d);
 	notes_free(&notes);
+	buf_free(&b);
+}
+
+/* ---- one word of a table is a lie ---- */
+
+struct lie {
+	uint32_t type;
+	bool etw;          /* secondary data behind the pages */
+	uint32_t at, size; /* what is written over: size 4 or 8 */
+	uint64_t v;
+	int left;    /* pages: all, the first run's, the second run's, none */
+	bool silent; /* it harms nothing, and nothing is said */
+};
+
+enum { ALL, FIRST_RUN, SECOND_RUN, NONE };
+
+#define HUGE_ (UINT64_C(1) << 63)
+
+static const struct lie lies[] = {
+	/* the first page's place, how many pages, how many bits */
+	{5, false, 0x2020, 8, 0, ALL, false},
+	{5, true, 0x2020, 8, 0, ALL, false},
+	{5, false, 0x2020, 8, HUGE_, ALL, false},
+	{5, false, 0x2028, 8, 0, ALL, true},
+	{5, false, 0x2028, 8, HUGE_, ALL, true},
+	{5, false, 0x2030, 8, 0, ALL, false},
+	{6, true, 0x2030, 8, 0, ALL, false},
+	{7, false, 0x2030, 8, HUGE_, ALL, false},
+	{5, false, 0x2030, 8, 50, ALL, false},
+	{5, true, 0x2030, 8, 50, ALL, false},
+	{5, false, 0x2000, 4, 0x58585858, ALL, false},
+	{2, false, 0x200c, 4, 0, ALL, false},
+	{2, true, 0x2010, 4, 0, ALL, false},
+	{2, false, 0x2010, 4, 0xffffffff, ALL, false},
+	{8, false, 0x2010, 8, 0, ALL, false},
+	{8, false, 0x2010, 8, HUGE_, ALL, false},
+	{8, false, 0x2018, 8, 0, ALL, false},
+	{9, true, 0x2018, 8, HUGE_, ALL, false},
+	{10, false, 0x2010, 8, 0, ALL, false},
+	{10, false, 0x2018, 8, 0, ALL, false},
+	{10, true, 0x2018, 8, HUGE_, ALL, false},
+	{10, false, 0x2028, 8, 0, ALL, false},
+	{10, false, 0x2028, 8, HUGE_, ALL, false},
+	{10, false, 0x2028, 8, 7, ALL, true},
+	/* the count of a range */
+	{10, false, 0x2038, 8, HUGE_, ALL, false},
+	{10, true, 0x2038, 8, 0, ALL, false},
+	{8, false, 0x2038, 8, HUGE_, ALL, false},
+	{8, true, 0x2038, 8, HUGE_, NONE, false}, /* what the pages number isn't said, and the file's end does not tell */
+	/* runs of the header */
+	{1, false, 0x88, 4, 0, ALL, false},
+	{1, true, 0x88, 4, 0x45474150, ALL, false},
+	{1, false, 0x88, 4, 1, ALL, false},
+	{1, false, 0x88, 4, 3, ALL, false},
+	{1, false, 0x88, 4, 200, ALL, false},
+	{1, false, 0x88, 4, 0xffffffff, ALL, false},
+	{1, false, 0x90, 8, 0, ALL, true},
+	{1, false, 0x90, 8, HUGE_, ALL, true},
+	{1, false, 0xa0, 8, 0, ALL, false},
+	{1, true, 0xa0, 8, HUGE_, ALL, false},
+	{1, true, 0xb0, 8, 0, ALL, false},
+	{1, false, 0x98, 8, HUGE_, SECOND_RUN, false},
+	/* the type */
+	{5, false, 0xf98, 4, 0x77, ALL, false},
+	{10, false, 0xf98, 4, 0, ALL, false},
+	{1, false, 0xf98, 4, 0x77, ALL, false},
+	{1, false, 0xf98, 4, 5, ALL, false},
+	{8, false, 0xf98, 4, 5, ALL, false},
+};
+
+static bool holds(struct dump *d, uint32_t i)
+{
+	uint64_t frame = i < PAGES / 2 ? 1 + i : 100 + i - PAGES / 2;
+	uint8_t p[4096];
+
+	return phys_read(d->phys, frame * 4096, p, sizeof(p)) == 0 && memcmp(p, memory + (size_t)i * 4096, sizeof(p)) == 0;
+}
+
+static void check_lie(size_t i)
+{
+	const struct lie *l = &lies[i];
+	struct buf b, etw;
+	struct mkcrash o = {.wide = true, .type = l->type, .memory = memory, .n_pages = PAGES, .etw = l->etw ? &etw : NULL};
+	unsigned n[2] = {0};
+	struct notes notes;
+	struct err e = {0};
+	struct dump *d;
+	int rc;
+
+	buf_init(&b);
+	buf_init(&etw);
+	notes_init(&notes);
+	mketw_block(&etw, &(struct mketw){.n_events = 4});
+	mkcrash_build(&b, &o);
+	if (l->type != 1) /* such dumps need no runs in the header */
+		put_le32(b.p + 0x88, CRASH_FILL), put_le64(b.p + 0x90, CRASH_FILL | CRASH_FILL << 32);
+	if (l->size == 4)
+		put_le32(b.p + l->at, (uint32_t)l->v);
+	else
+		put_le64(b.p + l->at, l->v);
+	rc = open_bytes(&d, &b, &notes, &e);
+	cr_assert_eq(rc, 0, "lie %zu: %s", i, e.msg);
+	for (uint32_t k = 0; k < PAGES; k++)
+		n[k / (PAGES / 2)] += holds(d, k);
+	cr_assert_eq(n[0], l->left == ALL || l->left == FIRST_RUN ? PAGES / 2 : 0, "lie %zu: %u pages of the first run", i, n[0]);
+	cr_assert_eq(n[1], l->left == ALL || l->left == SECOND_RUN ? PAGES / 2 : 0, "lie %zu: %u pages of the second run", i, n[1]);
+	cr_assert_eq(notes.n == 0, l->silent, "lie %zu: %zu notes", i, notes.n);
+	if (l->left == ALL)
+		cr_assert_eq(phys_bytes(d->phys), sizeof(memory), "lie %zu: more than there is", i);
+	cr_assert_eq(l->left == ALL && l->etw, l->etw && secondary_present(d), "lie %zu: the secondary data", i);
+	dump_close(d);
+	notes_free(&notes);
+	buf_free(&b);
+	buf_free(&etw);
+}
+
+/* A header says some things twice: what can't be is seen through by what the rest says, and named. */
+Test(crash, a_lie_that_the_rest_gives_away)
+{
+	make_memory();
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+		check_lie(i);
+}
+
+/* Of a bitmap with a bit gone it is known only that one is. */
+Test(crash, a_bit_that_is_gone_is_named)
+{
+	struct mkcrash o = {.wide = true, .type = 5, .memory = memory, .n_pages = PAGES};
+	struct notes notes;
+	struct dump *d;
+	struct buf b;
+
+	make_memory();
+	buf_init(&b);
+	mkcrash_build(&b, &o);
+	b.p[0x2039] &= 0xfb;
+	notes_init(&notes);
+	cr_assert_eq(open_bytes(&d, &b, &notes, NULL), 0);
+	cr_assert(notes.n == 1 && notes.v[0].what == NOTE_PAGE_MISSING);
+	dump_close(d);
+	notes_free(&notes);
+	buf_free(&b);
+}
+
+/* Where nothing tells, nothing stands at a guessed address. */
+Test(crash, no_table_is_named)
+{
+	struct mkcrash o = {.wide = true, .type = 1, .memory = memory, .n_pages = PAGES};
+	struct notes notes;
+	struct dump *d;
+	struct buf b;
+
+	make_memory();
+	buf_init(&b);
+	mkcrash_build(&b, &o);
+	put_le32(b.p + 0x88, 0);
+	put_le64(b.p + 0x90, 0);
+	notes_init(&notes);
+	cr_assert_eq(open_bytes(&d, &b, &notes, NULL), 0);
+	cr_assert_eq(phys_bytes(d->phys), 0);
+	cr_assert(notes.n == 1 && notes.v[0].what == NOTE_PAGE_MISSING && notes.v[0].bytes == sizeof(memory));
+	dump_close(d);
+	notes_free(&notes);
+	b.n = 0;
+	o.type = 8; /* no first page, no length of the table, and rubbish behind it */
+	mkcrash_build(&b, &o);
+	put_le64(b.p + 0x2010, 0);
+	put_le64(b.p + 0x2018, 0);
+	buf_fill(&b, 0x99, 100);
+	cr_assert_eq(open_bytes(&d, &b, NULL, NULL), ERR_FORMAT);
 	buf_free(&b);
 }
 
