@@ -12,8 +12,9 @@
 
 #define MAGIC      0x4c4d5641u /* "AVML" */
 #define HEADER     0x20u
-#define CHUNK_MAX  65536u     /* unpacked */
-#define PACKED_MAX 98304u     /* of a chunk: more than snappy's worst case */
+#define CHUNK_MAX  65536u /* unpacked */
+#define PACKED_MAX 98304u /* of a chunk: more than snappy's worst case */
+#define PA_MAX     (UINT64_C(1) << 52)
 #define CHUNKS_MAX (1u << 28) /* 16 TiB */
 
 struct chunk {
@@ -77,14 +78,27 @@ static uint32_t chunk_at(struct avml *a, uint64_t at, struct chunk *c)
 	return 4 + len;
 }
 
+/* A block ends here whatever its header claims: with the packed length of what stands before, and the next block's header or the file's end behind that. */
+static bool is_tail(struct avml *a, uint64_t stream, uint64_t at)
+{
+	uint8_t h[8 + HEADER];
+	int64_t n = at > stream ? input_read(a->in, at, h, sizeof(h), NULL) : 0;
+
+	if (n < 8 || le64(h) != at - stream)
+		return false;
+	return at + 8 == input_size(a->in) || (n == sizeof(h) && probe(h + 8, HEADER, 0));
+}
+
 /* The chunks of one block from `at` on, until `bytes` of memory have come. Returns where they end; *got: bytes that are there. */
 static uint64_t index_block(struct avml *a, uint64_t at, uint64_t pa, uint64_t bytes, uint64_t *got, int *rc, struct err *e)
 {
+	uint64_t stream = at;
+
 	*got = 0;
 	*rc = 0;
 	while (*got < bytes && *rc == 0) {
 		struct chunk c;
-		uint32_t len = chunk_at(a, at, &c);
+		uint32_t len = is_tail(a, stream, at) ? 0 : chunk_at(a, at, &c);
 
 		if (!len)
 			break;
@@ -100,6 +114,11 @@ static uint64_t index_block(struct avml *a, uint64_t at, uint64_t pa, uint64_t b
 	return at;
 }
 
+static bool is_header(const uint8_t *h)
+{
+	return probe(h, HEADER, 0) && le64(h + 8) <= le64(h + 16) && le64(h + 8) < PA_MAX;
+}
+
 /* The next block's header from `at` on, or the end of the file. */
 static uint64_t resync(struct avml *a, uint64_t at)
 {
@@ -111,7 +130,7 @@ static uint64_t resync(struct avml *a, uint64_t at)
 		if (n < (int64_t)HEADER)
 			return input_size(a->in);
 		for (size_t i = 0; i + HEADER <= (size_t)n && i < 65536; i++)
-			if (p[i] == 'A' && probe(p + i, 8, 0) && le64(p + i + 8) < le64(p + i + 16))
+			if (p[i] == 'A' && is_header(p + i))
 				return at + i;
 		at += 65536;
 	}
@@ -126,7 +145,7 @@ static int index_all(struct dump *d, struct avml *a, struct err *e)
 		uint8_t h[HEADER];
 		uint64_t first, last, got, next;
 
-		if (input_read_all(a->in, at, h, HEADER, NULL) < 0 || !probe(h, HEADER, size) || le64(h + 8) > le64(h + 16)) {
+		if (input_read_all(a->in, at, h, HEADER, NULL) < 0 || !is_header(h)) {
 			if (a->n && input_only_zeros(a->in, at)) /* padding is no loss */
 				break;
 			next = resync(a, at + 1);
@@ -137,7 +156,7 @@ static int index_all(struct dump *d, struct avml *a, struct err *e)
 			continue;
 		}
 		first = le64(h + 8);
-		last = le64(h + 16);
+		last = le64(h + 16) < PA_MAX ? le64(h + 16) : PA_MAX - 1;
 		next = index_block(a, at + HEADER, first, last - first + 1, &got, &rc, e);
 		if (rc == 0 && got < last - first + 1) {
 			notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, first + got, last - first + 1 - got),

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "crash.h"
 #include "dumpfmt.h"
 #include "rd.h"
@@ -13,6 +14,7 @@
 #define SHDRS_MAX     65536u
 #define NOTES_BYTES   (16u << 20) /* of all notes that are read */
 #define PT_LOAD       1u
+#define SHT_PROGBITS  1u
 #define PT_NOTE       4u
 #define PT_PMEM       0x6d656d70u /* WinPmem 1: text about the machine */
 #define PMEM_BYTES    65536u
@@ -22,6 +24,7 @@
 #define CR0_PAGING    0x80000001u
 #define XEN_PAGES_MAX (UINT64_C(1) << 32)
 #define PAGE          4096u
+#define PA_MAX        (UINT64_C(1) << 52)
 
 struct elf {
 	struct dump *d;
@@ -29,7 +32,8 @@ struct elf {
 	uint16_t machine;
 	uint64_t phoff, shoff;
 	uint32_t phnum, phentsize, shnum, shentsize, shstrndx;
-	size_t loads, zero_loads, ignored;
+	size_t loads, zero_loads;
+	uint64_t xen_pages; /* of a Xen dump-core */
 };
 
 struct segment {
@@ -220,39 +224,118 @@ static void read_pmem(struct elf *x, const struct segment *s)
 
 /* ---- memory -------------------------------------------------------------------------------------------------------------------------------- */
 
-static int add_load(struct elf *x, const struct segment *s, struct err *e)
+struct loads { /* the segments of memory, and where in the file each begins, ascending */
+	struct segment *v;
+	size_t n, cap;
+	struct begin {
+		uint64_t offset, paddr;
+	} * begins;
+};
+
+static int push_load(struct loads *l, const struct segment *s, struct err *e)
 {
+	void *arr = l->v;
+
 	if (s->filesz == 0)
 		return 0;
-	if (s->filesz > s->memsz && s->memsz) {
-		x->ignored++;
-		return 0;
+	if (arr_reserve(&arr, &l->cap, l->n, sizeof(*l->v)) < 0)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	l->v = arr;
+	l->v[l->n++] = *s;
+	return 0;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct begin *x = a, *y = b;
+
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* The first segment whose bytes begin behind `offset`; NULL: none. */
+static const struct begin *next_load(const struct loads *l, uint64_t offset)
+{
+	size_t lo = 0, hi = l->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (l->begins[mid].offset <= offset)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	x->loads++;
-	x->zero_loads += s->paddr == 0 && s->vaddr != 0;
-	return phys_add_file(x->d->phys, s->paddr, s->filesz, x->d->in, s->offset, e);
+	return lo < l->n ? &l->begins[lo] : NULL;
+}
+
+/* Bytes of a segment that can be its own. A claim past the end of the file, or over addresses of a segment whose bytes stand inside of it, is a lie when another
+ * one's bytes stand inside of it; the end of the file alone only says that the file was cut. */
+static uint64_t own_bytes(struct elf *x, const struct loads *l, const struct segment *s)
+{
+	uint64_t size = input_size(x->d->in), n = s->filesz;
+	const struct begin *next = next_load(l, s->offset);
+
+	if (s->memsz && n > s->memsz)
+		n = s->memsz;
+	if (next && next->offset - s->offset < n && next->offset < size &&
+	    (s->offset + n < n || s->offset + n > size || (next->paddr > s->paddr && next->paddr - s->paddr < n)))
+		n = next->offset - s->offset;
+	if (n < s->filesz)
+		notes_add(x->d->notes, &NOTE_AT(NOTE_CONTEXT_BAD, s->paddr, 0),
+			  "elf: the segment of 0x%llx claims %llu bytes: %llu can be its own", (unsigned long long)s->paddr,
+			  (unsigned long long)s->filesz, (unsigned long long)n);
+	return n;
+}
+
+static int add_loads(struct elf *x, struct loads *l, struct err *e)
+{
+	int rc = 0;
+
+	l->begins = malloc((l->n ? l->n : 1) * sizeof(*l->begins));
+	if (!l->begins)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; i < l->n; i++)
+		l->begins[i] = (struct begin){l->v[i].offset, l->v[i].paddr};
+	qsort(l->begins, l->n, sizeof(*l->begins), by_offset);
+	for (size_t i = 0; rc == 0 && i < l->n; i++) {
+		const struct segment *s = &l->v[i];
+
+		x->loads++;
+		x->zero_loads += s->paddr == 0 && s->vaddr != 0;
+		if (s->paddr >= PA_MAX) {
+			notes_add(x->d->notes, &NOTE(NOTE_PAGE_MISSING), "elf: a segment of physical address 0x%llx, which no machine has",
+				  (unsigned long long)s->paddr);
+			continue;
+		}
+		rc = phys_add_file(x->d->phys, s->paddr, own_bytes(x, l, s), x->d->in, s->offset, e);
+	}
+	return rc;
 }
 
 static int segments(struct elf *x, struct err *e)
 {
-	for (uint32_t i = 0; i < x->phnum; i++) {
+	struct loads l = {0};
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < x->phnum; i++) {
 		struct segment s;
-		int rc = 0;
 
 		if (!read_segment(x, i, &s)) {
 			notes_add(x->d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "elf: the table of segments ends at %u of %u", i, x->phnum);
 			break;
 		}
 		if (s.type == PT_LOAD)
-			rc = add_load(x, &s, e);
+			rc = push_load(&l, &s, e);
 		else if (s.type == PT_NOTE)
 			read_notes(x, &s);
 		else if (s.type == PT_PMEM)
 			read_pmem(x, &s);
-		if (rc < 0)
-			return rc;
 	}
-	return 0;
+	if (rc == 0)
+		rc = add_loads(x, &l, e);
+	free(l.v);
+	free(l.begins);
+	return rc;
 }
 
 static bool named(const struct elf *x, const struct section *names, const struct section *s, const char *want)
@@ -271,8 +354,11 @@ static int xen_pages(struct elf *x, const struct section *pages, const struct se
 	uint64_t n = pages->size / PAGE, left = table->size / entry, size = input_size(x->d->in);
 	uint8_t p[4096];
 
-	if (n > left)
+	if (n > left) {
+		notes_add(x->d->notes, &NOTE(NOTE_PAGE_MISSING), "elf: Xen's table has %llu frames for %llu pages",
+			  (unsigned long long)left, (unsigned long long)n);
 		n = left;
+	}
 	if (n > XEN_PAGES_MAX)
 		n = XEN_PAGES_MAX;
 	for (uint64_t i = 0; i < n;) {
@@ -290,7 +376,8 @@ static int xen_pages(struct elf *x, const struct section *pages, const struct se
 			x->loads++;
 		}
 		if (k == 0) {
-			notes_add(x->d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "elf: Xen's table of pages ends at page %llu of %llu",
+			notes_add(x->d->notes, &NOTE(NOTE_IMAGE_TRUNCATED),
+				  "elf: Xen's table of frames ends at page %llu of %llu: where the others belong is not known",
 				  (unsigned long long)i, (unsigned long long)n);
 			break;
 		}
@@ -298,25 +385,44 @@ static int xen_pages(struct elf *x, const struct section *pages, const struct se
 	return 0;
 }
 
+/* Which of Xen's sections this is: 'p' pages, 't' their table of *entry bytes for each of n_pages. Names stand at the end of the file, and may be cut off: then
+ * the size of its entries tells, which Xen gives to both (libxc's xc_core.c). */
+static char xen_section(struct elf *x, const struct section *names, const struct section *s, uint64_t n_pages, uint32_t *entry)
+{
+	bool nameless = (!names->size || names->offset + s->name >= input_size(x->d->in)) && s->type == SHT_PROGBITS;
+
+	if (named(x, names, s, ".xen_pages") || (nameless && s->entsize == PAGE))
+		return 'p';
+	if (named(x, names, s, ".xen_p2m") || (nameless && s->entsize == 16 && s->size / 16 >= n_pages))
+		*entry = 16;
+	else if (named(x, names, s, ".xen_pfn") || (nameless && s->entsize == 8 && s->size / 8 >= n_pages))
+		*entry = 8;
+	else
+		return 0;
+	return 't';
+}
+
 static int xen(struct elf *x, struct err *e)
 {
-	struct section names, s, pages = {0}, table = {0};
+	struct section names = {0}, s, pages = {0}, table = {0};
 	uint32_t entry = 0;
 
-	if (!x->shoff || x->shnum > SHDRS_MAX || !read_section(x, x->shstrndx, &names))
+	if (!x->shoff || x->shnum > SHDRS_MAX)
 		return 0;
+	if (!read_section(x, x->shstrndx, &names))
+		names.size = 0;
 	for (uint32_t i = 0; i < x->shnum && read_section(x, i, &s); i++) {
-		if (named(x, &names, &s, ".xen_pages")) {
+		char what = xen_section(x, &names, &s, pages.size / PAGE, &entry);
+
+		if (what == 'p' && s.size >= pages.size) /* nameless, Xen's shared page looks the same */
 			pages = s;
-		} else if (named(x, &names, &s, ".xen_p2m")) {
+		else if (what == 't')
 			table = s;
-			entry = 16;
-		} else if (named(x, &names, &s, ".xen_pfn")) {
-			table = s;
-			entry = 8;
-		}
 	}
-	return pages.size && entry ? xen_pages(x, &pages, &table, entry, e) : 0;
+	if (!pages.size)
+		return 0;
+	x->xen_pages = pages.size / PAGE;
+	return entry ? xen_pages(x, &pages, &table, entry, e) : 0;
 }
 
 static void take_machine(struct elf *x)
@@ -343,8 +449,10 @@ static int open_elfcore(struct dump *d, struct err *e)
 		rc = xen(&x, e);
 	if (rc < 0)
 		return rc;
-	if (x.ignored)
-		notes_add(d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "elf: %zu segments hold more than they cover: left out", x.ignored);
+	if (!x.loads && x.xen_pages)
+		return err_set(e, ERR_TRUNC,
+			       "a Xen dump-core that is cut before its table of frames: where its %llu pages belong is not known",
+			       (unsigned long long)x.xen_pages);
 	if (!x.loads)
 		return err_set(e, ERR_TRUNC, "an ELF core without memory in it");
 	if (x.loads > 1 && x.zero_loads == x.loads)

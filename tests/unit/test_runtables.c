@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "crc32c.h"
 #include "dumpfmt.h"
 #include "rd.h"
 
@@ -145,6 +146,119 @@ Test(runtables, lime)
 	buf_free(&b);
 }
 
+/* Three ranges; the one of 0x5000 claims `claim` bytes. What stands at its second page looks like a header too. */
+static void lime_lie(struct buf *b, uint64_t claim, bool pages_of_headers)
+{
+	b->n = 0;
+	lime(b, 0x1000, 0x1fff);
+	page(b, 1);
+	lime(b, 0x5000, 0x5000 + claim - 1);
+	page(b, 2);
+	if (pages_of_headers) { /* memory with headers in it: of another image's file */
+		lime(b, 0x6000, 0x6fff);
+		buf_fill(b, 3, PAGE - 32);
+	} else {
+		page(b, 3);
+	}
+	lime(b, 0x9000, 0xafff);
+	page(b, 4);
+	page(b, 5);
+	lime(b, 0x20000, 0x20fff);
+	page(b, 6);
+}
+
+Test(runtables, lime_that_claims_what_is_not_its_own)
+{
+	static const uint64_t claims[] = {4 * PAGE, 8 * PAGE, 5 * PAGE - 32, 1000 * PAGE, UINT64_C(1) << 45};
+	struct world w;
+	struct buf b;
+
+	buf_init(&b);
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
+		for (int headers = 0; headers < 2; headers++) {
+			lime_lie(&b, 0x9000 - 0x5000 + claims[i], headers);
+			open_it(&w, &b);
+			cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+			expect(&w, 0x1000, 1);
+			expect(&w, 0x5000, 2);
+			if (!headers)
+				expect(&w, 0x6000, 3);
+			expect(&w, 0x7000, 0);
+			expect(&w, 0x9000, 4);
+			expect(&w, 0xa000, 5);
+			expect(&w, 0x20000, 6);
+			cr_assert_eq(phys_bytes(w.d->phys), 6 * PAGE, "%zu: %llu", i, (unsigned long long)phys_bytes(w.d->phys));
+			cr_assert(told(&w, NOTE_CONTEXT_BAD));
+			end(&w);
+		}
+	/* a claim that can be is believed: whatever looks like a header in it is memory */
+	b.n = 0;
+	lime(&b, 0x5000, 0x8fff);
+	page(&b, 2);
+	lime(&b, 0x6000, 0x6fff);
+	buf_fill(&b, 3, PAGE);
+	lime(&b, 0x8000, 0x8fff);
+	buf_fill(&b, 3, 2 * PAGE - 64);
+	lime(&b, 0x9000, 0x9fff);
+	page(&b, 4);
+	open_it(&w, &b);
+	cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+	cr_assert_eq(w.notes.n, 0);
+	cr_assert_eq(phys_bytes(w.d->phys), 5 * PAGE);
+	end(&w);
+	b.n -= 2 * PAGE + 64; /* and one that was cut, with one header in it that leads nowhere */
+	open_it(&w, &b);
+	cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+	cr_assert(told(&w, NOTE_IMAGE_TRUNCATED) && !told(&w, NOTE_CONTEXT_BAD));
+	cr_assert_gt(phys_bytes(w.d->phys), 2 * PAGE);
+	end(&w);
+	buf_free(&b);
+}
+
+static void avml(struct buf *b, uint64_t pa, uint64_t claim, uint8_t v)
+{
+	uint8_t p[PAGE];
+	uint32_t at;
+
+	buf_u32(b, 0x4c4d5641);
+	buf_u32(b, 2);
+	buf_u64(b, pa);
+	buf_u64(b, pa + claim - 1);
+	buf_u64(b, 0);
+	at = (uint32_t)b->n;
+	buf_put(b, "\xff\6\0\0sNaPpY", 10);
+	buf_u32(b, 1 | (PAGE + 4) << 8); /* a stored chunk */
+	memset(p, v, PAGE);
+	buf_u32(b, crc32c_masked(p, PAGE));
+	buf_put(b, p, PAGE);
+	buf_u64(b, b->n - at);
+}
+
+/* A stream ends with its own length: what a header claims beyond that is not read out of the blocks behind. */
+Test(runtables, avml_that_claims_what_is_not_its_own)
+{
+	struct world w;
+	struct buf b;
+
+	for (uint64_t claim = 2; claim < UINT64_C(1) << 40; claim *= 7) {
+		buf_init(&b);
+		avml(&b, 0x1000, PAGE, 1);
+		avml(&b, 0x5000, claim * PAGE, 2);
+		avml(&b, 0x6000, PAGE, 3);
+		avml(&b, 0x20000, claim * PAGE, 4);
+		open_it(&w, &b);
+		cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+		expect(&w, 0x1000, 1);
+		expect(&w, 0x5000, 2);
+		expect(&w, 0x6000, 3);
+		expect(&w, 0x20000, 4);
+		cr_assert_eq(phys_bytes(w.d->phys), 4 * PAGE);
+		cr_assert(told(&w, NOTE_IMAGE_TRUNCATED));
+		end(&w);
+		buf_free(&b);
+	}
+}
+
 static void elf_header(struct buf *b, uint16_t n_segments, uint16_t n_sections)
 {
 	buf_put(b,
@@ -215,6 +329,37 @@ Test(runtables, elf)
 	buf_free(&b);
 }
 
+/* A segment longer than it covers, past the end of the file, or over another one's addresses, while that one's bytes stand inside of it. */
+Test(runtables, elf_that_claims_what_is_not_its_own)
+{
+	static const uint64_t claims[] = {16 * PAGE, 3 * PAGE, UINT64_MAX - 100, UINT64_C(1) << 50};
+	const uint64_t at = 64 + 3 * 56;
+	struct world w;
+	struct buf b;
+
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++)
+		for (int covers = 0; covers < 2; covers++) {
+			buf_init(&b);
+			elf_header(&b, 3, 0);
+			load(&b, at, 0x1000, 2 * PAGE);
+			load(&b, at + 2 * PAGE, 0x3000, 2 * PAGE);
+			load(&b, at + 4 * PAGE, 0x5000, 2 * PAGE);
+			put_le64(b.p + 64 + 32, claims[i]);
+			if (covers)
+				put_le64(b.p + 64 + 40, claims[i]);
+			for (uint8_t v = 1; v <= 6; v++)
+				page(&b, v);
+			open_it(&w, &b);
+			cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+			for (uint8_t v = 1; v <= 6; v++)
+				expect(&w, v * (uint64_t)PAGE, v);
+			cr_assert_eq(phys_bytes(w.d->phys), 6 * PAGE);
+			cr_assert(told(&w, NOTE_CONTEXT_BAD) && !told(&w, NOTE_RUN_OVERLAP));
+			end(&w);
+			buf_free(&b);
+		}
+}
+
 static void section(struct buf *b, uint32_t name, uint64_t off, uint64_t size)
 {
 	buf_u32(b, name);
@@ -272,5 +417,58 @@ Test(runtables, xen)
 	open_it(&w, &b);
 	cr_assert(w.rc < 0 || phys_bytes(w.d->phys) == 0);
 	end(&w);
+	buf_free(&b);
+}
+
+static void section_of(struct buf *b, uint32_t name, uint64_t off, uint64_t size, uint64_t entry)
+{
+	section(b, name, off, size);
+	put_le64(b->p + b->n - 8, entry);
+}
+
+/* As Xen writes it: pages, their table, the names. */
+static void xen_core(struct buf *b)
+{
+	static const char names[] = "\0.xen_pages\0.xen_pfn";
+	const uint64_t pages = 64 + 5 * 64, table = pages + 5 * PAGE, text = table + 5 * 8;
+
+	buf_init(b);
+	elf_header(b, 0, 5);
+	section(b, 0, 0, 0);
+	section_of(b, 1, pages, 5 * PAGE, PAGE);
+	section_of(b, 12, table, 5 * 8, 8);
+	section_of(b, 0, pages, PAGE, PAGE); /* as the shared page's */
+	section(b, 0, text, sizeof(names));
+	for (uint8_t v = 1; v <= 5; v++)
+		page(b, v);
+	for (uint64_t v = 1; v <= 5; v++)
+		buf_u64(b, 10 - v);
+	buf_put(b, names, sizeof(names));
+}
+
+Test(runtables, xen_cut_before_its_table)
+{
+	const size_t names = sizeof("\0.xen_pages\0.xen_pfn");
+	struct world w;
+	struct buf b;
+
+	xen_core(&b);
+	for (size_t cut = 0; cut <= names + 5 * 8 + PAGE; cut += cut < names ? names : 8) {
+		struct buf part = {.p = b.p, .n = b.n - cut};
+		uint64_t left = cut <= names ? 5 : cut < names + 5 * 8 ? (names + 5 * 8 - cut) / 8 : 0;
+
+		open_it(&w, &part);
+		if (!left) {
+			cr_assert_eq(w.rc, ERR_TRUNC);
+			cr_assert(strstr(w.e.msg, "Xen") && strstr(w.e.msg, "5 pages"), "%s", w.e.msg);
+		} else {
+			cr_assert_eq(w.rc, 0, "%zu: %s", cut, w.e.msg);
+			cr_assert_eq(phys_bytes(w.d->phys), left * PAGE, "%zu: %llu bytes", cut, (unsigned long long)phys_bytes(w.d->phys));
+			for (uint8_t v = 1; v <= left; v++)
+				expect(&w, (10 - v) * (uint64_t)PAGE, v);
+			cr_assert_eq(told(&w, NOTE_IMAGE_TRUNCATED), left < 5);
+		}
+		end(&w);
+	}
 	buf_free(&b);
 }
