@@ -68,8 +68,10 @@ struct layer {
 	bool went_back;
 	struct point *point;
 	size_t n_points, cap_points, point_bytes;
-	uint64_t step; /* between points */
-	bool marks;    /* there are points, or will be */
+	struct layer_limits limits;
+	uint64_t step;  /* between points */
+	unsigned ratio; /* ... in sizes of the last one */
+	bool marks;     /* there are points, or will be */
 	pthread_mutex_t lock;
 	struct chunk *row[ROWS], *newest, *oldest;
 	struct slab *slabs;  /* the newest first */
@@ -344,7 +346,7 @@ static uint64_t last_point(const struct layer *l)
 /* Where the next point may be: large ones stand far apart. */
 static uint64_t next_point(const struct layer *l)
 {
-	uint64_t apart = l->n_points ? (uint64_t)l->point[l->n_points - 1].bytes * LAYER_STEP_RATIO : 0;
+	uint64_t apart = l->n_points ? (uint64_t)l->point[l->n_points - 1].bytes * l->ratio : 0;
 
 	return last_point(l) + (apart > l->step ? apart : l->step);
 }
@@ -367,7 +369,7 @@ static int take_mark(struct layer *l)
 	l->point = arr;
 	l->point[l->n_points++] = (struct point){l->at, mark, bytes};
 	l->point_bytes += bytes;
-	while (l->n_points > 1 && (l->n_points >= LAYER_MARKS_MAX || l->point_bytes > LAYER_MARK_BYTES))
+	while (l->n_points > 1 && (l->n_points >= l->limits.marks || l->point_bytes > LAYER_MARK_BYTES))
 		thin_out(l);
 	return 0;
 }
@@ -624,7 +626,17 @@ static int prepare(struct layer *l, const struct layer_opts *o, struct layer_fac
 		rc = tempfile_open(&l->temp, o->spill, e);
 	if (rc < 0)
 		return rc;
-	l->step = LAYER_STEP_MIN;
+	l->limits = o->limits;
+	l->ratio = o->limits.step ? 0 : LAYER_STEP_RATIO;
+	if (!l->limits.step)
+		l->limits.step = LAYER_STEP_MIN;
+	if (!l->limits.marks)
+		l->limits.marks = LAYER_MARKS_MAX;
+	if (!l->limits.mark_bytes)
+		l->limits.mark_bytes = LAYER_MARK_MAX;
+	l->step = l->limits.step;
+	if (l->codec->limit)
+		l->codec->limit(l->state, &l->limits);
 	l->seeks = l->codec->known && l->codec->known(l->state, &known);
 	l->marks = l->codec->mark && (!l->seeks || (l->codec->marks_too && l->codec->marks_too(l->state)));
 	l->max_chunks = (l->codec->slow && !l->seeks && !o->cache_bytes ? LAYER_CACHE_FAR : cache) / LAYER_CHUNK;

@@ -14,21 +14,27 @@
 
 #include "input.h"
 
-#define LAYER_CHUNK       65536u               /* bytes that are cached together */
-#define LAYER_CACHE_BYTES ((size_t)192 << 20)  /* of the cache */
-#define LAYER_CACHE_FAR   ((size_t)768 << 20)  /* the same where going back means from the beginning, and where unpacking is slow */
-#define LAYER_MARKS_MAX   1024u                /* snapshots; when there are more, every second one goes */
-#define LAYER_LONG        ((uint64_t)16 << 20) /* unpacked bytes between places: snapshots in between are wanted */
-#define LAYER_STEP_MIN    ((uint64_t)1 << 20)  /* unpacked bytes between two snapshots, at least */
-#define LAYER_STEP_RATIO  8u                   /* ... and so many times a snapshot's size */
-#define LAYER_MARK_MAX    ((size_t)80 << 20)   /* bytes of a snapshot: xz -9 has a dictionary of 64 MiB */
-#define LAYER_MARK_BYTES  ((size_t)256 << 20)  /* of all snapshots */
+#define LAYER_CHUNK       65536u              /* bytes that are cached together */
+#define LAYER_CACHE_BYTES ((size_t)192 << 20) /* of the cache */
+#define LAYER_CACHE_FAR   ((size_t)768 << 20) /* the same where going back means from the beginning, and where unpacking is slow */
+#define LAYER_MARKS_MAX   1024u               /* snapshots; when there are more, every second one goes */
+#define LAYER_LONG_STEPS  16u                 /* steps between places: snapshots in between are wanted */
+#define LAYER_STEP_MIN    ((uint64_t)1 << 20) /* unpacked bytes between two snapshots, at least */
+#define LAYER_STEP_RATIO  8u                  /* ... and so many times a snapshot's size */
+#define LAYER_MARK_MAX    ((size_t)80 << 20)  /* bytes of a snapshot: xz -9 has a dictionary of 64 MiB */
+#define LAYER_MARK_BYTES  ((size_t)256 << 20) /* of all snapshots */
 /* What is believed of unpacked sizes: a bomb ends here, and the result says so. */
 #define LAYER_BYTES_MAX ((uint64_t)1 << 43) /* 8 TiB */
 #define LAYER_RATIO_MAX 4096u               /* times the evidence file's size; whatever that is, */
 #define LAYER_FLOOR     ((uint64_t)1 << 32) /* 4 GiB, which may be mostly zeros; */
 #define LAYER_RATIO_ANY 65536u              /* but no more than this many times the size, */
 #define LAYER_LEAST     ((uint64_t)1 << 26) /* and 64 MiB of the smallest */
+
+struct layer_limits {      /* of snapshots; 0: the numbers above */
+	uint64_t step;     /* LAYER_STEP_MIN. Where it is given, LAYER_STEP_RATIO does not count */
+	size_t marks;      /* LAYER_MARKS_MAX */
+	size_t mark_bytes; /* LAYER_MARK_MAX */
+};
 
 struct layer_codec {
 	const char *name; /* "gzip": image.compression */
@@ -48,6 +54,8 @@ struct layer_codec {
 	int (*mark)(void *state, void **mark, size_t *bytes);
 	int (*resume)(void *state, const void *mark, struct err *e);
 	void (*mark_free)(void *mark);
+	/* What the layer goes by, no member 0; called behind open(), before known(). NULL: of no interest. */
+	void (*limit)(void *state, const struct layer_limits *limits);
 	bool (*marks_too)(void *state); /* snapshots are taken although places are known: those stand far apart. May be NULL. */
 };
 
@@ -83,6 +91,7 @@ struct layer_opts {
 	size_t cache_bytes;    /* 0: the limits above */
 	uint64_t most_bytes;   /* unpacked; 0: the limits above */
 	uint64_t packed_bytes; /* of the evidence file, when `in` is a layer itself; 0: the size of `in` */
+	struct layer_limits limits;
 };
 
 /* Opens the layer over `in`, which must outlive it. May read all of `in` once. o may be NULL. ERR_FORMAT: not a byte could be unpacked. */

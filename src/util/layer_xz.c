@@ -16,6 +16,7 @@
 
 struct xz {
 	struct input *in;
+	struct layer_limits limits;
 	lzma_index *index; /* NULL: forward only */
 	struct snapmem *mem;
 	lzma_allocator alloc; /* of it */
@@ -188,6 +189,11 @@ static int open_block(struct xz *x, struct err *e)
 	r = lzma_block_header_decode(&x->block, NULL, head);
 	if (r != LZMA_OK)
 		return code_of(r, e);
+	/* places are where the index says: a block of another length would put its bytes at other blocks' */
+	if (x->block.uncompressed_size == LZMA_VLI_UNKNOWN)
+		x->block.uncompressed_size = x->iter.block.uncompressed_size;
+	else if (x->block.uncompressed_size != x->iter.block.uncompressed_size)
+		return err_set(e, ERR_FORMAT, "xz: a block's length is not that of the index");
 	r = lzma_block_compressed_size(&x->block, x->iter.block.unpadded_size);
 	if (r == LZMA_OK && lzma_raw_decoder_memusage(x->filters) > XZ_MEMORY_MAX)
 		r = LZMA_MEMLIMIT_ERROR;
@@ -258,6 +264,13 @@ static int64_t xz_read(void *state, uint8_t *buf, size_t n, struct err *e)
 	return x->index ? err_set(e, ERR_FORMAT, "xz: not set to a block") : 0;
 }
 
+static void xz_limit(void *state, const struct layer_limits *limits)
+{
+	struct xz *x = state;
+
+	x->limits = *limits;
+}
+
 /* Blocks that are long, and whose decoder (by the first one's header) is small enough to be copied. */
 static bool xz_marks_too(void *state)
 {
@@ -267,10 +280,10 @@ static bool xz_marks_too(void *state)
 
 	lzma_index_iter_init(&it, x->index);
 	while (!long_blocks && !lzma_index_iter_next(&it, LZMA_INDEX_ITER_NONEMPTY_BLOCK))
-		long_blocks = it.block.uncompressed_size > LAYER_LONG;
+		long_blocks = it.block.uncompressed_size > x->limits.step * LAYER_LONG_STEPS;
 	if (!long_blocks || lzma_index_iter_locate(&x->iter, 0) || open_block(x, NULL) < 0)
 		return false;
-	return snapmem_bytes(x->mem) <= LAYER_MARK_MAX;
+	return snapmem_bytes(x->mem) <= x->limits.mark_bytes;
 }
 
 static void xz_mark_free(void *mark)
@@ -287,7 +300,7 @@ static int xz_mark(void *state, void **mark, size_t *bytes)
 	struct xz_mark *m;
 
 	*mark = NULL;
-	if (!x->ready || snapmem_bytes(x->mem) > LAYER_MARK_MAX)
+	if (!x->ready || snapmem_bytes(x->mem) > x->limits.mark_bytes)
 		return 0;
 	m = calloc(1, sizeof(*m));
 	if (!m || !(m->copy = snapmem_save(x->mem))) {
@@ -352,6 +365,7 @@ const struct layer_codec layer_xz = {.name = "xz",
 				     .mark = xz_mark,
 				     .resume = xz_resume,
 				     .mark_free = xz_mark_free,
+				     .limit = xz_limit,
 				     .marks_too = xz_marks_too};
 #else
 const struct layer_codec layer_xz = {.name = "xz"};

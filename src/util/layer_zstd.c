@@ -20,7 +20,7 @@
 #define WINDOW_LOG_SMALL 27 /* what zstd itself takes unasked: enough for a small file, whose header could ask for anything */
 #define SMALL            ((uint64_t)16 << 20) /* bytes of a small file */
 #define FRAMES_MAX       (1u << 24)
-#define SKIP_MAX         (4u << 20) /* unpacked bytes behind a frame's beginning that a mark may be */
+#define SKIP_STEPS       4u /* unpacked steps behind a frame's beginning that a mark may be */
 #define NO_SIZE          UINT64_MAX
 
 struct frame {
@@ -34,8 +34,9 @@ struct zstd {
 	struct frame *frame; /* when all sizes are known */
 	size_t n, cap;
 	uint64_t size;
-	int window_log;               /* the largest window that is taken */
-	bool known, long_frames;      /* a frame is so long that places in it are wanted */
+	int window_log; /* the largest window that is taken */
+	struct layer_limits limits;
+	bool known;                   /* what every frame holds */
 	uint64_t frame_in, frame_out; /* of the frame under way: where it began, bytes taken of it */
 	bool between;                 /* frames: the next byte begins one */
 	uint64_t in_off;
@@ -177,7 +178,6 @@ static int list_frames(struct zstd *z, struct err *e)
 				return err_set(e, ERR_NOMEM, "out of memory");
 			z->frame = arr;
 			z->frame[z->n++] = (struct frame){at, out};
-			z->long_frames |= content > LAYER_LONG && window_at(z->in, at) <= LAYER_MARK_MAX;
 		}
 		at += len;
 		out += content;
@@ -273,6 +273,30 @@ static int zstd_seek(void *state, uint64_t place, struct err *e)
 	return 0;
 }
 
+/* A frame begins where libzstd stands. Formats from before zstd 0.8, which it may know too, are refused: it does not ask our allocator for their memory, so
+ * copies of its state would share that, and it leaks once one is put back. */
+static int begin_frame(struct zstd *z, struct err *e)
+{
+	size_t n = z->ib.size - z->ib.pos;
+	const uint8_t *h = z->buf + z->ib.pos;
+	uint8_t far[4];
+
+	z->frame_in = z->in_off - n;
+	z->frame_out = 0;
+	if (n < sizeof(far)) { /* in two reads of the file */
+		int64_t k = input_read(z->in, z->frame_in, far, sizeof(far), e);
+
+		if (k < 0)
+			return (int)k;
+		n = (size_t)k;
+		h = far;
+	}
+	if (n >= 4 && le32(h) != ZSTD_MAGICNUMBER && !is_skippable(h))
+		return err_set(e, ERR_FORMAT, "zstd: what follows is no frame, or one from before zstd 0.8");
+	z->between = false;
+	return 0;
+}
+
 static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
 {
 	struct zstd *z = state;
@@ -281,6 +305,7 @@ static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
 
 	while (ob.pos == 0) {
 		size_t r;
+		int rc;
 
 		if (z->ib.pos == z->ib.size) {
 			int64_t k = input_read(z->in, z->in_off, z->buf, IN_BYTES, e);
@@ -296,11 +321,9 @@ static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
 			z->ib.size = (size_t)k;
 			z->ib.pos = 0;
 		}
-		if (z->between) {
-			z->frame_in = z->in_off - (z->ib.size - z->ib.pos);
-			z->frame_out = 0;
-			z->between = false;
-		}
+		rc = z->between ? begin_frame(z, e) : 0;
+		if (rc < 0)
+			return rc;
 		r = ZSTD_decompressStream(z->s, &ob, &z->ib);
 		if (ZSTD_isError(r)) {
 			if (ZSTD_getErrorCode(r) == ZSTD_error_memory_allocation)
@@ -315,11 +338,25 @@ static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
 	return (int64_t)ob.pos;
 }
 
+static void zstd_limit(void *state, const struct layer_limits *limits)
+{
+	struct zstd *z = state;
+
+	z->limits = *limits;
+}
+
+/* Is a frame so long that places in it are wanted? */
 static bool zstd_marks_too(void *state)
 {
 	const struct zstd *z = state;
 
-	return z->long_frames;
+	for (size_t i = 0; i < z->n; i++) {
+		uint64_t content = (i + 1 < z->n ? z->frame[i + 1].out_off : z->size) - z->frame[i].out_off;
+
+		if (content > z->limits.step * LAYER_LONG_STEPS && window_at(z->in, z->frame[i].in_off) <= z->limits.mark_bytes)
+			return true;
+	}
+	return false;
 }
 
 static void zstd_mark_free(void *mark)
@@ -333,11 +370,11 @@ static void zstd_mark_free(void *mark)
 static int zstd_mark(void *state, void **mark, size_t *bytes)
 {
 	struct zstd *z = state;
-	bool inside = !z->between && z->frame_out > SKIP_MAX;
+	bool inside = !z->between && z->frame_out > z->limits.step * SKIP_STEPS;
 	struct zstd_mark *m;
 
 	*mark = NULL;
-	if (inside ? snapmem_bytes(z->mem) > LAYER_MARK_MAX : z->known)
+	if (inside ? snapmem_bytes(z->mem) > z->limits.mark_bytes : z->known)
 		return 0; /* too large; or the frame is a place itself */
 	m = calloc(1, sizeof(*m));
 	if (!m)
@@ -401,6 +438,7 @@ const struct layer_codec layer_zstd = {.name = "zstd",
 				       .mark = zstd_mark,
 				       .resume = zstd_resume,
 				       .mark_free = zstd_mark_free,
+				       .limit = zstd_limit,
 				       .marks_too = zstd_marks_too};
 #else
 const struct layer_codec layer_zstd = {.name = "zstd"};

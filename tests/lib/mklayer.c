@@ -156,11 +156,11 @@ static void chunk(struct buf *out, uint8_t type, const struct buf *body, const u
 }
 
 #if LIB_SNAPPY
-static bool snappy_all(struct buf *out, const uint8_t *p, size_t n)
+static bool snappy_all(struct buf *out, const uint8_t *p, size_t n, size_t block)
 {
 	buf_put(out, "\xff\x06\x00\x00sNaPpY", 10);
-	for (size_t i = 0; i < n; i += 65536) {
-		size_t k = n - i < 65536 ? n - i : 65536, most = snappy_max_compressed_length(k);
+	for (size_t i = 0; i < n; i += block) {
+		size_t k = n - i < block ? n - i : block, most = snappy_max_compressed_length(k);
 		struct buf b;
 		uint8_t *o;
 
@@ -169,7 +169,7 @@ static bool snappy_all(struct buf *out, const uint8_t *p, size_t n)
 		if (!o || snappy_compress((const char *)p + i, k, (char *)o, &most) != SNAPPY_OK)
 			return false;
 		b.n = most;
-		if (i / 65536 % 5 == 4) { /* stored, and a chunk to be skipped */
+		if (i / block % 5 == 4) { /* stored, and a chunk to be skipped */
 			buf_put(out,
 				"\xfe\x03\x00\x00"
 				"abc",
@@ -177,7 +177,7 @@ static bool snappy_all(struct buf *out, const uint8_t *p, size_t n)
 			buf_clear(&b);
 			buf_put(&b, p + i, k);
 		}
-		chunk(out, i / 65536 % 5 == 4, &b, p + i, k);
+		chunk(out, i / block % 5 == 4, &b, p + i, k);
 		buf_free(&b);
 	}
 	return true;
@@ -363,7 +363,7 @@ bool mklayer(struct buf *out, const char *how, const uint8_t *p, size_t n)
 	if (strcmp(how, "xz") == 0)
 		return xz_one(out, p, half, 0) && xz_one(out, p + half, n - half, 0);
 	if (strcmp(how, "xz-blocks") == 0)
-		return xz_one(out, p, n, 500000);
+		return xz_one(out, p, n, n / 6 + 1);
 #endif
 #if LIB_ZSTD
 	if (strcmp(how, "zstd") == 0)
@@ -386,11 +386,15 @@ bool mklayer(struct buf *out, const char *how, const uint8_t *p, size_t n)
 #endif
 #if LIB_SNAPPY
 	if (strcmp(how, "snappy") == 0)
-		return snappy_all(out, p, n);
+		return snappy_all(out, p, n, 65536);
+	if (strcmp(how, "snappy-small") == 0)
+		return snappy_all(out, p, n, 1000);
 #endif
 #if LIB_LZO
 	if (strcmp(how, "lzop") == 0)
 		return lzop_one(out, p, n, 0x3000001, 262144);
+	if (strcmp(how, "lzop-small") == 0)
+		return lzop_one(out, p, n, 0x303, 1000);
 	if (strcmp(how, "lzop-bare") == 0)
 		return lzop_one(out, p, n, 0, 65536);
 	if (strcmp(how, "lzop-members") == 0)

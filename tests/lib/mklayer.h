@@ -8,7 +8,8 @@
 
 #include "buf.h"
 
-/* "gzip", "gzip-members", "zlib", "xz", "xz-blocks", "zstd", "zstd-frames", "zstd-nosize", "lz4", "lz4-linked", "bzip2", "snappy", "s2", "lzop", "lzop-bare" (no checksums), "lzop-members". False: not built in. */
+/* "gzip", "gzip-members", "zlib", "xz", "xz-blocks", "zstd", "zstd-frames", "zstd-nosize", "lz4", "lz4-linked", "bzip2", "snappy", "s2", "lzop", "lzop-bare" (no checksums), "lzop-members";
+ * "snappy-small", "lzop-small": blocks of 1000 bytes. False: not built in. */
 bool mklayer(struct buf *out, const char *how, const uint8_t *p, size_t n);
 
 /* Bytes with zeros, text, and noise in them. */

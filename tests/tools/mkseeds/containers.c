@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include "crc32c.h"
+#include "mklayer.h"
 #include "rd.h"
 
 #define PAGE 4096u
@@ -383,6 +384,10 @@ static void qevm_seeds(const char *dir)
 	buf_puts(&l, "<d/>");
 	buf_put(&l, b.p, b.n);
 	put(dir, "qevm", "libvirt", &l);
+	l.n = 92 + 4;
+	put_le32(l.p + 28, 4); /* save_image_format = "lzop" */
+	if (mklayer(&l, "lzop", b.p, b.n))
+		put(dir, "qevm", "libvirt-lzop", &l);
 	buf_free(&b);
 	buf_free(&l);
 }

@@ -310,5 +310,6 @@ int main(int argc, char **argv)
 	disk_seeds(argv[1]);
 	windows_seeds(argv[1]);
 	container_seeds(argv[1]);
+	layer_seeds(argv[1]);
 	return 0;
 }
