@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "mkcrash.h"
 #include "mketl.h"
+#include "mklayer.h"
 #include "mkpack.h"
 #include "mkrec.h"
 #include "mkwevt.h"
@@ -256,6 +257,27 @@ static void tracelogging_seeds(const char *dir)
 	tl_seed(dir, "groups", groups, sizeof(groups) - 1, group_data, sizeof(group_data));
 }
 
+/* The first block of a framed file. */
+static void framed(struct buf *out, const char *how, const uint8_t *p, size_t n)
+{
+	struct buf b;
+
+	buf_init(&b);
+	if (mklayer(&b, how, p, n))
+		buf_put(out, b.p + 18, (le32(b.p + 10) >> 8) - 4);
+	buf_free(&b);
+}
+
+static void snappy_block(struct buf *out, const uint8_t *p, size_t n)
+{
+	framed(out, "snappy", p, n);
+}
+
+static void s2_block(struct buf *out, const uint8_t *p, size_t n)
+{
+	framed(out, "s2", p, n);
+}
+
 static void codec_seeds(const char *dir)
 {
 	static const struct {
@@ -266,7 +288,10 @@ static void codec_seeds(const char *dir)
 	} all[] = {{"huff", 0, mkpack_xpresshuff, 3000},
 		   {"huff-two-blocks", 0, mkpack_xpresshuff, 70000},
 		   {"lznt1", 1, mkpack_lznt1, 3000},
-		   {"lznt1-chunks", 1, mkpack_lznt1, 9000}};
+		   {"lznt1-chunks", 1, mkpack_lznt1, 9000},
+		   {"plain", 2, mkpack_xpress, 5000},
+		   {"snappy", 3, snappy_block, 3000},
+		   {"s2", 3, s2_block, 3000}};
 	struct buf plain;
 
 	buf_init(&plain);
