@@ -12,6 +12,9 @@
 #define FLAG_FLUSH_MARKER 0x1u /* first and last buffer of a file */
 #define FLAG_PROC_INDEX   0x20u
 #define TYPE_HEADER       4u
+#define LEAN_SIZE         0x1000u              /* the header buffer's records fit */
+#define FILL_LEAST        (UINT64_C(64) << 20) /* a smaller file may be all fill; */
+#define FILL_MAX          16u                  /* a larger one is not more than so many times its records */
 
 /* Where the bytes of one file go: the file, or its hash. The same bytes are made twice, side by side, for one and the other. */
 struct out {
@@ -31,6 +34,7 @@ static int put(struct out *o, const void *p, size_t n)
 struct chosen {
 	const struct etw_buffer **v;
 	size_t n;
+	uint64_t used;    /* bytes of all rebuilt buffers, headers included */
 	uint32_t largest; /* bytes of the largest rebuilt buffer, header included */
 	uint32_t n_cpus;  /* highest processor index + 1; one that no machine has does not count */
 };
@@ -47,6 +51,7 @@ static int choose(struct chosen *c, const struct etw_buffer *v, size_t n, struct
 		if (!v[i].body_len || v[i].has_same_as)
 			continue;
 		c->v[c->n++] = &v[i];
+		c->used += used;
 		if (used > c->largest)
 			c->largest = used;
 		if (v[i].cpu >= c->n_cpus && v[i].cpu < ETW_CPUS_MAX)
@@ -57,11 +62,21 @@ static int choose(struct chosen *c, const struct etw_buffer *v, size_t n, struct
 	return 0;
 }
 
+/* Is a file with buffers of this size, nearly all of it fill, too large to be any use? A claim of 16 MB is cheap, and a session of many buffers makes one. */
+static bool wasteful(const struct chosen *c, uint32_t size)
+{
+	uint64_t bytes = (uint64_t)(c->n + 1) * size;
+
+	return bytes > FILL_LEAST && bytes > FILL_MAX * c->used;
+}
+
 /* Readers want a multiple of 0x400; a session's size that is none is rounded up, and a buffer never loses records to a header's lie. */
 static uint32_t file_buffer_size(const struct etw_session *s, const struct chosen *c)
 {
 	uint32_t size = s->has_buffer_size && s->buffer_size <= ETW_BUFFER_SIZE_MAX ? s->buffer_size : 0;
 
+	if ((s->lean || wasteful(c, size)) && size > LEAN_SIZE)
+		size = LEAN_SIZE;
 	if (size < c->largest)
 		size = c->largest;
 	return (size + 0x3ff) & ~0x3ffu;

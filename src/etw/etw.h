@@ -152,6 +152,7 @@ struct etw_session {
 	uint64_t reference_ts;  /* ReferenceTime.StartPerfClock */
 	int64_t start_time;     /* StartTime, FILETIME; 0 unknown */
 	uint32_t buffer_size;
+	bool lean; /* a rebuilt file's buffers are as small as their records allow, whatever buffer_size says */
 	bool has_counters;
 	uint32_t buffers_written, buffers_lost, events_lost;
 	bool has_thread;

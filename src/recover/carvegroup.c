@@ -6,11 +6,13 @@
 #include "buf.h"
 #include "carvework.h"
 
-#define HDR_ENTRY    0x38u
-#define ENTRY_PAGE   0x38u /* where GlobalEntry of a page-aligned buffer stands in its page */
-#define STATE_FLUSH  3u
-#define PACKED_LEAST 65536u
-#define PACKED_PAD   4u /* times the largest packed buffer of a session that its buffers may have */
+#define HDR_ENTRY     0x38u
+#define ENTRY_PAGE    0x38u /* where GlobalEntry of a page-aligned buffer stands in its page */
+#define STATE_FLUSH   3u
+#define PACKED_LEAST  65536u
+#define RECORDS_MAX   16u /* times the image, and */
+#define RECORDS_LEAST (UINT64_C(256) << 20)
+#define PACKED_PAD    4u /* times the largest packed buffer of a session that its buffers may have */
 
 /* ---- origin ----------------------------------------------------------------------------------------------------------------------------- */
 
@@ -312,6 +314,22 @@ static void tell_gaps(struct carve_groups *g, const struct carve_buf *b, const s
 	}
 }
 
+/* Page tables that lie can give one page to any number of buffers: what they hold together can't be many times the image. Packed ones may be some. */
+static bool too_much(struct carve *c, uint64_t bytes)
+{
+	uint64_t max = RECORDS_LEAST + RECORDS_MAX * phys_bytes(c->im->dump->phys);
+
+	if (bytes > max - c->settled) {
+		if (c->settled != max)
+			notes_add(&c->im->notes, &NOTE(NOTE_LIMIT_REACHED), "carved buffers hold more than %u times the image's bytes",
+				  (unsigned)RECORDS_MAX);
+		c->settled = max;
+		return true;
+	}
+	c->settled += bytes;
+	return false;
+}
+
 static int add_buffer(struct carve_groups *g, struct etw_session *s, const struct carve_item *it)
 {
 	const struct carve_buf *b = it->b;
@@ -319,6 +337,11 @@ static int add_buffer(struct carve_groups *g, struct etw_session *s, const struc
 	uint64_t at;
 	int rc = carve_settle(g->c, b, &eb, &rest);
 
+	if (rc == 0 && too_much(g->c, (uint64_t)eb.body_len + rest.body_len)) {
+		etw_buffer_clear(&eb);
+		etw_buffer_clear(&rest);
+		return 0;
+	}
 	if (rc == 0 && eb.body_len) {
 		rc = carve_seen(g->c, &eb, &at);
 		if (rc > 0) {
@@ -517,7 +540,7 @@ static int collect(struct carve_groups *g)
 	return rc;
 }
 
-int carve_groups(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx, struct err *e)
+int carve_groups(struct carve *c, carve_orphan_fn *fn, void *ctx, struct err *e)
 {
 	struct carve_groups g = {.c = c};
 	struct carve_orphan o;
@@ -545,7 +568,7 @@ int carve_groups(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan
 			to++;
 		rc = one_group(&g, &g.v[i], to - i, &o);
 		if (rc == 0 && o.s.n_buffers) {
-			rc = fn(ctx, &o, e);
+			rc = carve_emit(c, &o, fn, ctx, e);
 			if (rc < 0) {
 				etw_session_clear(&o.s);
 				goto out;

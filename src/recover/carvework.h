@@ -1,5 +1,6 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carverounds.c (whose pages first), carvebehind.c (pages in place behind a gap), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carveprivate.c (contexts inside processes). */
+ * (pages), carverounds.c (whose pages first), carvebehind.c (pages in place behind a gap), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carvesize.c (how large files
+ * become), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
 #define ETLIFT_CARVEWORK_H
 
@@ -82,8 +83,10 @@ struct carve {
 	uint64_t behind;        /* and read by carvebehind.c */
 	uint64_t seeks;         /* and by carveunpack.c, which makes so many bytes: */
 	uint64_t unpacked;
-	size_t progress; /* grows with each buffer put together and each page held */
-	uint8_t *raw;    /* owned; a buffer being put together */
+	uint64_t settled; /* bytes of records of orphans; */
+	uint64_t padded;  /* and bytes of files that carvesize.c lets be mostly fill */
+	size_t progress;  /* grows with each buffer put together and each page held */
+	uint8_t *raw;     /* owned; a buffer being put together */
 	size_t cap_raw;
 	struct carve_counts counts;
 };
@@ -209,7 +212,11 @@ int carve_seen(struct carve *c, const struct etw_buffer *b, uint64_t *at);
 int carve_private_context(struct carve *c, const struct carve_buf *b, uint64_t head, struct etw_session *s);
 
 /* carvegroup.c: the buffers that are not live, sorted by origin and put together. */
-int carve_groups(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx, struct err *e);
+typedef int carve_orphan_fn(void *ctx, const struct carve_orphan *o, struct err *e);
+int carve_groups(struct carve *c, carve_orphan_fn *fn, void *ctx, struct err *e);
+
+/* Shows a group to fn, whole or in parts, so that what is written of it is not much larger than its records (carvesize.c). What fn answers, or ERR_NOMEM. */
+int carve_emit(struct carve *c, struct carve_orphan *o, carve_orphan_fn *fn, void *ctx, struct err *e);
 
 /* Fills c->loose from the pages that nothing has claimed; after the last buffer was put together. 0 or ERR_NOMEM. */
 int carve_loose_find(struct carve *c);
