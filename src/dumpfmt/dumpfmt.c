@@ -32,7 +32,7 @@ static int choose(struct dump *d, struct err *e)
 	rc = n < 0 ? (int)n : 0;
 	for (size_t i = 0; rc == 0 && !d->fmt; i++) {
 		if (i + 1 == sizeof(formats) / sizeof(formats[0]))
-			rc = refuse_by_content(head, (size_t)n, size, e);
+			rc = refuse_by_content(head, (size_t)n, d->in, e);
 		if (rc == 0 && formats[i]->probe(head, (size_t)n, size))
 			d->fmt = formats[i];
 	}

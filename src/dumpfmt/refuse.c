@@ -14,6 +14,9 @@ struct magic {
 	const char *what; /* what it is, and why not or what to do */
 };
 
+#define SAMPLES 64u   /* places of a file that begins with text */
+#define SAMPLE  1024u /* bytes of each */
+
 #define NO    ERR_NOIMAGE
 #define LATER ERR_UNSUPPORTED
 
@@ -73,24 +76,46 @@ static bool is_etl(const uint8_t *head, size_t n)
 	       rd_u16(&r, 0x4e) == 0 && !r.bad;
 }
 
+static bool has_controls(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] < 0x20 && p[i] != '\n' && p[i] != '\r' && p[i] != '\t' && p[i] != '\f')
+			return true;
+	return false;
+}
+
 /* Text: no byte of the first kilobyte is a control character, and it is not all blank. */
 static bool is_text(const uint8_t *head, size_t n)
 {
 	size_t letters = 0;
 
-	if (n > 1024)
-		n = 1024;
-	for (size_t i = 0; i < n; i++) {
-		if (head[i] < 0x20 && head[i] != '\n' && head[i] != '\r' && head[i] != '\t' && head[i] != '\f')
-			return false;
+	if (n > SAMPLE)
+		n = SAMPLE;
+	for (size_t i = 0; i < n; i++)
 		letters += head[i] > 0x20 && head[i] < 0x7f;
-	}
-	return n >= 16 && letters * 2 > n;
+	return n >= 16 && letters * 2 > n && !has_controls(head, n);
 }
 
-int refuse_by_content(const uint8_t *head, size_t n, uint64_t file_size, struct err *e)
+/* A page of memory can hold text, the first one too; a text file is text everywhere. What can't be read does not speak against it. */
+static bool all_text(struct input *in)
 {
-	if (!file_size)
+	uint64_t size = input_size(in), step = size / SAMPLES;
+	uint8_t b[SAMPLE];
+
+	if (step < SAMPLE)
+		step = SAMPLE;
+	for (uint64_t off = step; off < size; off += step) {
+		int64_t n = input_read(in, off, b, sizeof(b), NULL);
+
+		if (n > 0 && has_controls(b, (size_t)n))
+			return false;
+	}
+	return true;
+}
+
+int refuse_by_content(const uint8_t *head, size_t n, struct input *in, struct err *e)
+{
+	if (!input_size(in))
 		return err_set(e, ERR_NOIMAGE, "is empty");
 	if (is_pe(head, n))
 		return err_set(e, ERR_NOIMAGE, "a Windows program or driver (PE), not a memory image");
@@ -99,7 +124,7 @@ int refuse_by_content(const uint8_t *head, size_t n, uint64_t file_size, struct 
 	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
 		if (has(head, n, &magics[i]))
 			return err_set(e, magics[i].code, "%s", magics[i].what);
-	if (is_text(head, n))
+	if (is_text(head, n) && all_text(in))
 		return err_set(e, ERR_NOIMAGE, "a text file, not a memory image");
 	return 0;
 }

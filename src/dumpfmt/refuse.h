@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "input.h"
 
-/* 0: nothing known speaks against it. ERR_NOIMAGE (no memory image) or ERR_UNSUPPORTED (an image, but not read yet) with what it is and the mend. */
-int refuse_by_content(const uint8_t *head, size_t n, uint64_t file_size, struct err *e);
+/* head[0, n): the first bytes of `in`, of which more is read only when they are text. 0: nothing known speaks against it. ERR_NOIMAGE (no memory image) or ERR_UNSUPPORTED (an image, but not read yet) with what it is and the mend. */
+int refuse_by_content(const uint8_t *head, size_t n, struct input *in, struct err *e);
 
 #endif

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Buffers at the edges of what an image may be: carveedge.py ETLIFT SCRATCH [CASE...]
+
+text    the first page of a raw image is text: no text file, for any command; a text file is one still
+"""
+import glob
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+
+PAGE, HDR = 4096, 0x48
+etlift, scratch = sys.argv[1:3]
+image, out = os.path.join(scratch, "edge.raw"), os.path.join(scratch, "edge")
+bad = 0
+
+
+def say(*what):
+    global bad
+    bad = 1
+    print(*what)
+
+
+def buffer(rng, size, form="freed", ident=7, cpu=1, room=0):
+    """[bytes, records as (offset, bytes)]; room: left free at its end."""
+    body, recs, t, state, offset, flag = b"", [], 10**10 + rng.randrange(10**8), 0, 0, 0
+    while HDR + len(body) + 0x90 <= size - room:
+        t += rng.randrange(1, 900)
+        n = 8 * rng.randrange(1, 15)
+        r = struct.pack("<HBBHHQ", 2, 0x11, 0xC0, 0x10 + n, 0x0F33, t) + rng.randbytes(n)
+        recs.append((HDR + len(body), r))
+        body += r
+    end = HDR + len(body)
+    saved, cur, ref, ts = end, end + size, 0, t + 5
+    if form == "logging":
+        saved, cur, ref, ts, state = 0, end, 15, 0, 1
+    if form == "file":
+        cur, state, offset, flag = end, 3, end, 0x20
+    links = [0xFFFFB58000000038 + (rng.randrange(1 << 20) << 12) for _ in "ab"]
+    raw = struct.pack("<IIIIQQQHHIIHHQQ", size, saved, cur, ref, ts, 9, 0, cpu, ident, state, offset, flag, 0, *links) + body
+    return raw.ljust(size, b"\xff" if form == "file" else b"\0"), recs
+
+
+def write(data):
+    with open(image, "wb") as f:
+        f.write(data)
+
+
+def run(*args):
+    return subprocess.run([etlift, *args], capture_output=True, text=True)
+
+
+def carve(*args):
+    """(exit status, report or None, records)"""
+    shutil.rmtree(out, ignore_errors=True)
+    p = run("carve", image, "-q", "-o", out, *args)
+    if not os.path.exists(out + "/report.json"):
+        return p.returncode, None, []
+    got = []
+    for path in glob.glob(out + "/sessions/*.etl"):
+        b = open(path, "rb").read()
+        size, = struct.unpack_from("<I", b)
+        for at in range(size, len(b), size):
+            off, end = at + HDR, at + struct.unpack_from("<I", b, at + 0x30)[0]
+            while off < end:
+                n, = struct.unpack_from("<H", b, off + 4)
+                got.append(b[off:off + n])
+                off += n
+        if run("check", path).returncode:
+            say(path, "is not valid")
+    return p.returncode, json.load(open(out + "/report.json")), got
+
+
+def case_text():
+    rng = random.Random(1)
+    b, recs = buffer(rng, 16384)
+    for text in ("key%d=value\n", "<item name=\"n%d\">text</item>\r\n"):
+        page = "".join(text % i for i in range(400)).encode()[:PAGE]
+        for n in (1, 2, 5):
+            write(page * n + rng.randbytes(20 * PAGE) + b + rng.randbytes(40 * PAGE))
+            rc, _, got = carve()
+            if rc != 0 or sorted(got) != sorted(r for _, r in recs):
+                say("text in", n, "pages: carve ends with", rc, "and gives", len(got), "of", len(recs))
+            for args in (["info"], ["sessions"], ["recover", "-o", out + ".r"], ["events"], ["events", "--carve"], ["scan", "--memory", "-y", scratch + "/edge.yar"]):
+                p = run(*args[:1], image, *args[1:])
+                if "text file" in p.stderr or p.returncode not in (0, 4):
+                    say("text in", n, "pages:", args[0], "ends with", p.returncode, p.stderr)
+                shutil.rmtree(out + ".r", ignore_errors=True)
+        for n in (1, 17, 300):
+            write(page * n + b"\xc3\xa4\xe2\x82\xac end")
+            p = run("info", image)
+            if p.returncode != 3 or (n > 15 and "a text file" not in p.stderr):
+                say("a text file of", n, "pages: info ends with", p.returncode, p.stderr)
+
+
+with open(scratch + "/edge.yar", "w") as f:
+    f.write('rule r { strings: $a = "never there" condition: $a }')
+for name in sys.argv[3:] or ("text",):
+    globals()["case_" + name]()
+sys.exit(bad)
