@@ -2,6 +2,7 @@
 """Buffers at the edges of what an image may be: carveedge.py ETLIFT SCRATCH [CASE...]
 
 text    the first page of a raw image is text: no text file, for any command; a text file is one still
+cut     the image ends inside a page: every record that is whole in it comes back, whether its buffer begins there or goes on there
 """
 import glob
 import json
@@ -96,8 +97,32 @@ def case_text():
                 say("a text file of", n, "pages: info ends with", p.returncode, p.stderr)
 
 
+def case_cut():
+    rng = random.Random(2)
+    for form in ("freed", "logging", "file"):
+        for size in (4096, 8192, 16384, 65536):
+            b, recs = buffer(rng, size, form, room=rng.randrange(300))
+            end = recs[-1][0] + len(recs[-1][1])
+            for at in {300, 777, 4095, size - 2500, size - 4096 + 777, size - 4096 + 3001, size - 1, end}:
+                if not 0 < at < size or at % PAGE == 0:
+                    continue
+                write(rng.randbytes(20 * PAGE) + b[:at])
+                rc, report, got = carve()
+                want = [r for o, r in recs if o + len(r) <= at]
+                # one page of a buffer and a bit tell nothing when no record begins in that bit
+                sure = [r for o, r in recs if o + len(r) <= at and (at < PAGE or o + len(r) <= at // PAGE * PAGE)]
+                begins = sum(at // PAGE * PAGE <= o and o + len(r) <= at for o, r in recs)
+                need = want if begins else sure
+                if at < 777 and len(want) < 8:
+                    continue
+                if not set(need) <= set(got) or not set(got) <= set(want) or len(got) != len(set(got)):
+                    say(form, size, "cut at", at, ":", len(got), "of", len(want), "records,", len(set(got) - set(want)), "others, ends with", rc)
+                elif len(want) < len(recs) and not any(x["what"] in ("page_missing", "record_bad") for x in report["losses"]):
+                    say(form, size, "cut at", at, ": no loss is named")
+
+
 with open(scratch + "/edge.yar", "w") as f:
     f.write('rule r { strings: $a = "never there" condition: $a }')
-for name in sys.argv[3:] or ("text",):
+for name in sys.argv[3:] or ("text", "cut"):
     globals()["case_" + name]()
 sys.exit(bad)

@@ -131,6 +131,7 @@ int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 	rc = carve_bytes(c, b, &len, missing, HOLES_MAX, &so.n_missing);
 	if (rc < 0 || len < ETW_BUFFER_HEADER_SIZE)
 		return rc;
+	carve_cut_bytes(c, b, missing, HOLES_MAX, &so.n_missing);
 	so.cpu_low_byte = k && k->has_profile ? k->prof.traits.cpu_low_byte : (s->h.processor & 0xff00) == PROC_WIN7;
 	eb->page_pa = malloc(((size_t)b->n_pages + 1) * sizeof(*eb->page_pa));
 	if (!eb->page_pa)
@@ -363,6 +364,8 @@ int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o
 	notes_drop(&c->im->notes, is_mended, c);
 	if (rc == 0)
 		rc = carve_join_all(c);
+	if (rc == 0)
+		rc = carve_cut(c);
 	if (rc == 0)
 		rc = carve_loose_find(c);
 	if (rc < 0)

@@ -1,5 +1,5 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carverounds.c (whose pages first), carvebehind.c (pages in place behind a gap), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carvesize.c (how large files
+ * (pages), carverounds.c (whose pages first), carvebehind.c (pages in place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carvesize.c (how large files
  * become), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
 #define ETLIFT_CARVEWORK_H
@@ -190,6 +190,11 @@ uint64_t carve_latest(const struct carve_shape *s);
 
 /* Of a buffer with a gap, the pages in place behind it that are sure (carvebehind.c). 0 or ERR_NOMEM. */
 int carve_behind(struct carve *c, struct carve_buf *b);
+
+/* Buffers that go on in a page which the image ends in: the page's beginning is theirs (carvecut.c). After carve_join_all(). 0 or ERR_NOMEM. */
+int carve_cut(struct carve *c);
+/* What carve_bytes() has not of such a page: the bytes that are there into c->raw, and off the ranges that are missing. */
+void carve_cut_bytes(struct carve *c, const struct carve_buf *b, struct etw_range *missing, size_t max, size_t *n_missing);
 
 /* All of them, by carve_join(), in the order that leaves the least doubt (carverounds.c). 0 or ERR_NOMEM. */
 int carve_join_all(struct carve *c);
