@@ -3,6 +3,7 @@
 
 text    the first page of a raw image is text: no text file, for any command; a text file is one still
 cut     the image ends inside a page: every record that is whole in it comes back, whether its buffer begins there or goes on there
+cpu     a header names a processor that no machine has: its records come back, the report says what it says, and the file has a processor for each of its buffers
 """
 import glob
 import json
@@ -121,8 +122,27 @@ def case_cut():
                     say(form, size, "cut at", at, ": no loss is named")
 
 
+def case_cpu():
+    for form in ("freed", "logging", "file"):
+        for cpu in (0, 7, 255, 256, 2047, 0x81F, 4095, 4096, 5000, 0xFFFF):
+            rng = random.Random(cpu)
+            b, recs = buffer(rng, 16384, form, cpu=cpu)
+            write(rng.randbytes(20 * PAGE) + b + rng.randbytes(3 * PAGE))
+            rc, report, got = carve()
+            if rc != 0 or got != [r for _, r in recs]:
+                say(form, "processor", cpu, ":", len(got), "of", len(recs), "records, ends with", rc)
+                continue
+            said = [x["cpu"] for o in report["orphans"] for x in o["buffers"]]
+            if said != [31 if cpu == 0x81F else cpu]:  # Windows 7's word
+                say(form, "processor", cpu, "is", said, "in the report")
+            raw = open(glob.glob(out + "/sessions/*.etl")[0], "rb").read()
+            size, n = struct.unpack_from("<I", raw)[0], struct.unpack_from("<I", raw, 0x74)[0]
+            if any(struct.unpack_from("<H", raw, at + 0x28)[0] >= n for at in range(0, len(raw), size)):
+                say(form, "processor", cpu, ": the file has", n, "processors, too few for its buffers")
+
+
 with open(scratch + "/edge.yar", "w") as f:
     f.write('rule r { strings: $a = "never there" condition: $a }')
-for name in sys.argv[3:] or ("text", "cut"):
+for name in sys.argv[3:] or ("text", "cut", "cpu"):
     globals()["case_" + name]()
 sys.exit(bad)

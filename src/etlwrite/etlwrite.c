@@ -36,8 +36,14 @@ struct chosen {
 	size_t n;
 	uint64_t used;    /* bytes of all rebuilt buffers, headers included */
 	uint32_t largest; /* bytes of the largest rebuilt buffer, header included */
-	uint32_t n_cpus;  /* highest processor index + 1; one that no machine has does not count */
+	uint32_t n_cpus;  /* highest processor index written + 1 */
 };
+
+/* Readers keep a table by it: an index that no machine has is written as 0. The report has it as found. */
+static uint16_t written_cpu(const struct etw_buffer *b)
+{
+	return b->cpu < ETW_CPUS_MAX ? (uint16_t)b->cpu : 0;
+}
 
 static int choose(struct chosen *c, const struct etw_buffer *v, size_t n, struct err *e)
 {
@@ -54,8 +60,8 @@ static int choose(struct chosen *c, const struct etw_buffer *v, size_t n, struct
 		c->used += used;
 		if (used > c->largest)
 			c->largest = used;
-		if (v[i].cpu >= c->n_cpus && v[i].cpu < ETW_CPUS_MAX)
-			c->n_cpus = v[i].cpu + 1;
+		if (written_cpu(&v[i]) >= c->n_cpus)
+			c->n_cpus = written_cpu(&v[i]) + 1u;
 	}
 	if (!c->n)
 		return err_set(e, ERR_NOTFOUND, "no event to write");
@@ -93,7 +99,7 @@ static void data_header(uint8_t h[ETW_BUFFER_HEADER_SIZE], const struct etw_sess
 	put_le32(h + 0x08, used);
 	put_le64(h + 0x10, timestamp);
 	put_le64(h + 0x18, sequence);
-	put_le16(h + 0x28, b->cpu < ETW_CPUS_MAX ? (uint16_t)b->cpu : 0); /* readers keep a table by it; the report has it as found */
+	put_le16(h + 0x28, written_cpu(b));
 	put_le16(h + 0x2a, (uint16_t)s->id);
 	put_le32(h + 0x2c, STATE_FLUSH);
 	put_le32(h + 0x30, used);
