@@ -4,6 +4,7 @@
 text    the first page of a raw image is text: no text file, for any command; a text file is one still
 cut     the image ends inside a page: every record that is whole in it comes back, whether its buffer begins there or goes on there
 cpu     a header names a processor that no machine has: its records come back, the report says what it says, and the file has a processor for each of its buffers
+local   a performance log's records have local time, its header UTC: buffers that lie anywhere get its name, those of another day don't
 """
 import glob
 import json
@@ -26,9 +27,9 @@ def say(*what):
     print(*what)
 
 
-def buffer(rng, size, form="freed", ident=7, cpu=1, room=0):
+def buffer(rng, size, form="freed", ident=7, cpu=1, room=0, start=10**10):
     """[bytes, records as (offset, bytes)]; room: left free at its end."""
-    body, recs, t, state, offset, flag = b"", [], 10**10 + rng.randrange(10**8), 0, 0, 0
+    body, recs, t, state, offset, flag = b"", [], start + rng.randrange(10**8), 0, 0, 0
     while HDR + len(body) + 0x90 <= size - room:
         t += rng.randrange(1, 900)
         n = 8 * rng.randrange(1, 15)
@@ -141,8 +142,39 @@ def case_cpu():
                 say(form, "processor", cpu, ": the file has", n, "processors, too few for its buffers")
 
 
+def header(size, start, end, bias, name, ident):
+    """The buffer that a file begins with; its clock is wall time. bias: minutes, standard and daylight time."""
+    zone = struct.pack("<i", bias[0]) + bytes(0xA8 - 4) + struct.pack("<i", bias[1] - bias[0])
+    h = struct.pack("<IBBBBIIqIIIIIIII", size, 6, 2, 1, 5, 9200, 1, end, 156250, 0, 1, 4, 1, 8, 0, 2600)
+    h += bytes(16) + zone + bytes(4) + struct.pack("<qqqII", start - 10**12, 10**7, start, 2, 0)
+    h += (name + "\0C:\\" + name + ".blg\0").encode("utf-16le")
+    r = struct.pack("<HBBHHIIQII", 2, 2, 0xC0, 0x20 + len(h), 0, 4, 4, start, 0, 0) + h
+    last = HDR + (len(r) + 7 & ~7)
+    b = struct.pack("<IIIIQQQHHIIHHQQ", size, last, last, 0, 0, 0, 0, 0, ident, 3, last, 0x21, 4, 0, 0) + r
+    return b.ljust(last, b"\0").ljust(size, b"\xff")
+
+
+def case_local():
+    start, minute, size = 133_600_000_000_000_000, 600_000_000, 16384
+    for bias, off, named in (((480, 420), 480, True), ((480, 420), 420, True), ((-330, -330), -330, True), ((0, 0), 0, True),
+                             ((480, 420), 481, False), ((480, 420), 480 + 1440, False), ((0, 0), 60, False)):
+        rng = random.Random(off)
+        bufs = [buffer(rng, size, "file", start=start + k * minute - off * minute) for k in range(3)]
+        pieces = [header(size, start, start + 10 * minute, bias, "PerfLog", 7)] + [b for b, _ in bufs]
+        pages = [p[i:i + PAGE] for p in pieces for i in range(0, size, PAGE)]
+        places = rng.sample(range(16, 200), len(pages))
+        data = bytearray(rng.randbytes(200 * PAGE))
+        for at, page in zip(places, pages):
+            data[at * PAGE:(at + 1) * PAGE] = page
+        write(data)
+        rc, report, got = carve()
+        names = {o["name"] for o in report["orphans"]} if report else None
+        if rc != 0 or names != {"PerfLog" if named else "carved-7"} or not set(got) <= {r for _, rs in bufs for _, r in rs}:
+            say("zone", bias, "records off by", off, "minutes: names are", names)
+
+
 with open(scratch + "/edge.yar", "w") as f:
     f.write('rule r { strings: $a = "never there" condition: $a }')
-for name in sys.argv[3:] or ("text", "cut", "cpu"):
+for name in sys.argv[3:] or ("text", "cut", "cpu", "local"):
     globals()["case_" + name]()
 sys.exit(bad)

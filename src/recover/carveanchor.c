@@ -12,6 +12,10 @@
 #define HEADER_WIDE   0x118u /* TRACE_LOGFILE_HEADER with 64-bit pointers */
 #define HEADER_NARROW 0x110u
 #define NAME_BYTES    2048u
+#define STANDARD_BIAS 0x54u /* in TIME_ZONE_INFORMATION */
+#define DAYLIGHT_BIAS 0xa8u
+#define BIAS_MAX      900 /* minutes */
+#define SECOND        INT64_C(10000000)
 #define CONTEXT_MAX   0x400u /* a ring's head lies so far behind its context's first byte at most */
 #define HOUR          INT64_C(36000000000)
 #define MONTH         (UINT64_C(30) * 86400) /* seconds */
@@ -55,7 +59,7 @@ int carve_take_header(struct carve_groups *g, const struct carve_buf *b)
 {
 	struct carve_file h = {.id = b->f->shape.h.logger_id & ~CARVE_PRIVATE, .size = b->f->shape.h.buffer_size};
 	struct etw_buffer eb;
-	const uint8_t *p, *tail;
+	const uint8_t *p, *tail, *zone;
 	uint32_t fixed, used = 0, left;
 	void *arr = g->h;
 	bool wide;
@@ -77,6 +81,10 @@ int carve_take_header(struct carve_groups *g, const struct carve_buf *b)
 	h.boot = (int64_t)le64(tail);
 	h.freq = le64(tail + 8);
 	h.start = (int64_t)le64(tail + 0x10);
+	h.ended = (int64_t)le64(p + 0x10);
+	zone = p + 0x38 + (wide ? 16 : 8);
+	h.bias[0] = (int32_t)(le32(zone) + le32(zone + STANDARD_BIAS));
+	h.bias[1] = (int32_t)(le32(zone) + le32(zone + DAYLIGHT_BIAS));
 	h.clock = (enum etw_clock)le32(tail + 0x18);
 	if (!carve_is_date((uint64_t)h.start) || h.clock < ETW_CLOCK_QPC || h.clock > ETW_CLOCK_CPU_CYCLE)
 		goto out;
@@ -103,8 +111,26 @@ out:
 	return rc;
 }
 
+/* Performance logs (.blg) have the local time in their records and UTC in their header: do these records, read so, lie between its start and its end? */
+static bool local_times(const struct carve_file *h, uint64_t first_ts, uint64_t last_ts)
+{
+	bool ended = carve_is_date((uint64_t)h->ended) && h->ended > h->start;
+
+	if (h->clock != ETW_CLOCK_SYSTEM_TIME || !carve_is_date(first_ts) || !carve_is_date(last_ts))
+		return false;
+	for (unsigned i = 0; i < 2; i++) {
+		int64_t off = (int64_t)h->bias[i] * 60 * SECOND;
+
+		if (h->bias[i] != 0 && h->bias[i] >= -BIAS_MAX && h->bias[i] <= BIAS_MAX && (int64_t)first_ts + off >= h->start - SECOND &&
+		    (!ended || (int64_t)last_ts + off <= h->ended + SECOND))
+			return true;
+	}
+	return false;
+}
+
 /* The header that fits best: of the same id and size and clock, begun before the first event, as late as can be. *sure tells how many did. */
-static const struct carve_file *header_for(const struct carve_groups *g, const struct carve_item *it, uint64_t first_ts, unsigned *n)
+static const struct carve_file *header_for(const struct carve_groups *g, const struct carve_item *it, uint64_t first_ts, uint64_t last_ts,
+					   unsigned *n)
 {
 	const struct carve_file *best = NULL;
 
@@ -117,7 +143,7 @@ static const struct carve_file *header_for(const struct carve_groups *g, const s
 		const struct carve_file *h = &g->h[i];
 
 		if (h->taken || h->id != it->id || h->size != it->size || (h->clock == ETW_CLOCK_SYSTEM_TIME) != it->dates ||
-		    h->t0 > first_ts)
+		    (h->t0 > first_ts && !local_times(h, first_ts, last_ts)))
 			continue;
 		++*n;
 		if (!best || h->t0 > best->t0)
@@ -295,7 +321,7 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 	bool in_file = it->origin == CARVE_FROM_FILE || it->origin == CARVE_FROM_RTBACKUP, same;
 	unsigned n;
 	bool loose = it->origin == CARVE_FROM_LOOSE;
-	const struct carve_file *h = loose ? NULL : header_for(g, it, first_ts, &n);
+	const struct carve_file *h = loose ? NULL : header_for(g, it, first_ts, last_ts, &n);
 	const struct carve_live *l = loose ? NULL : live_for(g, o, it, first_ts, &same);
 	int rc = 0;
 

@@ -112,6 +112,8 @@ struct carve_file { /* what the first buffer of an .etl file says */
 	enum etw_clock clock;
 	int64_t start, boot;
 	uint64_t t0, freq;
+	int64_t ended;   /* FILETIME; 0: not known */
+	int32_t bias[2]; /* minutes, UTC = local + bias: standard and daylight time */
 	uint32_t mode, build, cpus, mhz;
 	uint8_t major, minor, pointer_size;
 	char *name, *file; /* owned */
