@@ -2,20 +2,14 @@
  * descriptor for each, the pages packed one by one. Facts: docs/formats/kdump.md. The flattened form is flatkdump.c's. */
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "chunkcache.h"
 #include "dumpfmt.h"
 #include "elfcore.h"
-#include "libraries.h"
+#include "kdumppack.h"
+#include "kdumpparts.h"
+#include "late.h"
 #include "rd.h"
-#include "snappyblock.h"
-#if LIB_ZSTD
-#include <zstd.h>
-#endif
-#if LIB_LZO
-#include <lzo/lzo1x.h>
-#endif
 
 #define PAGE_MAX     65536u
 #define PACKED_MAX   ((size_t)2 * PAGE_MAX)
@@ -26,8 +20,6 @@
 #define AT_ONCE      64u  /* pages that are read together */
 #define SPAN_MAX     (AT_ONCE * PACKED_MAX)
 #define TABLE_STEP   4096u /* descriptors that are looked at together */
-
-enum { PACKED_ZLIB = 1, PACKED_LZO = 2, PACKED_SNAPPY = 4, PACKED_ZSTD = 0x20 };
 
 struct kdump {
 	struct input *in;
@@ -41,6 +33,10 @@ struct kdump {
 	uint64_t gap_pages;        /* descriptors of the pages in the gap, when it lies before pages */
 	struct table *table;       /* while opening */
 	struct chunkcache *cache;
+	bool packs;           /* its writer packed pages */
+	struct kdump_part of; /* which pages, when it is a part of a split dump */
+	struct late late;     /* pages that can't be unpacked */
+	struct kdump *next;   /* another part */
 };
 
 static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
@@ -70,6 +66,7 @@ static int read_header(struct kdump *k, struct err *e)
 	k->sub_blocks = le32(h + at + 8);
 	k->bitmap_blocks = le32(h + at + 12);
 	k->max_pfn = le32(h + at + 16);
+	k->packs = (le32(h + at) & KDUMP_ANY) != 0;
 	if (k->sub_blocks > 1024)
 		return err_set(e, ERR_FORMAT, "kdump: a sub-header of %u blocks", k->sub_blocks);
 	return 0;
@@ -119,6 +116,14 @@ static void read_sub_header(struct kdump *k, struct dump *d)
 	most = le64(h + (k->wide ? 96 : 72)); /* max_mapnr_64, version 6 */
 	if (most > k->max_pfn && most <= BITMAP_MAX * 8)
 		k->max_pfn = most;
+	kdumpparts_range(&k->of, h, k->wide);
+	if (!kdumpparts_sound(&k->of, k->max_pfn)) {
+		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "kdump: a part of page frames 0x%llx to 0x%llx, which can't be",
+			  (unsigned long long)k->of.from, (unsigned long long)k->of.to);
+		k->of.split = false;
+	}
+	if (k->in != d->in) /* the first part says the same */
+		return;
 	if (k->wide) {
 		read_notes(k, d, le64(h + 32), le64(h + 40), true);
 		read_notes(k, d, le64(h + 48), le64(h + 56), false);
@@ -161,7 +166,7 @@ static bool has_place(const struct kdump *k, const uint8_t *d)
 
 static bool is_descriptor(const struct kdump *k, const uint8_t *d)
 {
-	return has_place(k, d) && !(le32(d + 12) & ~(uint32_t)(PACKED_ZLIB | PACKED_LZO | PACKED_SNAPPY | PACKED_ZSTD));
+	return has_place(k, d) && !(le32(d + 12) & ~(uint32_t)KDUMP_ANY);
 }
 
 /* How many descriptors there are, whatever the bitmap says: writers put the first page's data right behind the last one. 0: that can't be told. */
@@ -208,6 +213,65 @@ static void read_bits(struct kdump *k, uint64_t off)
 	}
 	if (k->max_pfn % 8 && k->bytes == k->max_pfn / 8 + 1)
 		k->bitmap[k->bytes - 1] &= (uint8_t)((1u << k->max_pfn % 8) - 1);
+}
+
+/* Every part has the whole bitmap, and descriptors for its own pages (crash's diskdump.c): the other bits are not its. */
+static void mask_part(struct kdump *k)
+{
+	uint64_t bits = k->bytes * 8, from = k->of.from < bits ? k->of.from : bits, to = k->of.to < bits ? k->of.to : bits;
+
+	if (!k->of.split)
+		return;
+	memset(k->bitmap, 0, (size_t)(from / 8));
+	if (from % 8)
+		k->bitmap[from / 8] &= (uint8_t)(0xffu << from % 8);
+	if (to % 8)
+		k->bitmap[to / 8] &= (uint8_t)((1u << to % 8) - 1);
+	if ((to + 7) / 8 < k->bytes)
+		memset(k->bitmap + (to + 7) / 8, 0, (size_t)(k->bytes - (to + 7) / 8));
+}
+
+/* The bitmap where bits may be missing: where the first one (at `first`) has more. */
+static void gap_by_first(struct kdump *k, uint64_t first, uint64_t wanted)
+{
+	uint8_t *p = first && is_there(k->in, first, k->bytes) ? malloc(k->bytes) : NULL;
+	uint64_t more = 0;
+
+	if (p && input_read_all(k->in, first, p, k->bytes, NULL) == 0)
+		for (uint64_t i = 0; i < k->bytes; i++) {
+			uint8_t diff = (uint8_t)(p[i] & ~k->bitmap[i]);
+
+			if (!diff)
+				continue;
+			if (!more)
+				k->gap_from = i;
+			k->gap_to = i + 1;
+			more += (uint64_t)__builtin_popcount(diff);
+		}
+	free(p);
+	if (more >= wanted)
+		return;
+	k->gap_from = k->gap_to = 0; /* both bitmaps lost something: only whole blocks of zeros can be what is lost */
+	for (uint64_t i = 0; i < k->bytes; i += k->page) {
+		uint64_t to = i + k->page < k->bytes ? i + k->page : k->bytes;
+
+		if (bits_set(k->bitmap, i, to))
+			continue;
+		if (k->gap_from == k->gap_to)
+			k->gap_from = i;
+		k->gap_to = to;
+	}
+	if (k->gap_from == k->gap_to)
+		k->gap_to = k->bytes;
+}
+
+/* A flattened dump that lost a piece, rearranged: zeros stand where the piece was (makedumpfile -R). More descriptors than bits tell it. */
+static void look_for_zeros(struct kdump *k, uint64_t first)
+{
+	uint64_t all = k->of.split ? 0 : count_descriptors(k), n = bits_set(k->bitmap, 0, k->bytes);
+
+	if (all > n)
+		gap_by_first(k, first, all - n);
 }
 
 /* What the second bitmap lost, out of the first one: what is in the file is a part of what there is. When the first one has as many bits in the
@@ -290,6 +354,9 @@ static int read_bitmap(struct kdump *k, struct dump *d, struct err *e)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	k->descriptors = (uint64_t)k->page * (1 + (uint64_t)k->sub_blocks + k->bitmap_blocks);
 	read_bits(k, off);
+	mask_part(k);
+	if (k->gap_from == k->gap_to)
+		look_for_zeros(k, first);
 	if (k->gap_from < k->gap_to)
 		mend_bitmap(k, d, first);
 	return 0;
@@ -307,69 +374,6 @@ static uint64_t rank_of(const struct kdump *k, uint64_t pfn)
 	for (uint64_t i = pfn / RANK_BITS * RANK_BITS / 8; i < pfn / 8; i++)
 		n += (uint64_t)__builtin_popcount(k->bitmap[i]);
 	return n + (uint64_t)__builtin_popcount(k->bitmap[pfn / 8] & ((1u << pfn % 8) - 1));
-}
-
-/* What unpacking many pages has use for: made when it is first wanted. */
-struct unpacker {
-	z_stream z;
-	bool z_ready;
-#if LIB_ZSTD
-	ZSTD_DCtx *zstd;
-#endif
-};
-
-static void unpacker_end(struct unpacker *u)
-{
-	if (u->z_ready)
-		inflateEnd(&u->z);
-#if LIB_ZSTD
-	ZSTD_freeDCtx(u->zstd);
-#endif
-}
-
-static int64_t unpack_zlib_page(struct unpacker *u, const uint8_t *p, uint32_t n, uint8_t *out, uint32_t page)
-{
-	if (!u->z_ready && inflateInit(&u->z) != Z_OK)
-		return ERR_NOMEM;
-	u->z_ready = true;
-	inflateReset(&u->z);
-	u->z.next_in = (Bytef *)(uintptr_t)p;
-	u->z.avail_in = n;
-	u->z.next_out = out;
-	u->z.avail_out = page;
-	return inflate(&u->z, Z_FINISH) == Z_STREAM_END ? (int64_t)(page - u->z.avail_out) : ERR_FORMAT;
-}
-
-static int64_t unpack(struct unpacker *u, const uint8_t *p, uint32_t n, uint32_t flags, uint8_t *out, uint32_t page)
-{
-	switch (flags & (PACKED_ZLIB | PACKED_LZO | PACKED_SNAPPY | PACKED_ZSTD)) {
-	case 0:
-		memcpy(out, p, n < page ? n : page);
-		return n < page ? n : page;
-	case PACKED_ZLIB:
-		return unpack_zlib_page(u, p, n, out, page);
-	case PACKED_SNAPPY:
-		return snappyblock_unpack(p, n, out, page);
-#if LIB_LZO
-	case PACKED_LZO: {
-		lzo_uint len = page;
-
-		return lzo1x_decompress_safe(p, n, out, &len, NULL) == LZO_E_OK ? (int64_t)len : ERR_FORMAT;
-	}
-#endif
-#if LIB_ZSTD
-	case PACKED_ZSTD: {
-		size_t len;
-
-		if (!u->zstd && !(u->zstd = ZSTD_createDCtx()))
-			return ERR_NOMEM;
-		len = ZSTD_decompressDCtx(u->zstd, out, page, p, n);
-		return ZSTD_isError(len) ? ERR_FORMAT : (int64_t)len;
-	}
-#endif
-	default:
-		return ERR_UNSUPPORTED;
-	}
 }
 
 struct span { /* packed bytes in hand */
@@ -414,11 +418,17 @@ static const uint8_t *packed_page(struct kdump *k, struct span *s, const uint8_t
 	return s->p;
 }
 
+/* A page of zeros that is stored as it is, by a writer that packs pages: nobody writes that. A lost piece was filled with zeros. */
+static bool is_hole(const struct kdump *k, const uint8_t *d, const uint8_t *out)
+{
+	return k->packs && !(le32(d + 12) & KDUMP_ANY) && out[0] == 0 && memcmp(out, out + 1, k->page - 1) == 0;
+}
+
 /* Pages of descriptors [n, n + count) to buf. Returns how many: fewer where one can't be had. */
 static size_t load_pages(struct kdump *k, uint64_t n, size_t count, uint8_t *buf)
 {
 	uint8_t desc[AT_ONCE * DESCRIPTOR];
-	struct unpacker u = {0};
+	struct kdumppack u = {0};
 	struct span s = {0};
 	size_t done = 0, zero = SIZE_MAX; /* zero: which page others share, SIZE_MAX: none was met */
 
@@ -433,12 +443,14 @@ static size_t load_pages(struct kdump *k, uint64_t n, size_t count, uint8_t *buf
 			continue;
 		}
 		p = packed_page(k, &s, d, desc + count * DESCRIPTOR);
-		if (!p || unpack(&u, p, le32(d + 8), le32(d + 12), out, k->page) != k->page)
+		if (!p || kdumppack_unpack(&u, p, le32(d + 8), le32(d + 12), out, k->page) != k->page || is_hole(k, d, out)) {
+			late_hit(&k->late, n + done, le64(d));
 			break;
+		}
 		if (done + 1 < count && memcmp(d, d + DESCRIPTOR, 16) == 0)
 			zero = done;
 	}
-	unpacker_end(&u);
+	kdumppack_end(&u);
 	free(s.p);
 	return done;
 }
@@ -549,28 +561,36 @@ static int add_pages(struct kdump *k, struct dump *d, struct err *e)
 	return rc;
 }
 
-static void close_kdump(struct dump *d)
+static void free_part(struct kdump *k)
 {
-	struct kdump *k = d->state;
-
-	if (!k)
-		return;
 	chunkcache_free(k->cache);
+	late_free(&k->late);
 	free(k->bitmap);
 	free(k->rank);
 	free(k->table);
 	free(k);
 }
 
-static int open_kdump(struct dump *d, struct err *e)
+static void close_kdump(struct dump *d)
 {
-	struct kdump *k = calloc(1, sizeof(*k));
+	struct kdump *k = d->state, *next;
+
+	for (; k; k = next) {
+		next = k->next;
+		free_part(k);
+	}
+}
+
+static void tell(void *ctx, struct notes *notes)
+{
+	for (struct kdump *k = ctx; k; k = k->next)
+		late_tell(&k->late, notes, "kdump", "pages do not unpack");
+}
+
+static int open_part(struct kdump *k, struct dump *d, struct err *e)
+{
 	int rc;
 
-	if (!k)
-		return err_set(e, ERR_NOMEM, "out of memory");
-	d->state = k;
-	k->in = d->in;
 	k->table = calloc(1, sizeof(*k->table));
 	if (!k->table)
 		return err_set(e, ERR_NOMEM, "out of memory");
@@ -580,11 +600,62 @@ static int open_kdump(struct dump *d, struct err *e)
 		rc = read_bitmap(k, d, e);
 	}
 	if (rc == 0)
+		rc = late_init(&k->late, input_size(k->in) / DESCRIPTOR + 1, e);
+	if (rc == 0)
 		rc = chunkcache_new(&k->cache, k->page, input_size(k->in) / DESCRIPTOR + 1, load, k, e);
 	if (rc == 0)
 		rc = add_pages(k, d, e);
 	free(k->table);
 	k->table = NULL;
+	return rc;
+}
+
+static struct kdump *new_part(struct input *in, struct err *e)
+{
+	struct kdump *k = calloc(1, sizeof(*k));
+
+	if (k)
+		k->in = in;
+	else
+		err_set(e, ERR_NOMEM, "out of memory");
+	return k;
+}
+
+/* A part that lies beside the first one. What is wrong with it costs its own pages only. */
+static int add_part(void *ctx, struct input *in, struct err *e)
+{
+	struct dump *d = ctx;
+	struct kdump *first = d->state, *k;
+	struct err why = {0};
+	int rc = dump_keep(d, in, e);
+
+	if (rc < 0)
+		return rc;
+	k = new_part(in, e);
+	if (!k)
+		return ERR_NOMEM;
+	k->next = first->next;
+	first->next = k;
+	d->n_segments++;
+	rc = open_part(k, d, &why);
+	if (rc < 0 && rc != ERR_NOMEM)
+		notes_add(d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "kdump: a part beside this one: %s", why.msg);
+	return rc == ERR_NOMEM ? rc : 0;
+}
+
+static int open_kdump(struct dump *d, struct err *e)
+{
+	struct kdump *k = new_part(d->in, e);
+	int rc;
+
+	if (!k)
+		return ERR_NOMEM;
+	d->state = k;
+	rc = open_part(k, d, e);
+	if (rc == 0 && k->of.split)
+		rc = kdumpparts_find(d, &k->of, k->max_pfn, k->page, add_part, d, e);
+	d->late = tell;
+	d->late_ctx = k;
 	return rc;
 }
 

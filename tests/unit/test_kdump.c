@@ -1,7 +1,9 @@
 /* kdump: what is cut or lost is named, and no page stands in another's place, whichever piece of a flattened one is missing. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dumpfmt.h"
 #include "rd.h"
@@ -91,24 +93,21 @@ struct world {
 	struct dump *d;
 	struct err e;
 	int rc;
-	unsigned right;
+	unsigned right, unread;
 	size_t told;    /* notes */
 	uint64_t named; /* pages in notes */
 };
 
+static bool late;
+
 /* Opens it, and reads all there is: every page must be the one that belongs there. */
-static void open_it(struct world *w, const void *p, size_t n)
+static void read_it(struct world *w)
 {
 	struct phys_run r;
-	struct input *in;
 
-	memset(w, 0, sizeof(*w));
-	notes_init(&w->notes);
-	cr_assert_eq(input_open_memory(&in, p, n, "image", NULL), 0);
-	w->rc = dump_open_input(&w->d, in, NULL, &w->notes, &w->e);
 	w->told = w->notes.n;
 	for (size_t i = 0; i < w->notes.n; i++) {
-		cr_assert_eq(w->notes.v[i].what, NOTE_IMAGE_TRUNCATED);
+		cr_assert(late || w->notes.v[i].what == NOTE_IMAGE_TRUNCATED);
 		w->named += w->notes.v[i].bytes / PAGE;
 	}
 	for (size_t i = 0; w->rc == 0 && phys_run(w->d->phys, i, &r); i++)
@@ -117,10 +116,25 @@ static void open_it(struct world *w, const void *p, size_t n)
 
 			cr_assert_eq(pa / PAGE % STEP, 0, "a page at %llx", (unsigned long long)pa);
 			fill(want, (uint32_t)(pa / PAGE));
+			if (late && phys_read(w->d->phys, pa, got, PAGE) < 0) {
+				w->unread++;
+				continue;
+			}
 			cr_assert_eq(phys_read(w->d->phys, pa, got, PAGE), 0, "what is offered can be read");
 			cr_assert_eq(memcmp(got, want, PAGE), 0, "another page at %llx", (unsigned long long)pa);
 			w->right++;
 		}
+}
+
+static void open_it(struct world *w, const void *p, size_t n)
+{
+	struct input *in;
+
+	memset(w, 0, sizeof(*w));
+	notes_init(&w->notes);
+	cr_assert_eq(input_open_memory(&in, p, n, "image", NULL), 0);
+	w->rc = dump_open_input(&w->d, in, NULL, &w->notes, &w->e);
+	read_it(w);
 }
 
 static void end(struct world *w)
@@ -237,4 +251,136 @@ Test(kdump, header_lost)
 
 	open_without(&w, false, (size_t[]){0}, 1);
 	cr_assert_eq(w.rc, ERR_TRUNC);
+}
+
+/* makedumpfile -R fills a lost piece with zeros. */
+static void open_zeroed(struct world *w, bool more, const size_t *lost, size_t n)
+{
+	struct buf b;
+
+	make(&b, more);
+	put_le32(b.p + 0x1a8, 1); /* its writer packs pages, though it didn't pack these */
+	for (size_t i = 0; i < n; i++)
+		memset(b.p + lost[i] * PAGE, 0, PAGE);
+	open_it(w, b.p, b.n);
+	if (w->rc == 0)
+		dump_late_notes(w->d);
+	w->told = w->notes.n;
+	end(w);
+	buf_free(&b);
+}
+
+Test(kdump, rearranged_with_zeros)
+{
+	struct world w;
+
+	for (size_t k = 0; k < BLOCKS; k++) { /* as if the gap were known */
+		open_zeroed(&w, false, (size_t[]){SECOND + k}, 1);
+		cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+		cr_assert_eq(w.right, PAGES, "block %zu: %u", k, w.right);
+		cr_assert_eq(w.told, 1);
+		open_zeroed(&w, true, (size_t[]){SECOND + k}, 1);
+		cr_assert_eq(w.right + w.named, PAGES, "block %zu: %u right, %llu named", k, w.right, (unsigned long long)w.named);
+		open_zeroed(&w, false, (size_t[]){SECOND + k, FIRST + k}, 2);
+		cr_assert_eq(w.named, pages_before(k + 1) - pages_before(k), "block %zu: %llu named", k, (unsigned long long)w.named);
+		cr_assert_eq(w.right, PAGES - w.named);
+	}
+	open_zeroed(&w, false, (size_t[]){FIRST + 1}, 1); /* nobody needs it */
+	cr_assert(w.right == PAGES && w.told == 0);
+	late = true;
+	open_zeroed(&w, false, (size_t[]){TABLE + 1}, 1);
+	cr_assert(w.right >= PAGES - PAGE / 24 - 2 && w.right < PAGES && w.told == 1, "%u, %zu", w.right, w.told);
+	late = false;
+}
+
+/* A writer that packs pages stores no page of zeros as it is: it is a piece that was lost. */
+Test(kdump, zeros_for_a_page)
+{
+	struct world w;
+	struct buf b;
+
+	late = true;
+	make(&b, false);
+	put_le32(b.p + 0x1a8, 1);
+	memset(b.p + DATA + 10 * PAGE, 0, PAGE);
+	open_it(&w, b.p, b.n);
+	cr_assert(w.rc == 0 && w.right == PAGES - 1 && w.unread == 1 && w.told == 0);
+	dump_late_notes(w.d);
+	cr_assert(w.notes.n == 1 && strstr(w.notes.v[0].detail, "do not unpack"));
+	end(&w);
+	buf_free(&b);
+	late = false;
+}
+
+/* ---- split ---- */
+
+static void write_part(const char *name, uint64_t from, uint64_t to, bool other)
+{
+	struct buf b;
+	size_t first = SIZE_MAX, n = 0;
+	FILE *f = fopen(name, "wb");
+
+	cr_assert(f);
+	make(&b, false);
+	put_le32(b.p + PAGE + 12, 1);
+	put_le64(b.p + PAGE + 80, from);
+	put_le64(b.p + PAGE + 88, to);
+	if (other)
+		b.p[20] ^= 1; /* of another machine */
+	for (size_t i = 0; i < PAGES; i++)
+		if (i * STEP >= from && i * STEP < to) {
+			first = first == SIZE_MAX ? i : first;
+			n++;
+		}
+	/* the whole bitmap, its own descriptors and pages */
+	cr_assert_eq(fwrite(b.p, 1, TABLE * PAGE, f), TABLE * PAGE);
+	for (size_t i = first; i < first + n; i++) {
+		uint8_t *d = b.p + TABLE * PAGE + i * 24;
+
+		put_le64(d, TABLE * PAGE + n * 24 + (i - first) * PAGE);
+		cr_assert_eq(fwrite(d, 1, 24, f), 24);
+	}
+	cr_assert_eq(fwrite(b.p + DATA + first * PAGE, 1, n * PAGE, f), n * PAGE);
+	fclose(f);
+	buf_free(&b);
+}
+
+static void open_file(struct world *w, const char *name)
+{
+	memset(w, 0, sizeof(*w));
+	notes_init(&w->notes);
+	w->rc = dump_open(&w->d, name, NULL, &w->notes, &w->e);
+	read_it(w);
+	w->named = w->rc == 0 ? w->d->n_segments : 0;
+	end(w);
+}
+
+Test(kdump, split)
+{
+	char dir[] = "/tmp/kdump.XXXXXX", name[4][64];
+	struct world w;
+
+	cr_assert(mkdtemp(dir));
+	for (int i = 0; i < 4; i++)
+		snprintf(name[i], sizeof(name[i]), "%s/%s", dir, ((const char *[]){"c", "part.1", "b", "x"})[i]);
+	write_part(name[0], 0, 20001, false);
+	write_part(name[1], 20001, 60005, false);
+	write_part(name[2], 60005, FRAMES, false);
+	write_part(name[3], 20001, 60005, true);
+	for (int i = 0; i < 3; i++) {
+		open_file(&w, name[i]);
+		cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+		cr_assert_eq(w.right, PAGES, "part %d: %u pages", i, w.right);
+		cr_assert(w.told == 0 && w.named == 3);
+	}
+	open_file(&w, name[3]); /* the others are of another dump */
+	cr_assert_eq(w.right, (60005 + STEP - 1) / STEP - (20001 + STEP - 1) / STEP);
+	cr_assert(w.told == 2 && w.named == 1);
+	remove(name[1]);
+	open_file(&w, name[0]);
+	cr_assert_eq(w.right, PAGES - ((60005 + STEP - 1) / STEP - (20001 + STEP - 1) / STEP));
+	cr_assert(w.told == 1 && w.named == 2);
+	for (int i = 0; i < 4; i++)
+		remove(name[i]);
+	rmdir(dir);
 }
