@@ -88,8 +88,10 @@ static size_t parse_member(const uint8_t *h, size_t n, struct member *m)
 
 static int check_member(const struct member *m, struct err *e)
 {
-	if (m->version < 0x900 || m->needed > 0x1040)
+	if (m->version < 0x900)
 		return err_set(e, ERR_UNSUPPORTED, "lzop: a header of version %x.%03x", m->version >> 12, m->version & 0xfff);
+	if (m->needed > 0x1040)
+		return err_set(e, ERR_UNSUPPORTED, "lzop: packed so that version %x.%03x is needed", m->needed >> 12, m->needed & 0xfff);
 	if (m->method < 1 || m->method > 3)
 		return err_set(e, ERR_UNSUPPORTED, "lzop: packed by method %u, which isn't LZO1X", m->method);
 	if (m->flags & FILTER)

@@ -241,26 +241,17 @@ static int snappy_resume(void *state, const void *mark, struct err *e)
 	return 0;
 }
 
-const struct layer_codec layer_snappy = {.name = "snappy",
-					 .probe = snappy_probe,
-					 .open = snappy_open,
-					 .close = snappy_close,
-					 .read = snappy_read,
-					 .known = snappy_known,
-					 .place = snappy_place,
-					 .seek = snappy_seek,
-					 .mark = snappy_mark,
-					 .resume = snappy_resume,
-					 .mark_free = free};
-
-const struct layer_codec layer_s2 = {.name = "s2",
-				     .probe = s2_probe,
-				     .open = s2_open,
-				     .close = snappy_close,
-				     .read = snappy_read,
-				     .known = snappy_known,
-				     .place = snappy_place,
-				     .seek = snappy_seek,
-				     .mark = snappy_mark,
-				     .resume = snappy_resume,
-				     .mark_free = free};
+#define CODEC(NAME)                                                                                                                        \
+	const struct layer_codec layer_##NAME = {.name = #NAME,                                                                            \
+						 .probe = NAME##_probe,                                                                    \
+						 .open = NAME##_open,                                                                      \
+						 .close = snappy_close,                                                                    \
+						 .read = snappy_read,                                                                      \
+						 .known = snappy_known,                                                                    \
+						 .place = snappy_place,                                                                    \
+						 .seek = snappy_seek,                                                                      \
+						 .mark = snappy_mark,                                                                      \
+						 .resume = snappy_resume,                                                                  \
+						 .mark_free = free}
+CODEC(snappy);
+CODEC(s2);

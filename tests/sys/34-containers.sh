@@ -93,6 +93,11 @@ for how in "image.vmem.gz image.vmss" "image.vmem image.vmss.gz" "image.vmem.gz 
 done
 rm -r vm pair
 echo "padding, runs, packed pairs"
+# a machine too small for the recipe is one line, and no crash
+for m in 1 8 16; do
+	"$TOOLS/mkdump" -m $m "$recipe" tiny.raw 2>err.txt
+	{ [ $? = 1 ] && [ "$(wc -l <err.txt)" = 1 ] && grep -q 'too little memory\|no large page' err.txt; } || bad "mkdump -m $m: $(cat err.txt)"
+done
 echo "$n containers"
 [ $n -ge 5 ] || bad "too few"
 exit $fail

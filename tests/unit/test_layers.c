@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "crc32c.h"
 #include "layer.h"
@@ -309,6 +310,55 @@ Test(layers, cut_behind_the_data, .timeout = 120)
 			buf_free(&b);
 		}
 	free(p);
+}
+
+/* What can't be unpacked is refused, in one line that says why. */
+Test(layers, lzop_refusals)
+{
+	static const struct {
+		size_t at; /* what is written over, before the checksum is made */
+		uint8_t v[4];
+		unsigned n;
+		const char *says;
+	} ways[] = {{9, {0x08, 0x00}, 2, "version"},        /* written by a version before all that are known */
+		    {13, {0x20, 0x00}, 2, "version 2.000"}, /* needs one that is not known */
+		    {15, {4}, 1, "method 4"},               /* no LZO1X */
+		    {15, {128}, 1, "method 128"},           /* zlib */
+		    {17, {0, 0, 0x08, 1}, 4, "filter"},
+		    {0, {0}, 0, "checksum"}};
+
+	if (!layer_probe((const uint8_t *)"\x89LZO\0\r\n\x1a\n", 9))
+		cr_skip_test("this build has no lzo");
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		/* version, library's, needed; method, level; flags; mode, time, time; name's length; checksum; no block */
+		uint8_t h[] = {0x89, 'L', 'Z', 'O', 0, '\r', '\n', 0x1a, '\n', 0x10, 0x30, 0x20, 0x80, 0x09, 0x40, 1, 5,
+			       0,    0,   0,   1,   0, 0,    0x81, 0xa4, 0,    0,    0,    0,    0,    0,    0,    0, 0,
+			       0,    0,   0,   0,   0, 0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0};
+		size_t end = 34;
+		struct layer_facts f;
+		struct input *in, *outer;
+		struct err e = {0};
+		uint32_t sum;
+		int rc;
+
+		if (strcmp(ways[i].says, "checksum") != 0)
+			memcpy(h + ways[i].at, ways[i].v, ways[i].n);
+		if (strcmp(ways[i].says, "filter") == 0)
+			end += 4;
+		if (h[9] < 9) /* older headers have neither of two fields */
+			end = 34 - 2 - 1 - 4;
+		sum = (uint32_t)adler32(1, h + 9, (uInt)(end - 9));
+		for (unsigned k = 0; k < 4; k++)
+			h[end + k] = (uint8_t)(sum >> (24 - 8 * k));
+		if (strcmp(ways[i].says, "checksum") == 0)
+			h[end] ^= 1;
+		cr_assert_eq(input_open_memory(&outer, h, sizeof(h), "packed", NULL), 0);
+		rc = layer_open(&in, layer_probe(h, sizeof(h)), outer, NULL, &f, &e);
+		cr_assert(rc < 0, "way %zu is taken", i);
+		cr_assert(strstr(e.msg, ways[i].says) && strstr(e.msg, "lzop: "), "way %zu: %s", i, e.msg);
+		cr_assert_null(strchr(e.msg, '\n'));
+		input_close(outer);
+	}
 }
 
 /* A changed byte of a block is seen by its checksums; what stands before it is read, and its place is named. */

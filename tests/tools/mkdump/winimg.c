@@ -498,6 +498,10 @@ void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p)
 	w->k.m = &w->m;
 	if (o->large_pages)
 		w->m.large_frames = image_size(w) / WM_PAGE + 2 * wm_large(&w->m) / WM_PAGE;
+	if (w->m.large_frames >= w->m.frames) {
+		fprintf(stderr, "mkdump: the machine has too little memory\n");
+		exit(1);
+	}
 	w->k.dtb = wm_new_root(&w->m, true);
 	map_image(w);
 	put_kuser(w);
