@@ -91,6 +91,17 @@ for how in "image.vmem.gz image.vmss" "image.vmem image.vmss.gz" "image.vmem.gz 
 	[ "$(find pair.out -name report.json | wc -l)" = 1 ] || bad "batch takes $how for two images"
 	rm -r pair.out
 done
+# halves of other names than each other's: --sidecar names the other one, packed or not
+mkdir pair
+gzip -1 -c vm/image.vmem >pair/a.vmem.gz
+cp vm/image.vmss pair/b.vmss
+gzip -1 -c vm/image.vmss >pair/c.vmss.gz
+for how in "a.vmem.gz b.vmss" "a.vmem.gz c.vmss.gz" "b.vmss a.vmem.gz"; do
+	# shellcheck disable=SC2086
+	set -- $how
+	[ "$("$TOOLS/physdump" -sidecar "pair/$2" "pair/$1" | sed -n 's/^sha256 //p')" = "$want" ] || bad "VMware, $1 with --sidecar $2: other memory"
+	"$ETLIFT" info --strict --json --sidecar "pair/$2" "pair/$1" 2>err.txt | jq -e '.image.format == "vmware" and .image.segments == 2' >/dev/null || bad "VMware, $1 with --sidecar $2: $(cat err.txt)"
+done
 rm -r vm pair
 echo "padding, runs, packed pairs"
 # a machine too small for the recipe is one line, and no crash
