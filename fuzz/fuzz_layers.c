@@ -3,7 +3,8 @@
  * What the codec unpacks by itself, from the beginning and without a layer around it, is what every read through the layer must give, whatever was
  * read before, from a mark, a place or the cache; bytes behind a damaged place that only a later place leads to must be the same each time.
  * Size and facts must be those of that one way. Byte 0: chunks in the cache (2 bits), how far apart snapshots are (2), how many (2), how it is
- * opened (0, 3 plain; 1 with a spill file; 2: one read of the packed file, number byte 1, fails). Bytes 2, 3: where is read. */
+ * opened (0 plain; 1 with a spill file; 2: one read of the packed file, number byte 1, fails; 3: its size is not asked for before, by byte 1, all or some of
+ * it is read, or nothing). Bytes 2, 3: where is read. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,26 @@ static uint64_t roll(uint64_t *x)
 	return *x >> 33;
 }
 
+/* Bytes before anybody knows how many there are. */
+static void read_unknown(struct truth *t, struct input *in, uint64_t x, unsigned reads)
+{
+	static uint8_t got[MOST];
+	size_t step = 1 + (size_t)(roll(&x) % (2 * LAYER_CHUNK)), at = 0;
+
+	memset(t->there, 0, sizeof(t->there));
+	for (unsigned i = 0; i < reads && at < MOST; i++) {
+		size_t len = step < MOST - at ? step : MOST - at;
+		int64_t k = input_read(in, at, got, len, NULL);
+
+		if (k < 0 || (k < (int64_t)len && at + (size_t)k < t->n))
+			abort();
+		compare(t, got, at, (size_t)k);
+		at = reads > 1000 ? at + (size_t)k : (size_t)roll(&x) % MOST;
+		if (k == 0 && reads > 1000)
+			break;
+	}
+}
+
 static void read_all(struct truth *t, struct input *in, struct flaky *fl, uint64_t x)
 {
 	uint64_t size = input_size(in), up, down;
@@ -180,6 +201,7 @@ static void options(struct layer_opts *o, uint8_t b)
 	o->most_bytes = MOST;
 	o->limits = (struct layer_limits){.step = steps[b >> 2 & 3], .marks = marks[b >> 4 & 3], .mark_bytes = (size_t)2 << 20};
 	o->spill = b >> 6 == 1 ? (folder ? folder : "/tmp") : NULL;
+	o->size_later = b >> 6 == 3;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -217,6 +239,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		}
 		n++;
+		if (f.later) {
+			read_unknown(&t, level[n - 1], le16(data + 2) + n, data[1] % 3 == 0 ? 0 : data[1] % 3 == 1 ? 5 : UINT32_MAX);
+			(void)input_size(level[n - 1]);
+			layer_look(level[n - 1], &f);
+		}
 		if (!fl.failed)
 			check_facts(&t, &f, level[n - 1]);
 		else if (f.size > (t.known ? t.size : t.n) || f.size > MOST)

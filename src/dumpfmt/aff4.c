@@ -15,9 +15,8 @@
 #define SUBJECTS_MAX 65536u /* that are looked at */
 #define YAML_BYTES   65536u
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= 4 && (le32(head) == 0x04034b50 || le32(head) == 0x06054b50);
 }
 

@@ -31,9 +31,8 @@ struct avml {
 	struct chunkcache *cache;
 };
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= 8 && le32(head) == MAGIC && le32(head + 4) == 2;
 }
 
@@ -86,7 +85,7 @@ static bool is_tail(struct avml *a, uint64_t stream, uint64_t at)
 
 	if (n < 8 || le64(h) != at - stream)
 		return false;
-	return at + 8 == input_size(a->in) || (n == sizeof(h) && probe(h + 8, HEADER, 0));
+	return at + 8 == input_size(a->in) || (n == sizeof(h) && probe(h + 8, HEADER));
 }
 
 /* The chunks of one block from `at` on, until `bytes` of memory have come. Returns where they end; *got: bytes that are there. */
@@ -116,7 +115,7 @@ static uint64_t index_block(struct avml *a, uint64_t at, uint64_t pa, uint64_t b
 
 static bool is_header(const uint8_t *h)
 {
-	return probe(h, HEADER, 0) && le64(h + 8) <= le64(h + 16) && le64(h + 8) < PA_MAX;
+	return probe(h, HEADER) && le64(h + 8) <= le64(h + 16) && le64(h + 8) < PA_MAX;
 }
 
 /* The next block's header from `at` on, or the end of the file. */

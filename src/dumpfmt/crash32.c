@@ -8,9 +8,8 @@
 
 static const struct crash_layout layout = {"crash32", HEADER, 0x64, 0x6c, 8, (0x320 - 0x6c) / 8};
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= 8 && memcmp(head, "PAGEDUMP", 8) == 0;
 }
 

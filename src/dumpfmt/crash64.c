@@ -8,9 +8,8 @@
 
 static const struct crash_layout layout = {"crash64", HEADER, 0x88, 0x98, 16, (0x348 - 0x98) / 16};
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= 8 && memcmp(head, "PAGEDU64", 8) == 0;
 }
 

@@ -24,7 +24,6 @@ static int choose(struct dump *d, struct err *e)
 {
 	uint8_t *head = malloc(DUMP_HEAD);
 	int64_t n = head ? input_read(d->in, 0, head, DUMP_HEAD, e) : err_set(e, ERR_NOMEM, "out of memory");
-	uint64_t size = input_size(d->in);
 	int rc;
 
 	if (n == ERR_FAULT || n == ERR_FORMAT) /* a layer whose beginning is lost: what is left may be raw memory */
@@ -33,7 +32,7 @@ static int choose(struct dump *d, struct err *e)
 	for (size_t i = 0; rc == 0 && !d->fmt; i++) {
 		if (i + 1 == sizeof(formats) / sizeof(formats[0]))
 			rc = refuse_by_content(head, (size_t)n, d->in, e);
-		if (rc == 0 && formats[i]->probe(head, (size_t)n, size))
+		if (rc == 0 && formats[i]->probe(head, (size_t)n))
 			d->fmt = formats[i];
 	}
 	free(head);
@@ -58,7 +57,11 @@ static int open_input(struct dump *d, struct err *e)
 
 	if (rc == 0)
 		rc = open_fmt(d, e);
-	return rc < 0 ? rc : phys_seal(d->phys, e);
+	if (rc == 0)
+		rc = phys_seal(d->phys, e);
+	if (rc == 0)
+		dump_tell_end(d);
+	return rc;
 }
 
 int dump_open_inside(struct dump *d, struct input *layer, struct err *e)
@@ -74,8 +77,16 @@ int dump_open_inside(struct dump *d, struct input *layer, struct err *e)
 	return rc < 0 ? rc : open_fmt(d, e);
 }
 
+void dump_settle(struct dump *d)
+{
+	if (d->later)
+		(void)input_size(d->later);
+	dump_tell_end(d);
+}
+
 void dump_late_notes(struct dump *d)
 {
+	dump_tell_end(d);
 	if (d->late)
 		d->late(d->late_ctx, d->notes);
 }

@@ -37,6 +37,7 @@ struct dump {
 	void *state;            /* the container's own; freed by its close() */
 	bool has_md5, has_sha1; /* what the container says all bytes of `file` hash to */
 	uint8_t md5[HASH_MAX], sha1[HASH_MAX];
+	struct input *later;                          /* borrowed; a layer whose end is still to be told, or NULL */
 	void (*late)(void *ctx, struct notes *notes); /* damage met while reading: see dump_late_notes(); may be NULL */
 	void *late_ctx;
 	struct notes *notes; /* borrowed; may be NULL */
@@ -46,7 +47,7 @@ struct dump {
 struct dumpfmt {
 	const char *name;
 	/* Looks at magic only. `head` = the first bytes of the input (up to DUMP_HEAD). True: this one, and open() has the last word. */
-	bool (*probe)(const uint8_t *head, size_t n, uint64_t file_size);
+	bool (*probe)(const uint8_t *head, size_t n);
 	/* Registers runs and hints. A container that is mine but broken beyond use is ERR_FORMAT/ERR_TRUNC/ERR_NOIMAGE/ERR_UNSUPPORTED with the
 	 * reason in words; damage that leaves something is a note. */
 	int (*open)(struct dump *d, struct err *e);
@@ -65,7 +66,11 @@ int dump_open_input(struct dump **out, struct input *in, const struct dump_opts 
 
 void dump_close(struct dump *d); /* takes NULL */
 
-/* Adds notes on what was met since opening (or since the last call): chunks that don't unpack, checksums that don't hold. From the thread that
+/* A packed raw image that can't tell its size is not unpacked for that alone: who reads all of it in order (physscan.h) unpacks it once, and what there is to
+ * say of its end comes with dump_late_notes(). This learns the size now: reads all of it, unless it is known. */
+void dump_settle(struct dump *d);
+
+/* Adds notes on what was met since opening (or since the last call): chunks that don't unpack, checksums that don't hold, a packed image that ends early. From the thread that
  * owns the notes, before they are written down. */
 void dump_late_notes(struct dump *d);
 

@@ -46,9 +46,8 @@ struct section {
 	uint64_t offset, size;
 };
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= 20 &&
 	       memcmp(head,
 		      "\x7f"

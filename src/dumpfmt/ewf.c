@@ -16,9 +16,8 @@
 
 static const uint8_t magic[8] = {'E', 'V', 'F', 9, 13, 10, 0xff, 0};
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= EWF_HEADER && memcmp(head, magic, sizeof(magic)) == 0;
 }
 

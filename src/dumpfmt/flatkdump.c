@@ -29,9 +29,8 @@ struct flat {
 	uint64_t size;
 };
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= 32 && memcmp(head, "makedumpfile\0\0\0\0", 16) == 0 && be64(head + 16) == 1 && be64(head + 24) == 1;
 }
 

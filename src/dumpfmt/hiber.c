@@ -35,9 +35,8 @@ static size_t state_of(const uint8_t *head)
 	return i;
 }
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= 4 && state_of(head) < N_STATES;
 }
 

@@ -75,13 +75,12 @@ static bool set_at(struct hiber *h, uint64_t at, bool narrow, struct head *o)
 /* A set stands at `at`, others (or, unless strict, the end of its row: zeros, or of the file) behind it, and it unpacks to all of its pages. */
 static bool chain_at(struct hiber *h, uint64_t at, bool narrow, bool strict)
 {
-	uint64_t size = input_size(h->in);
 	uint8_t *p, out[HIBER_SET_BYTES], word[4];
 	struct head first, o;
 	bool ok;
 
 	h->tries++;
-	if (!set_at(h, at, narrow, &first) || first.next > size)
+	if (!set_at(h, at, narrow, &first))
 		return false;
 	o = first;
 	for (unsigned i = 1; i < CHAIN; i++) {
@@ -89,7 +88,8 @@ static bool chain_at(struct hiber *h, uint64_t at, bool narrow, bool strict)
 
 		if (set_at(h, next, narrow, &o))
 			continue;
-		if (strict || (next < size && (input_read_all(h->in, next, word, 4, NULL) < 0 || le32(word) != 0)))
+		if (strict ||
+		    (input_read(h->in, next, word, 1, NULL) != 0 && (input_read_all(h->in, next, word, 4, NULL) < 0 || le32(word) != 0)))
 			return false;
 		break;
 	}
@@ -299,9 +299,12 @@ int hiberset_search(struct hiber *h, struct err *e)
 	bool known = false;
 	int rc = 0;
 
-	for (; rc == 0 && page < until && page * HIBER_PAGE < input_size(h->in); page++) {
+	for (; rc == 0 && page < until; page++) {
 		uint64_t at = page * HIBER_PAGE, end = at;
+		uint8_t any;
 
+		if (input_read(h->in, at, &any, 1, NULL) == 0) /* not by its size, which may not be known yet */
+			break;
 		for (unsigned narrow = 0; narrow < 2 && end == at; narrow++) {
 			if ((known && h->narrow != (narrow != 0)) || !chain_at(h, at, narrow != 0, true))
 				continue;

@@ -103,7 +103,7 @@ static uint64_t block_in(struct hiber *h, uint64_t at, size_t n)
 /* A table stands at this page of the file, with a block behind it. */
 static bool table_at(struct hiber *h, uint64_t page, const struct layout *l, uint8_t table[HIBER_PAGE])
 {
-	return page && page < input_size(h->in) / HIBER_PAGE && input_read_all(h->in, page * HIBER_PAGE, table, HIBER_PAGE, NULL) == 0 &&
+	return page && page < UINT64_MAX / HIBER_PAGE - 1 && input_read_all(h->in, page * HIBER_PAGE, table, HIBER_PAGE, NULL) == 0 &&
 	       is_table(table, l) && block_in(h, (page + 1) * HIBER_PAGE, BLOCK_SEARCH);
 }
 

@@ -10,9 +10,8 @@
 #define SECTION      0xe0u
 #define SECTIONS_MAX 64u
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= HEADER + SECTION && memcmp(head, "HPAK", 4) == 0 && memcmp(head + HEADER, "HPAKSECT", 8) == 0;
 }
 

@@ -13,9 +13,8 @@
 #define HOPS   (1u << 20)          /* headers that are followed for that, in one file */
 #define SEARCH 64u                 /* such ranges in one file */
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= 8 && le32(head) == MAGIC && le32(head + 4) == 1;
 }
 

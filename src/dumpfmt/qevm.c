@@ -69,9 +69,8 @@ struct qevm {
 	uint8_t *room;            /* PACKED_MAX + a page, while the stream is walked; NULL: no packed page came yet */
 };
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= 8 && memcmp(head, "QEVM", 4) == 0 && be32(head + 4) == 3;
 }
 
@@ -588,9 +587,8 @@ const struct dumpfmt dumpfmt_qevm = {"qevm", probe, open_qevm, close_qevm};
 
 #define LIBVIRT_HEADER 92u
 
-static bool libvirt_probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool libvirt_probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= LIBVIRT_HEADER && memcmp(head, "LibvirtQemudSave", 16) == 0;
 }
 

@@ -12,11 +12,10 @@
 
 #define RAW_MIN 0x10000u /* less than this is no machine's memory */
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
 	(void)head;
 	(void)n;
-	(void)file_size;
 	return true;
 }
 
@@ -44,17 +43,17 @@ static void look_for_old_hyperv(struct dump *d)
 
 static int open_raw(struct dump *d, struct err *e)
 {
-	uint64_t size = input_size(d->in);
+	uint8_t last;
 	int rc;
 
-	if (size < RAW_MIN)
-		return err_set(e, ERR_NOIMAGE, "%llu bytes are too few for a memory image", (unsigned long long)size);
+	if (input_read(d->in, RAW_MIN - 1, &last, 1, NULL) == 0)
+		return err_set(e, ERR_NOIMAGE, "%llu bytes are too few for a memory image", (unsigned long long)input_size(d->in));
 	rc = hiber_open_headerless(d, e);
 	if (rc == 0)
 		rc = vmware_open_memory(d, e);
 	if (rc == 0)
 		look_for_old_hyperv(d);
-	return rc ? rc < 0 ? rc : 0 : phys_add_file(d->phys, 0, size, d->in, 0, e);
+	return rc ? rc < 0 ? rc : 0 : phys_add_rest(d->phys, 0, d->in, 0, e);
 }
 
 const struct dumpfmt dumpfmt_raw = {"raw", probe, open_raw, NULL};

@@ -115,7 +115,7 @@ static bool all_text(struct input *in)
 
 int refuse_by_content(const uint8_t *head, size_t n, struct input *in, struct err *e)
 {
-	if (!input_size(in))
+	if (input_size_known(in) && !input_size(in))
 		return err_set(e, ERR_NOIMAGE, "is empty");
 	if (is_pe(head, n))
 		return err_set(e, ERR_NOIMAGE, "a Windows program or driver (PE), not a memory image");

@@ -29,10 +29,9 @@ static int join_pieces(struct dump *d, struct err *e)
 	return 0;
 }
 
+/* What came out of the end of a layer. */
 static void tell(struct dump *d, const struct layer_facts *f, const char *whose, bool memory)
 {
-	size_t n = strlen(d->compression);
-
 	if (f->truncated)
 		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, f->size, 0), "%s%s: only %llu bytes can be unpacked", whose,
 			  f->why[0] ? f->why : f->name, (unsigned long long)f->size);
@@ -41,7 +40,6 @@ static void tell(struct dump *d, const struct layer_facts *f, const char *whose,
 			  whose, f->name, (unsigned long long)f->size);
 	if (!memory)
 		return;
-	snprintf(d->compression + n, sizeof(d->compression) - n, "%s%s", n ? "+" : "", f->name);
 	if (f->truncated || f->limited)
 		snprintf(d->advice, sizeof(d->advice), "%s: %s: only the first %llu unpacked bytes are read", f->name,
 			 f->truncated ? "damaged or cut short" : "unpacks to more than is believed", (unsigned long long)f->size);
@@ -52,16 +50,28 @@ static void tell(struct dump *d, const struct layer_facts *f, const char *whose,
 			 f->name, (unsigned)(LAYER_CACHE_FAR >> 20));
 }
 
+void dump_tell_end(struct dump *d)
+{
+	struct layer_facts f;
+
+	if (!d->later || !input_size_known(d->later))
+		return;
+	layer_look(d->later, &f);
+	tell(d, &f, "", true);
+	d->later = NULL;
+}
+
 /* Takes off what *in is packed with. packed_bytes: of the evidence file. */
 static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, const char *whose, bool memory, struct err *e)
 {
-	struct layer_opts o = {.spill = d->opts.spill, .packed_bytes = packed_bytes};
+	struct layer_opts o = {.spill = d->opts.spill, .packed_bytes = packed_bytes, .size_later = !whose[0]};
 
 	for (unsigned depth = 0;; depth++) {
 		const struct layer_codec *codec;
 		const char *missing;
 		struct layer_facts f;
 		struct input *inner, *outer = *in;
+		size_t n = strlen(d->compression);
 		int rc = layer_find(*in, &codec, &missing, e);
 
 		if (rc == ERR_FAULT || rc == ERR_FORMAT) /* a container's lost beginning */
@@ -72,12 +82,18 @@ static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, co
 			return err_set(e, ERR_UNSUPPORTED, "packed, and this build has no %s: unpack it first", missing);
 		if (!codec)
 			return 0;
+		dump_settle(d); /* only the innermost layer may wait */
 		if (depth == UNWRAP_DEPTH)
 			return err_set(e, ERR_LIMIT, "packed more than %d times", UNWRAP_DEPTH);
 		rc = layer_open(&inner, codec, outer, &o, &f, e);
 		if (rc < 0)
 			return rc;
-		tell(d, &f, whose, memory);
+		if (memory)
+			snprintf(d->compression + n, sizeof(d->compression) - n, "%s%s", n ? "+" : "", f.name);
+		if (f.later)
+			d->later = inner;
+		else
+			tell(d, &f, whose, memory);
 		*in = inner;
 		rc = dump_keep(d, outer, e); /* it stays open beneath */
 		if (rc < 0)

@@ -45,9 +45,8 @@ struct vmrs {
 	struct late late;
 };
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return (n >= 4 && le32(head) == HVSTORE_SIGNATURE) || (n >= 0x1004 && le32(head + 0x1000) == HVSTORE_SIGNATURE);
 }
 

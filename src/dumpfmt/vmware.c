@@ -498,9 +498,8 @@ int vmware_open_memory(struct dump *d, struct err *e)
 
 /* ---- a state file is the image ---------------------------------------------------------------------------------------------------------------- */
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return is_state(head, n);
 }
 

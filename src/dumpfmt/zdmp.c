@@ -41,9 +41,8 @@ struct zdmp {
 	void *inner_ctx;
 };
 
-static bool probe(const uint8_t *head, size_t n, uint64_t file_size)
+static bool probe(const uint8_t *head, size_t n)
 {
-	(void)file_size;
 	return n >= HEADER && le32(head) == MAGIC;
 }
 

@@ -14,6 +14,7 @@ struct run {
 	phys_read_fn *fn;
 	void *ctx;
 	uint32_t order; /* of adding: the earlier one wins */
+	bool rest;      /* to the end of `in`, wherever that is; len is the most that it can be: ask len_of() */
 };
 
 struct phys {
@@ -21,7 +22,7 @@ struct phys {
 	size_t n, cap;
 	bool sealed;
 	struct notes *notes;
-	uint64_t bytes;
+	uint64_t bytes;      /* without a run that has an open end */
 	_Atomic size_t last; /* run of the last hit: reads come in clusters. A stale value only costs a search */
 };
 
@@ -103,6 +104,15 @@ int phys_add_file(struct phys *p, uint64_t pa, uint64_t len, struct input *in, u
 		r.len = there;
 	}
 	return r.len ? add_extents(p, &r, e) : 0;
+}
+
+int phys_add_rest(struct phys *p, uint64_t pa, struct input *in, uint64_t file_off, struct err *e)
+{
+	struct run r = {.pa = pa, .len = UINT64_MAX - (pa > file_off ? pa : file_off), .in = in, .file_off = file_off, .rest = true};
+
+	if (!input_size_known(in))
+		return add(p, &r, e);
+	return phys_add_file(p, pa, input_size(in) > file_off ? input_size(in) - file_off : 0, in, file_off, e);
 }
 
 int phys_add(struct phys *p, uint64_t pa, uint64_t len, phys_read_fn *fn, void *ctx, struct err *e)
@@ -279,7 +289,7 @@ int phys_seal(struct phys *p, struct err *e)
 	join(p);
 	p->bytes = 0;
 	for (size_t i = 0; i < p->n; i++)
-		p->bytes += p->v[i].len;
+		p->bytes += p->v[i].rest ? 0 : p->v[i].len;
 	p->sealed = true;
 	p->notes = NULL;
 	return 0;
@@ -313,42 +323,81 @@ static const struct run *find(const struct phys *p, uint64_t pa)
 	return &p->v[lo - 1];
 }
 
-static int read_run(const struct run *r, uint64_t pa, void *buf, size_t len)
+/* How many of the first len bytes from pa on, all inside of r, can be read; fewer than len with *rc telling why. */
+static size_t read_run(const struct run *r, uint64_t pa, void *buf, size_t len, int *rc)
 {
 	int64_t n;
 
-	if (!r->in)
-		return r->fn(r->ctx, pa, buf, len);
+	if (!r->in) {
+		*rc = r->fn(r->ctx, pa, buf, len);
+		return *rc < 0 ? 0 : len;
+	}
 	n = input_read(r->in, r->file_off + (pa - r->pa), buf, len, NULL);
 	if (n < 0)
-		return ERR_IO;
-	return (size_t)n == len ? 0 : ERR_FAULT;
+		*rc = ERR_IO;
+	else if ((size_t)n < len)
+		*rc = ERR_FAULT;
+	return n < 0 ? 0 : (size_t)n;
+}
+
+static size_t read_runs(const struct phys *p, uint64_t pa, void *buf, size_t len, int *rc)
+{
+	uint8_t *out = buf;
+	size_t got = 0;
+
+	for (*rc = 0; got < len && *rc >= 0;) {
+		const struct run *r = got && pa + got < pa ? NULL : find(p, pa + got);
+		uint64_t left;
+
+		if (!r) {
+			*rc = ERR_FAULT;
+			break;
+		}
+		left = r->len - (pa + got - r->pa);
+		got += read_run(r, pa + got, out + got, len - got < left ? len - got : (size_t)left, rc);
+	}
+	return got;
 }
 
 int phys_read(const struct phys *p, uint64_t pa, void *buf, size_t len)
 {
-	uint8_t *out = buf;
+	int rc;
 
-	while (len) {
-		const struct run *r = find(p, pa);
-		uint64_t left;
-		size_t n;
-		int rc;
+	read_runs(p, pa, buf, len, &rc);
+	return rc < 0 ? rc : 0;
+}
 
-		if (!r)
-			return ERR_FAULT;
-		left = r->len - (pa - r->pa);
-		n = len < left ? len : (size_t)left;
-		rc = read_run(r, pa, out, n);
-		if (rc < 0)
-			return rc;
-		out += n;
-		len -= n;
-		pa += n;
-		if (len && pa == 0)
-			return ERR_FAULT;
-	}
-	return 0;
+size_t phys_read_some(const struct phys *p, uint64_t pa, void *buf, size_t len)
+{
+	int rc;
+
+	return read_runs(p, pa, buf, len, &rc);
+}
+
+static uint64_t len_of(const struct run *r)
+{
+	uint64_t size;
+
+	if (!r->rest)
+		return r->len;
+	size = input_size(r->in);
+	size -= size < r->file_off ? size : r->file_off;
+	return size < r->len ? size : r->len;
+}
+
+/* Bytes of r from pa on, at most len: is the last of them there, then all are, and nobody needs to know where it ends. */
+static uint64_t present_in(const struct run *r, uint64_t pa, uint64_t len)
+{
+	uint64_t at = pa - r->pa, most = r->len - at, n;
+	uint8_t last;
+
+	if (len > most)
+		len = most;
+	if (!r->rest || !len || (!input_size_known(r->in) && input_read(r->in, r->file_off + at + len - 1, &last, 1, NULL) == 1))
+		return len;
+	n = len_of(r);
+	n -= n < at ? n : at;
+	return n < len ? n : len;
 }
 
 uint64_t phys_present(const struct phys *p, uint64_t pa, uint64_t len)
@@ -361,8 +410,10 @@ uint64_t phys_present(const struct phys *p, uint64_t pa, uint64_t len)
 
 		if (!r)
 			break;
-		n = r->len - (pa + got - r->pa);
-		got += n < len - got ? n : len - got;
+		n = present_in(r, pa + got, len - got);
+		got += n;
+		if (!n)
+			break;
 	}
 	return got;
 }
@@ -371,7 +422,7 @@ bool phys_file_offset(const struct phys *p, uint64_t pa, uint64_t *off)
 {
 	const struct run *r = find(p, pa);
 
-	if (!r || !r->in)
+	if (!r || !r->in || !present_in(r, pa, 1))
 		return false;
 	*off = r->file_off + (pa - r->pa);
 	return true;
@@ -382,20 +433,30 @@ size_t phys_n_runs(const struct phys *p)
 	return p->n;
 }
 
+bool phys_open_end(const struct phys *p, uint64_t *pa, uint64_t *guess)
+{
+	if (p->n != 1 || !p->v[0].rest || input_size_known(p->v[0].in))
+		return false;
+	*pa = p->v[0].pa;
+	*guess = input_size_guess(p->v[0].in);
+	*guess -= *guess < p->v[0].file_off ? *guess : p->v[0].file_off;
+	return true;
+}
+
 bool phys_run(const struct phys *p, size_t i, struct phys_run *out)
 {
 	if (i >= p->n)
 		return false;
-	*out = (struct phys_run){p->v[i].pa, p->v[i].len, p->v[i].in != NULL, p->v[i].file_off};
+	*out = (struct phys_run){p->v[i].pa, len_of(&p->v[i]), p->v[i].in != NULL, p->v[i].file_off};
 	return true;
 }
 
 uint64_t phys_bytes(const struct phys *p)
 {
-	return p->bytes;
+	return p->n == 1 && p->v[0].rest ? len_of(&p->v[0]) : p->bytes;
 }
 
 uint64_t phys_end(const struct phys *p)
 {
-	return p->n ? run_end(&p->v[p->n - 1]) : 0;
+	return p->n ? p->v[p->n - 1].pa + len_of(&p->v[p->n - 1]) : 0;
 }

@@ -35,6 +35,10 @@ void phys_free(struct phys *p);                                      /* takes NU
  * joined, so one call per page is fine. Holes of the input (input_extent()) are left out. 0, ERR_NOMEM, ERR_LIMIT. */
 int phys_add_file(struct phys *p, uint64_t pa, uint64_t len, struct input *in, uint64_t file_off, struct err *e);
 
+/* All that `in` has from file_off on stands at pa. Where its size is not known yet (input_size_known()) this must be the only run: the functions
+ * below that give sizes may have to read all of it then, phys_read() does not. */
+int phys_add_rest(struct phys *p, uint64_t pa, struct input *in, uint64_t file_off, struct err *e);
+
 /* The same for bytes that a function makes. */
 int phys_add(struct phys *p, uint64_t pa, uint64_t len, phys_read_fn *fn, void *ctx, struct err *e);
 
@@ -43,11 +47,17 @@ int phys_seal(struct phys *p, struct err *e); /* sorts, trims, joins; adding end
 /* All len bytes or ERR_FAULT (some of it is in no run) or ERR_IO. May cross runs. */
 int phys_read(const struct phys *p, uint64_t pa, void *buf, size_t len);
 
-/* How many bytes from pa on are in the image without a break, at most len. */
+/* The same, but what stands before the first byte that is not there or can't be read counts: how many bytes that is. */
+size_t phys_read_some(const struct phys *p, uint64_t pa, void *buf, size_t len);
+
+/* How many bytes from pa on are in the image without a break, at most len. At an open end it reads as far as that. */
 uint64_t phys_present(const struct phys *p, uint64_t pa, uint64_t len);
 
 /* Where a physical address stands in the image file. False: nowhere (or made by a function). */
 bool phys_file_offset(const struct phys *p, uint64_t pa, uint64_t *off);
+
+/* True: the only run begins at *pa, and its end is not known yet. *guess: of its length; 0: none. */
+bool phys_open_end(const struct phys *p, uint64_t *pa, uint64_t *guess);
 
 size_t phys_n_runs(const struct phys *p);
 bool phys_run(const struct phys *p, size_t i, struct phys_run *out); /* ascending by pa */

@@ -24,6 +24,7 @@ struct scan {
 	size_t n, cap;
 	size_t chunk;
 	uint64_t n_pieces, total;
+	bool open_end; /* pieces are taken until there is nothing */
 	_Atomic uint64_t next, done, unreadable;
 	_Atomic int rc; /* the first failure */
 };
@@ -49,8 +50,18 @@ static uint64_t pieces_of(const struct scan *s, const struct extent *x)
 
 static int collect(struct scan *s)
 {
+	uint64_t pa, guess;
 	struct phys_run r;
 
+	if (phys_open_end(s->p, &pa, &guess)) {
+		s->v = calloc(1, sizeof(*s->v));
+		if (!s->v)
+			return ERR_NOMEM;
+		s->v[s->n++] = (struct extent){.pa = pa, .len = UINT64_MAX - pa};
+		s->n_pieces = UINT64_MAX;
+		s->open_end = true;
+		return 0;
+	}
 	for (size_t i = 0; phys_run(s->p, i, &r); i++) {
 		void *arr = s->v;
 
@@ -124,7 +135,18 @@ static int by_pages(struct worker *w, uint64_t pa, size_t n)
 	return rc;
 }
 
-static int visit(struct worker *w, uint64_t k)
+/* While the end of memory is not known what comes says how much there is. False: nothing any more. */
+static bool read_on(struct worker *w, uint64_t pa, size_t *n, size_t *more)
+{
+	size_t have = phys_read_some(w->s->p, pa, w->buf, *n + w->s->o->overlap);
+
+	*n = have < *n ? have : *n;
+	*more = have - *n;
+	return have != 0;
+}
+
+/* *end: piece k is behind the end of memory. */
+static int visit(struct worker *w, uint64_t k, bool *end)
 {
 	struct scan *s = w->s;
 	uint64_t pa, behind;
@@ -133,14 +155,27 @@ static int visit(struct worker *w, uint64_t k)
 
 	piece(s, k, &pa, &n, &behind);
 	more = behind < s->o->overlap ? (size_t)behind : s->o->overlap;
-	if (phys_read(s->p, pa, w->buf, n + more) == 0)
+	if (s->open_end) {
+		*end = !read_on(w, pa, &n, &more);
+		rc = *end ? 0 : s->fn(s->ctx, w->number, pa, w->buf, n, more);
+	} else if (phys_read(s->p, pa, w->buf, n + more) == 0) {
 		rc = s->fn(s->ctx, w->number, pa, w->buf, n, more);
-	else if (more && phys_read(s->p, pa, w->buf, n) == 0)
+	} else if (more && phys_read(s->p, pa, w->buf, n) == 0) {
 		rc = s->fn(s->ctx, w->number, pa, w->buf, n, 0);
-	else
+	} else {
 		rc = by_pages(w, pa, n);
+	}
 	atomic_fetch_add(&s->done, n);
 	return rc;
+}
+
+static bool tell(struct scan *s)
+{
+	uint64_t done = atomic_load(&s->done), total = s->total, pa;
+
+	if (s->open_end && !phys_open_end(s->p, &pa, &total))
+		total = phys_bytes(s->p);
+	return s->o->progress(s->o->progress_ctx, done, total < done ? done : total);
 }
 
 static void work(void *ctx)
@@ -151,11 +186,14 @@ static void work(void *ctx)
 	while (atomic_load(&s->rc) == 0) {
 		uint64_t k = atomic_fetch_add(&s->next, 1);
 		int rc, none = 0;
+		bool end = false;
 
 		if (k >= s->n_pieces)
 			break;
-		rc = visit(w, k);
-		if (rc >= 0 && w->number == 0 && s->o->progress && !s->o->progress(s->o->progress_ctx, atomic_load(&s->done), s->total))
+		rc = visit(w, k, &end);
+		if (end)
+			break;
+		if (rc >= 0 && w->number == 0 && s->o->progress && !tell(s))
 			rc = ERR_INTR;
 		if (rc < 0)
 			atomic_compare_exchange_strong(&s->rc, &none, rc);

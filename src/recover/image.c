@@ -34,14 +34,22 @@ static int open_on(struct image *im, int (*opener)(struct image *im, void *arg, 
 	return 0;
 }
 
+/* Pages are looked for from the first moment, anywhere: what a packed image holds is known before. */
+static int settled(struct image *im, int rc)
+{
+	if (rc == 0)
+		dump_settle(im->dump);
+	return rc;
+}
+
 static int by_path(struct image *im, void *arg, const struct image_opts *o, struct err *e)
 {
-	return dump_open(&im->dump, arg, &o->dump, &im->notes, e);
+	return settled(im, dump_open(&im->dump, arg, &o->dump, &im->notes, e));
 }
 
 static int by_input(struct image *im, void *arg, const struct image_opts *o, struct err *e)
 {
-	return dump_open_input(&im->dump, arg, &o->dump, &im->notes, e);
+	return settled(im, dump_open_input(&im->dump, arg, &o->dump, &im->notes, e));
 }
 
 static int open_image(struct image **out, int (*opener)(struct image *im, void *arg, const struct image_opts *o, struct err *e), void *arg,

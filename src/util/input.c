@@ -3,15 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define NOT_YET UINT64_MAX
+
 struct input {
 	const struct input_ops *ops;
 	void *ctx;
-	uint64_t size;
+	_Atomic uint64_t size;  /* NOT_YET: ask size_fn */
+	input_size_fn *size_fn; /* NULL: it was known from the beginning */
+	_Atomic uint64_t reached;
 	char *name;
 	input_extent_fn *extent; /* NULL: without holes */
 };
@@ -211,14 +216,16 @@ int input_open_memory(struct input **out, const void *p, size_t n, const char *n
 int input_open_window(struct input **out, struct input *of, uint64_t off, uint64_t len, struct err *e)
 {
 	struct window_ctx *w = calloc(1, sizeof(*w));
+	uint64_t size;
 	int rc;
 
 	if (!w)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	if (off > of->size)
-		off = of->size;
-	if (len > of->size - off)
-		len = of->size - off;
+	size = input_size(of);
+	if (off > size)
+		off = size;
+	if (len > size - off)
+		len = size - off;
 	w->of = of;
 	w->off = off;
 	w->len = len;
@@ -255,9 +262,57 @@ void input_close(struct input *in)
 	free(in);
 }
 
+void *input_ctx(const struct input *in, const struct input_ops *ops)
+{
+	return in->ops == ops ? in->ctx : NULL;
+}
+
+void input_set_size_fn(struct input *in, input_size_fn *fn)
+{
+	in->size_fn = fn;
+	atomic_store(&in->size, NOT_YET);
+}
+
+/* The size, or with !learn what stands for it while it is not known. */
+static uint64_t size_now(const struct input *in, bool learn, bool *known)
+{
+	struct input *shared = (struct input *)(uintptr_t)in; /* only `size`, which is atomic, is written */
+	uint64_t size = atomic_load_explicit(&shared->size, memory_order_relaxed);
+
+	*known = true;
+	if (size != NOT_YET)
+		return size;
+	size = in->size_fn(in->ctx, learn, known);
+	if (*known)
+		atomic_store_explicit(&shared->size, size, memory_order_relaxed);
+	return size;
+}
+
 uint64_t input_size(const struct input *in)
 {
-	return in->size;
+	bool known;
+
+	return size_now(in, true, &known);
+}
+
+bool input_size_known(const struct input *in)
+{
+	bool known;
+
+	size_now(in, false, &known);
+	return known;
+}
+
+uint64_t input_size_guess(const struct input *in)
+{
+	bool known;
+
+	return size_now(in, false, &known);
+}
+
+uint64_t input_reached(const struct input *in)
+{
+	return atomic_load_explicit(&((struct input *)(uintptr_t)in)->reached, memory_order_relaxed);
 }
 
 const char *input_name(const struct input *in)
@@ -267,23 +322,27 @@ const char *input_name(const struct input *in)
 
 int64_t input_read(struct input *in, uint64_t off, void *buf, size_t len, struct err *e)
 {
+	uint64_t size = atomic_load_explicit(&in->size, memory_order_relaxed); /* NOT_YET: no end is known */
 	int64_t n;
 
-	if (off >= in->size || len == 0)
+	if (off >= size || len == 0)
 		return 0;
-	if (len > in->size - off)
-		len = (size_t)(in->size - off);
+	if (len > size - off)
+		len = (size_t)(size - off);
 	n = in->ops->read(in->ctx, off, buf, len, e);
 	if (n < 0)
 		err_prepend(e, "%s", in->name);
+	else if (off + (uint64_t)n > atomic_load_explicit(&in->reached, memory_order_relaxed))
+		atomic_store_explicit(&in->reached, off + (uint64_t)n, memory_order_relaxed);
 	return n;
 }
 
 bool input_only_zeros(struct input *in, uint64_t off)
 {
+	uint64_t size = input_size(in);
 	uint8_t p[16384];
 
-	while (off < in->size) {
+	while (off < size) {
 		int64_t n = input_read(in, off, p, sizeof(p), NULL);
 
 		if (n <= 0 || p[0] || memcmp(p, p + 1, (size_t)n - 1) != 0)
@@ -300,7 +359,7 @@ int input_read_all(struct input *in, uint64_t off, void *buf, size_t len, struct
 	if (n < 0)
 		return (int)n;
 	if ((size_t)n < len)
-		return err_set(e, ERR_TRUNC, "%s: ends at %llu, wanted %zu bytes at %llu", in->name, (unsigned long long)in->size, len,
-			       (unsigned long long)off);
+		return err_set(e, ERR_TRUNC, "%s: ends at %llu, wanted %zu bytes at %llu", in->name, (unsigned long long)input_size(in),
+			       len, (unsigned long long)off);
 	return 0;
 }

@@ -42,12 +42,23 @@ typedef uint64_t input_extent_fn(void *ctx, uint64_t off, uint64_t len, bool *th
 void input_set_extent(struct input *in, input_extent_fn *fn);
 uint64_t input_extent(const struct input *in, uint64_t off, uint64_t len, bool *there);
 
+/* The size of a layer that can't tell it before all of it was read. `learn`: read on until it is known. Else what is known now: *known false makes the
+ * result a guess, from how much of what lies beneath was read (0: none yet). Must allow concurrent calls. */
+typedef uint64_t input_size_fn(void *ctx, bool learn, bool *known);
+void input_set_size_fn(struct input *in, input_size_fn *fn); /* the size that input_new() was given does not count then */
+bool input_size_known(const struct input *in);               /* false: input_size() may read everything */
+uint64_t input_size_guess(const struct input *in);           /* as it is known now; 0: not at all */
+
+/* The ctx of a layer that has these ops, else NULL. */
+void *input_ctx(const struct input *in, const struct input_ops *ops);
+
 /* A window on another input, which must outlive it. Clamped to what is there. */
 int input_open_window(struct input **out, struct input *of, uint64_t off, uint64_t len, struct err *e);
 
 void input_close(struct input *in); /* takes NULL */
 
 uint64_t input_size(const struct input *in);    /* bytes */
+uint64_t input_reached(const struct input *in); /* behind the furthest byte that was read: for estimates */
 const char *input_name(const struct input *in); /* as given; may hold any bytes but NUL */
 
 /* Up to len bytes: the count (short only at the end of the input), or ERR_*. */

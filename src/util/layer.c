@@ -53,6 +53,7 @@ struct slab {
 	struct chunk chunk[];
 };
 
+#define NOT_YET   UINT64_MAX
 #define ROWS      4096u
 #define FAR_LEAST ((uint64_t)64 << 20)
 
@@ -60,12 +61,13 @@ struct layer {
 	const struct layer_codec *codec;
 	struct input *in;
 	void *state;
-	uint64_t at; /* where the codec stands */
-	uint64_t size;
+	uint64_t at;   /* where the codec stands */
+	uint64_t size; /* NOT_YET: the end was not met */
+	uint64_t most, cache, far_chunks;
 	bool seeks;  /* by the codec's own places; else by `point` */
 	bool broken; /* the codec can't be used before it is set again */
-	bool far;    /* see struct layer_facts */
 	bool went_back;
+	struct layer_facts facts;
 	struct point *point;
 	size_t n_points, cap_points, point_bytes;
 	struct layer_limits limits;
@@ -129,8 +131,8 @@ int layer_find(struct input *in, const struct layer_codec **codec, const char **
 {
 	uint8_t head[LAYER_HEAD];
 	int64_t n = input_read(in, 0, head, sizeof(head), e);
-	uint64_t at = 0, size = input_size(in);
 	unsigned skips = 0;
+	uint64_t at = 0;
 
 	*codec = NULL;
 	if (missing)
@@ -140,7 +142,7 @@ int layer_find(struct input *in, const struct layer_codec **codec, const char **
 	/* a length that goes past the end is none of such a frame: then these are bytes of something else */
 	while (n >= 8 && (le32(head) & 0xfffffff0) == 0x184d2a50 && skips++ < LAYER_SKIPS_MAX) {
 		at += 8 + (uint64_t)le32(head + 4);
-		n = at < size ? input_read(in, at, head, sizeof(head), NULL) : 0;
+		n = input_read(in, at, head, sizeof(head), NULL);
 	}
 	if (n <= 0)
 		return 0;
@@ -402,12 +404,40 @@ static uint64_t believed(uint64_t packed)
 	return most < LAYER_LEAST ? LAYER_LEAST : most;
 }
 
+/* No place to start again but the beginning, or none for longer than the cache (a streamed zstd file has places in its first MiB only). */
+static bool is_far(uint64_t size, uint64_t last_place, uint64_t cache)
+{
+	return size > cache && (last_place == 0 || size - last_place > (cache > FAR_LEAST ? cache : FAR_LEAST));
+}
+
+static bool later(const struct layer *l)
+{
+	return l->size == NOT_YET;
+}
+
+/* The codec stands at the end, or on damage (*why): the size is known now. */
+static void end_here(struct layer *l, const struct err *why)
+{
+	struct layer_facts *f = &l->facts;
+
+	l->broken = true;
+	l->size = f->size = l->at;
+	f->limited = !why;
+	f->truncated = why && why->code != 0;
+	if (f->truncated)
+		snprintf(f->why, sizeof(f->why), "%.150s", why->msg);
+	f->far = !l->temp && is_far(l->size, last_point(l), l->cache);
+	if (f->far && l->far_chunks > l->max_chunks)
+		l->max_chunks = (size_t)l->far_chunks;
+}
+
 /* On the first way the beginning is kept, as much as the cache holds: whoever reads all of it next begins there. Where no starting place
  * was met for half as long the cache may become as large as it is for such files. NULL: nothing more is kept. */
-static struct chunk *room_on_first_way(struct layer *l, size_t far_chunks)
+static struct chunk *room_on_first_way(struct layer *l)
 {
-	if (l->n_chunks >= l->max_chunks && l->max_chunks < far_chunks && l->at - last_point(l) > (uint64_t)l->max_chunks * LAYER_CHUNK / 2)
-		l->max_chunks = far_chunks;
+	if (l->n_chunks >= l->max_chunks && l->max_chunks < l->far_chunks &&
+	    l->at - last_point(l) > (uint64_t)l->max_chunks * LAYER_CHUNK / 2)
+		l->max_chunks = (size_t)l->far_chunks;
 	return l->spare || l->n_chunks < l->max_chunks ? room(l) : NULL;
 }
 
@@ -418,21 +448,22 @@ static void keep_first(struct layer *l, uint64_t number, struct chunk *c, const 
 
 	if (zero && n)
 		set_zero(l, number);
-	if (c && zero)
+	if (c && (zero || lookup(l, number)))
 		l->spare = c;
 	else if (c)
 		enter(l, number, c, n);
 }
 
-/* Unpacks everything once: its size, snapshots, the beginning of a cache, or the whole into the temporary file. */
-static int first_way(struct layer *l, uint64_t most, size_t far_chunks, struct layer_facts *f, struct err *e)
+/* Unpacks from where the codec stands to the end: the size, snapshots, the beginning of a cache, or the whole into the temporary file. What can't be read
+ * any more for want of memory, or of a disk that works, is an error. */
+static int first_way(struct layer *l, struct err *e)
 {
-	struct err why;
+	struct err why = {0};
 	int rc = 0;
 
-	while (rc == 0) {
+	while (rc == 0 && later(l)) {
 		uint64_t number = l->at / LAYER_CHUNK;
-		struct chunk *c = l->temp ? NULL : room_on_first_way(l, far_chunks);
+		struct chunk *c = l->temp ? NULL : room_on_first_way(l);
 		uint8_t *p = c ? c->bytes : l->bounce;
 		size_t n = next_chunk(l, p, &why);
 
@@ -441,26 +472,18 @@ static int first_way(struct layer *l, uint64_t most, size_t far_chunks, struct l
 		if (why.code == ERR_NOMEM || why.code == ERR_IO) {
 			if (e)
 				*e = why;
-			rc = why.code;
-			break;
+			l->broken = true;
+			return why.code;
 		}
 		if (n && l->temp)
 			rc = tempfile_write(l->temp, number * LAYER_CHUNK, p, n, e);
-		l->size = l->at;
-		if (n < LAYER_CHUNK) {
-			f->truncated = why.code != 0;
-			if (why.code)
-				snprintf(f->why, sizeof(f->why), "%.150s", why.msg);
-			break;
-		}
-		if (l->at >= most) {
-			f->limited = true;
-			break;
-		}
-		if (rc == 0 && !l->temp && take_mark(l) < 0)
+		if (n < LAYER_CHUNK)
+			end_here(l, &why);
+		else if (l->at >= l->most)
+			end_here(l, NULL);
+		else if (rc == 0 && !l->temp && take_mark(l) < 0)
 			rc = err_set(e, ERR_NOMEM, "out of memory");
 	}
-	l->broken = true; /* it stands at the end, or on damage */
 	return rc;
 }
 
@@ -510,8 +533,36 @@ static bool better_place(struct layer *l, uint64_t off)
 	return (l->seeks && l->codec->place(l->state, off) > l->at) || (i && l->point[i - 1].off > l->at);
 }
 
+/* Up to `most` bytes into p: the codec's next ones. Fewer of them than the size says is an error; while that is not known it is the end. */
+static int64_t go_on(struct layer *l, uint8_t *p, size_t most, struct err *e)
+{
+	struct err why = {0};
+	size_t n = 0;
+
+	while (n < most) {
+		int64_t k = l->codec->read(l->state, p + n, most - n, &why);
+
+		if (k <= 0) {
+			l->broken = true;
+			why.code = (int)k;
+			if (!later(l) || k == ERR_NOMEM || k == ERR_IO) {
+				if (e && k < 0)
+					*e = why;
+				return k < 0 ? k : err_set(e, ERR_FORMAT, "%s: unpacks to another length now", l->codec->name);
+			}
+			end_here(l, &why);
+			break;
+		}
+		n += (size_t)k;
+		l->at += (uint64_t)k;
+	}
+	if (later(l) && l->at >= l->most)
+		end_here(l, NULL);
+	return (int64_t)n;
+}
+
 /* Unpacks until chunk `number` is there; p receives it (LAYER_CHUNK bytes). Starting places need not stand at the beginning of a chunk. Not kept: a
- * chunk that its reader takes whole, unless coming back to it is dear and was done before. */
+ * chunk that its reader takes whole, unless coming back to it is dear and was done before. While the size is not known the end may come first. */
 static int unpack_to(struct layer *l, uint64_t number, bool whole, uint8_t *p, struct err *e)
 {
 	uint64_t want = number * LAYER_CHUNK;
@@ -520,23 +571,18 @@ static int unpack_to(struct layer *l, uint64_t number, bool whole, uint8_t *p, s
 	if (l->broken || l->at > want || better_place(l, want))
 		rc = go_back(l, want, e);
 	while (rc == 0) {
-		uint64_t now = l->at / LAYER_CHUNK;
-		size_t skip = (size_t)(l->at % LAYER_CHUNK), n = 0, most;
+		uint64_t now = l->at / LAYER_CHUNK, left = l->size - now * LAYER_CHUNK;
+		size_t skip = (size_t)(l->at % LAYER_CHUNK), most = left < LAYER_CHUNK ? (size_t)left : LAYER_CHUNK;
+		int64_t n = go_on(l, p + skip, most - skip, e);
 
-		most = l->size - now * LAYER_CHUNK < LAYER_CHUNK ? (size_t)(l->size - now * LAYER_CHUNK) : LAYER_CHUNK;
-		while (skip + n < most) {
-			int64_t k = l->codec->read(l->state, p + skip + n, most - skip - n, e);
-
-			if (k <= 0) {
-				l->broken = true;
-				return k < 0 ? (int)k : err_set(e, ERR_FORMAT, "%s: unpacks to another length now", l->codec->name);
-			}
-			n += (size_t)k;
-			l->at += (uint64_t)k;
-		}
-		if (skip == 0 && (now != number || !whole || (l->far && l->went_back)))
-			keep(l, now, p, most);
-		(void)take_mark(l); /* without memory for it going back is slower */
+		if (n < 0)
+			return (int)n;
+		if (skip == 0 && n && (now != number || !whole || (l->facts.far && l->went_back)))
+			keep(l, now, p, (size_t)n);
+		if (!l->broken)
+			(void)take_mark(l); /* without memory for it going back is slower */
+		if (l->size <= want)
+			return 0;
 		if (now == number)
 			return skip == 0 ? 0 : err_set(e, ERR_FORMAT, "%s: no starting place before a chunk", l->codec->name);
 	}
@@ -580,12 +626,14 @@ static int64_t layer_read(void *ctx, uint64_t off, void *buf, size_t len, struct
 
 		if (n > len - done)
 			n = len - done;
+		rc = n == LAYER_CHUNK ? one_chunk(l, number, true, out + done, &from, e) : one_chunk(l, number, false, l->bounce, &from, e);
+		if (rc < 0 || off + done >= l->size) /* which is known now */
+			break;
 		if (n > l->size - (off + done))
 			n = (size_t)(l->size - (off + done));
-		rc = n == LAYER_CHUNK ? one_chunk(l, number, true, out + done, &from, e) : one_chunk(l, number, false, l->bounce, &from, e);
-		if (rc == 0 && from != out + done)
+		if (from != out + done)
 			memcpy(out + done, from + in, n);
-		done += rc == 0 ? n : 0;
+		done += n;
 	}
 	pthread_mutex_unlock(&l->lock);
 	return rc < 0 && done == 0 ? rc : (int64_t)done;
@@ -610,22 +658,58 @@ static void layer_close(void *ctx)
 
 static const struct input_ops layer_ops = {layer_read, layer_close};
 
-/* No place to start again but the beginning, or none for longer than the cache (a streamed zstd file has places in its first MiB only). */
-static bool is_far(uint64_t size, uint64_t last_place, size_t cache)
+/* What can't be unpacked for want of memory, or of a disk that works, is behind the end as well: then `truncated` tells. */
+static void find_end(struct layer *l)
 {
-	return size > cache && (last_place == 0 || size - last_place > (cache > FAR_LEAST ? cache : FAR_LEAST));
+	struct err why = {0};
+	int rc = 0;
+
+	if (l->broken || l->at < last_point(l))
+		rc = go_back(l, last_point(l), &why);
+	if (rc == 0)
+		(void)first_way(l, &why);
+	if (later(l))
+		end_here(l, &why);
 }
 
-static int prepare(struct layer *l, const struct layer_opts *o, struct layer_facts *f, struct err *e)
+static uint64_t layer_size(void *ctx, bool learn, bool *known)
 {
-	size_t cache = o->cache_bytes ? o->cache_bytes : LAYER_CACHE_BYTES;
-	uint64_t known = 0, most = o->most_bytes ? o->most_bytes : believed(o->packed_bytes ? o->packed_bytes : input_size(l->in));
+	struct layer *l = ctx;
+	uint64_t size, reached = input_reached(l->in), packed = input_size_guess(l->in);
+
+	pthread_mutex_lock(&l->lock);
+	if (learn && later(l))
+		find_end(l);
+	*known = !later(l);
+	size = *known ? l->size : reached && packed >= reached ? (uint64_t)((double)l->at / (double)reached * (double)packed) : 0;
+	pthread_mutex_unlock(&l->lock);
+	return size;
+}
+
+/* The first chunk tells whether there is anything at all; the rest when it is asked for. */
+static int begin(struct layer *l, struct err *e)
+{
+	int rc = unpack_to(l, 0, false, l->bounce, e);
+
+	l->facts.later = later(l);
+	return rc;
+}
+
+static int prepare(struct layer *l, const struct layer_opts *o, struct err *e)
+{
+	struct layer_facts *f = &l->facts;
+	uint64_t known = 0;
 	int rc = l->codec->open(&l->state, l->in, e);
 
+	f->name = l->codec->name;
+	l->cache = o->cache_bytes ? o->cache_bytes : LAYER_CACHE_BYTES;
+	l->most = o->most_bytes ? o->most_bytes : believed(o->packed_bytes ? o->packed_bytes : input_size(l->in));
+	l->far_chunks = o->cache_bytes ? 0 : LAYER_CACHE_FAR / LAYER_CHUNK;
 	if (rc == 0 && o->spill)
 		rc = tempfile_open(&l->temp, o->spill, e);
 	if (rc < 0)
 		return rc;
+	f->spilled = l->temp != NULL;
 	l->limits = o->limits;
 	l->ratio = o->limits.step ? 0 : LAYER_STEP_RATIO;
 	if (!l->limits.step)
@@ -639,27 +723,23 @@ static int prepare(struct layer *l, const struct layer_opts *o, struct layer_fac
 		l->codec->limit(l->state, &l->limits);
 	l->seeks = l->codec->known && l->codec->known(l->state, &known);
 	l->marks = l->codec->mark && (!l->seeks || (l->codec->marks_too && l->codec->marks_too(l->state)));
-	l->max_chunks = (l->codec->slow && !l->seeks && !o->cache_bytes ? LAYER_CACHE_FAR : cache) / LAYER_CHUNK;
+	l->max_chunks = (size_t)((l->codec->slow && !l->seeks && !o->cache_bytes ? LAYER_CACHE_FAR : l->cache) / LAYER_CHUNK);
 	if (l->seeks && !l->temp) {
-		f->limited = known > most;
-		l->size = f->limited ? most : known;
+		f->limited = known > l->most;
+		l->size = f->size = f->limited ? l->most : known;
 		l->broken = true;
-		f->far = !l->marks && is_far(known, known ? l->codec->place(l->state, known - 1) : 0, cache);
+		f->far = !l->marks && is_far(known, known ? l->codec->place(l->state, known - 1) : 0, l->cache);
+		if (f->far && l->far_chunks > l->max_chunks)
+			l->max_chunks = (size_t)l->far_chunks;
 	} else {
+		l->size = NOT_YET;
 		if (l->seeks)
 			rc = known ? l->codec->seek(l->state, 0, e) : 0;
 		if (rc == 0)
-			rc = first_way(l, most, o->cache_bytes ? 0 : LAYER_CACHE_FAR / LAYER_CHUNK, f, e);
-		f->far = !l->temp && is_far(l->size, last_point(l), cache);
+			rc = o->size_later && !l->temp ? begin(l, e) : first_way(l, e);
 	}
-	l->far = f->far;
-	if (f->far && !o->cache_bytes)
-		l->max_chunks = LAYER_CACHE_FAR / LAYER_CHUNK;
 	if (rc == 0 && l->size == 0)
 		rc = err_set(e, ERR_FORMAT, "%s: %s", l->codec->name, f->why[0] ? f->why : "nothing in it");
-	f->name = l->codec->name;
-	f->size = l->size;
-	f->spilled = l->temp != NULL;
 	return rc;
 }
 
@@ -678,10 +758,25 @@ int layer_open(struct input **out, const struct layer_codec *codec, struct input
 	l->codec = codec;
 	l->in = in;
 	pthread_mutex_init(&l->lock, NULL);
-	rc = prepare(l, o ? o : &plain, facts, e);
+	rc = prepare(l, o ? o : &plain, e);
 	if (rc == 0)
 		rc = input_new(out, &layer_ops, l, l->size, input_name(in), e);
-	if (rc < 0)
+	if (rc < 0) {
 		layer_close(l);
-	return rc;
+		return rc;
+	}
+	if (l->facts.later)
+		input_set_size_fn(*out, layer_size);
+	*facts = l->facts;
+	return 0;
+}
+
+void layer_look(const struct input *in, struct layer_facts *facts)
+{
+	struct layer *l = input_ctx(in, &layer_ops);
+
+	pthread_mutex_lock(&l->lock);
+	*facts = l->facts;
+	facts->later = later(l);
+	pthread_mutex_unlock(&l->lock);
 }

@@ -66,6 +66,7 @@ struct layer_facts {
 	bool spilled;   /* unpacked into a file without a name in the spill folder */
 	bool truncated; /* the packed data is damaged or ends early at `size` */
 	bool limited;   /* more than is believed: cut at `size` */
+	bool later;     /* the size is not known yet (layer_opts.size_later), nor what stands above but the name */
 	char why[160];  /* of truncated */
 };
 
@@ -92,10 +93,16 @@ struct layer_opts {
 	uint64_t most_bytes;   /* unpacked; 0: the limits above */
 	uint64_t packed_bytes; /* of the evidence file, when `in` is a layer itself; 0: the size of `in` */
 	struct layer_limits limits;
+	/* Where the size is learned by unpacking everything, do so when input_size() is called, not before: whoever reads from the beginning to the end
+	 * never waits for it, and all is unpacked once. */
+	bool size_later;
 };
 
 /* Opens the layer over `in`, which must outlive it. May read all of `in` once. o may be NULL. ERR_FORMAT: not a byte could be unpacked. */
 int layer_open(struct input **out, const struct layer_codec *codec, struct input *in, const struct layer_opts *o, struct layer_facts *facts,
 	       struct err *e);
+
+/* What is known now of a layer that layer_open() made. */
+void layer_look(const struct input *in, struct layer_facts *facts);
 
 #endif
