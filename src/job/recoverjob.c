@@ -165,7 +165,7 @@ static int on_session(void *ctx, const struct etw_session *s, struct err *e)
 	struct report_etl etl, residual;
 	int rc;
 
-	if (r->carve)
+	if (r->carve && (!r->o->carve_only || carve_running(s)))
 		report_live(&r->wl, s);
 	if (r->o->carve_only || (r->carve && r->o->recover.want && !r->o->recover.want(r->o->recover.want_ctx, s)))
 		return r->o->stop && r->o->stop(r->o->ctx) ? err_set(e, ERR_INTR, "interrupted; what was finished is whole") : 0;
@@ -329,6 +329,7 @@ static int run_both(struct job *j, struct run *r, struct err *e)
 	const struct recover_opts *ro = &r->o->recover;
 	struct carve_opts co = {.deep = r->o->carve_deep,
 				.loose = r->o->carve_loose,
+				.alone = r->o->carve_only,
 				.residual = ro->residual,
 				.threads = r->o->threads,
 				.progress = r->o->progress,

@@ -323,12 +323,19 @@ static int complete(struct carve *c, struct carve_buf *cb, const struct etw_sess
 	return rc < 0 ? rc : claim(c, b);
 }
 
+bool carve_running(const struct etw_session *s)
+{
+	return (s->found_by & ~(ETW_FOUND_POOL_SCAN | ETW_FOUND_SHAPE_SCAN)) != 0;
+}
+
 int carve_session(void *carve, struct etw_session *s)
 {
 	struct carve *c = carve;
 	bool changed = false;
 	int rc = add_live(c, s);
 
+	if (c->o.alone && !carve_running(s))
+		return rc; /* its buffers are written nowhere else */
 	for (size_t i = 0; i < s->n_buffers && rc == 0; i++)
 		rc = claim(c, &s->buffers[i]);
 	for (size_t i = 0; i < s->n_buffers && rc == 0; i++) {

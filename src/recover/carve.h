@@ -47,6 +47,7 @@ struct carve_orphan {
 struct carve_opts {
 	bool deep, residual;
 	bool loose;       /* also records whose buffer is not known: CARVE_FROM_LOOSE */
+	bool alone;       /* sessions are not written: orphans are also the buffers of those that do not run any more (carve_running()) */
 	unsigned threads; /* 0: one for each processor */
 	bool (*progress)(void *ctx, uint64_t done, uint64_t total);
 	void *ctx;
@@ -81,6 +82,10 @@ int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o
 int carve_image(struct carve **out, struct image *im, const struct recover_opts *ro, const struct carve_opts *o,
 		const struct etw_sink *sink, int (*fn)(void *ctx, const struct carve_orphan *o, struct err *e), void *ctx,
 		size_t *n_sessions, struct err *none, struct err *e);
+
+/* Does it run? Then a logger table, a slot, a consumer or the dump itself led to it. What only a scan of memory found may be a stopped session's context
+ * that kept its bytes. */
+bool carve_running(const struct etw_session *s);
 
 void carve_counts(const struct carve *c, struct carve_counts *out);
 

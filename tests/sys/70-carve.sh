@@ -60,6 +60,13 @@ diff groups.txt - <<'END' || bad "carve.recipe: other groups"
 31	file_cache	system	guess	carved-31
 32	rtbackup	filetime	certain	carved-32
 END
+# with --deep a stopped session's context is found by its shape: it does not run, so its buffers are written here
+"$ETLIFT" carve -q --deep carve.img -o deep || bad "carve --deep ends with $?"
+cmp carve.json deep alone
+jq -e '[.carve.live[].name]==["Live","LiveDates"]' deep/report.json >/dev/null || bad "carve --deep: other sessions are said to run"
+"$ETLIFT" sessions -q --deep --json carve.img | jq -e '[.sessions[]|select(.name=="StoppedFirst")|.found_by[]]==["shape_scan"]' >/dev/null ||
+	bad "carve.recipe: no stopped session is found by its shape"
+rm -rf deep
 # the comparers themselves: a changed record, origin or time must be seen
 for e in 's/"fnv":"[0-9a-f]/&0/' 's/"origin":"private"/"origin":"freed"/' 's/"time":133599964[0-9]*/"time":133599960000000000/g'; do
 	sed "$e" carve.json >changed.json
