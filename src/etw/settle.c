@@ -3,7 +3,11 @@
  * The walk goes record by record from 0x48. Where it can't go on there is a hole: a page that was not read, or a place that holds no record, or one
  * older than the buffer's first event (what a writer had reserved and not yet filled still holds an earlier use's bytes). Behind a hole the
  * walk resumes at the first 8-aligned place from which whole records chain exactly to the end of data, or into the next missing page. Chains
- * are found by one backward pass over the 8-aligned places: no quadratic search, whatever the bytes. */
+ * are found by one backward pass over the 8-aligned places: no quadratic search, whatever the bytes.
+ *
+ * Imagers write zeros for a page that they could not read. A record that goes over into a page of zeros is torn when that can be proved: behind its end
+ * the next record would have to stand, or a part of its header that is never zero. A whole page of zeros inside of a record, and one whose data
+ * end with the record, prove nothing: a payload may be zeros, and what is whole must not be lost. */
 #include "settle.h"
 
 #include <stdlib.h>
@@ -16,6 +20,9 @@
 #define FLAG_PROC_INDEX 0x20u
 #define RESIDUAL_SURE   3u /* records that chain although what follows is neither fill nor the buffer's end */
 #define NOWHERE         UINT32_MAX
+#define PAGE            4096u
+#define ZERO_WORDS      (ETW_BUFFER_SIZE_MAX / PAGE / 32u + 1u)
+#define GUID_END        0x20u /* of a record that has its GUID at 0x18: a GUID whose rear half is zeros is none */
 
 uint32_t etw_end_of_data(const struct etw_bufhdr *h, enum etw_met met, uint32_t limit)
 {
@@ -59,7 +66,51 @@ struct span {
 	size_t n_missing;
 	bool has_max_ts;
 	uint64_t max_ts;
+	bool in_memory;            /* not in a file: */
+	uint32_t phase;            /* where raw[0] stands in its page */
+	uint32_t zero[ZERO_WORDS]; /* a bit for each page that begins in [from, end): its bytes before `end` are zeros */
 };
+
+/* Where the page that holds raw[off] begins in raw; below 0 for the first one: 0. */
+static uint32_t page_of(const struct span *s, uint32_t off)
+{
+	uint32_t in = (off + s->phase) % PAGE;
+
+	return in > off ? 0 : off - in;
+}
+
+static bool is_zero_page(const struct span *s, uint32_t page)
+{
+	uint32_t i = (page + s->phase) / PAGE;
+
+	return page >= ETW_BUFFER_HEADER_SIZE && i / 32 < ZERO_WORDS && s->zero[i / 32] >> i % 32 & 1;
+}
+
+static void find_zero_pages(struct span *s)
+{
+	memset(s->zero, 0, sizeof(s->zero));
+	for (uint32_t page = PAGE - s->phase; s->in_memory && page < s->end; page += PAGE) {
+		uint32_t n = s->end - page < PAGE ? s->end - page : PAGE, i = (page + s->phase) / PAGE;
+
+		if (page >= ETW_BUFFER_HEADER_SIZE && i / 32 < ZERO_WORDS && s->raw[page] == 0 &&
+		    memcmp(s->raw + page, s->raw + page + 1, n - 1) == 0)
+			s->zero[i / 32] |= UINT32_C(1) << i % 32;
+	}
+}
+
+/* Is the record cut off by a page of zeros that was never its own? */
+static bool cut_by_zeros(const struct span *s, const struct etw_record *r)
+{
+	uint32_t edge = r->off + PAGE - (r->off + s->phase) % PAGE, last = page_of(s, r->off + r->size - 1);
+	bool has_guid =
+		r->kind == ETW_KIND_EVENT32 || r->kind == ETW_KIND_EVENT64 || r->kind == ETW_KIND_FULL32 || r->kind == ETW_KIND_FULL64;
+
+	if (last < edge)
+		return false;
+	if (has_guid && edge - r->off <= GUID_END && is_zero_page(s, edge))
+		return true;
+	return is_zero_page(s, last) && r->off + r->step < s->end && r->off + r->step < last + PAGE;
+}
 
 /* The first missing range that touches [off, off + n), or NULL. Ranges are ascending: the first that ends behind off is looked for by halves. */
 static const struct etw_range *missing_in(const struct span *s, uint32_t off, uint32_t n)
@@ -82,7 +133,11 @@ static enum etw_peek peek_whole(const struct span *s, uint32_t off, struct etw_r
 {
 	enum etw_peek got = etw_record_peek(s->raw, s->end, off, r);
 
-	return got == ETW_PEEK_RECORD && s->n_missing && missing_in(s, off, r->size) ? ETW_PEEK_NONE : got;
+	if (got != ETW_PEEK_RECORD)
+		return got;
+	if (s->n_missing && missing_in(s, off, r->size))
+		return ETW_PEEK_NONE;
+	return s->in_memory && ((r->has_ts && r->ts == 0) || cut_by_zeros(s, r)) ? ETW_PEEK_NONE : got;
 }
 
 /* ---- chains ------------------------------------------------------------------------------------------------------------------------------ */
@@ -108,10 +163,10 @@ static bool chain_stops_here(const struct span *s, uint32_t off, bool any_stop)
 	if (off >= s->end || any_stop)
 		return true;
 	m = s->n_missing ? missing_in(s, off, 8) : NULL;
-	if (m)
+	if (m || is_zero_page(s, page_of(s, off)))
 		return true; /* at a missing page, or less than a record's first 8 bytes before it */
 	/* a record that runs into a missing page: kind and size stand in its first 8 bytes */
-	return etw_record_peek(s->raw, s->end, off, &r) == ETW_PEEK_RECORD && missing_in(s, off, r.size);
+	return etw_record_peek(s->raw, s->end, off, &r) == ETW_PEEK_RECORD && (missing_in(s, off, r.size) || cut_by_zeros(s, &r));
 }
 
 /* `any_stop`: a chain may end anywhere (residual data, whose end nobody wrote down). 0 or ERR_NOMEM. */
@@ -235,7 +290,8 @@ static int pass_hole(struct walk *w, uint32_t *off, enum etw_peek got, bool stal
 	struct etw_record r;
 	bool record = etw_record_peek(w->s.raw, w->s.end, *off, &r) == ETW_PEEK_RECORD;
 	const struct etw_range *m = missing_in(&w->s, *off, record && !stale ? r.size : 8);
-	uint32_t from = m ? m->offset + m->bytes : *off + 8, to;
+	bool cut = record && !m && cut_by_zeros(&w->s, &r);
+	uint32_t from = m ? m->offset + m->bytes : cut ? page_of(&w->s, r.off + r.size - 1) + PAGE : *off + 8, to;
 	enum etw_why why = m ? ETW_PAGE_MISSING : got == ETW_PEEK_BAD ? ETW_BAD_RECORD : ETW_TORN_RECORD;
 
 	if (from < *off + 8)
@@ -296,6 +352,7 @@ static int settle_residual(struct etw_buffer *res, const struct walk *live, uint
 
 	w.s.from = (end + 7) & ~7u;
 	w.s.end = limit;
+	find_zero_pages(&w.s);
 	if (w.s.from >= limit || !any_marker(&w.s))
 		return 0;
 	if (live->b->has_ts) {
@@ -374,7 +431,10 @@ int etw_settle(struct etw_buffer *b, const uint8_t *raw, uint32_t raw_len, const
 			    .missing = o->missing,
 			    .n_missing = o->n_missing,
 			    .has_max_ts = o->has_max_ts,
-			    .max_ts = o->max_ts};
+			    .max_ts = o->max_ts,
+			    .in_memory = o->in_memory,
+			    .phase = o->page_off % PAGE};
+	find_zero_pages(&w.s);
 	if (residual)
 		take_place(residual, b);
 	b->body = malloc(b->orig_end - ETW_BUFFER_HEADER_SIZE + 8);

@@ -22,6 +22,8 @@ struct etw_settle_opts {
 	uint64_t max_ts;                 /* the image's time in session clock: a record behind a hole must not be later */
 	const struct etw_range *missing; /* ranges of raw that could not be read (their bytes mean nothing); ascending */
 	size_t n_missing;
+	bool in_memory;    /* the bytes are those of memory pages: a page of zeros may be one that the imager could not read */
+	uint32_t page_off; /* where raw[0] stands in its page */
 };
 
 /* End of valid data by the rules of section 3, clamped to 0x48 .. limit. `limit` = the smaller of buffer size and bytes at hand. */

@@ -53,6 +53,8 @@ int bufload_settle(struct kview *v, struct etw_session *s, struct etw_buffer *eb
 	int rc;
 
 	memset(&rest, 0, sizeof rest);
+	so.in_memory = raw->vm != NULL;
+	so.page_off = (uint32_t)(eb->va & 0xfff);
 	so.has_max_ts = latest(v, s, &so.max_ts);
 	rc = etw_settle(eb, raw->raw, raw->len, &so, o->residual ? &rest : NULL);
 	if (rc == 0 && raw->vm)

@@ -116,7 +116,11 @@ int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 	const struct carve_shape *s = &b->f->shape;
 	const struct kernel *k = c->im->kernel;
 	struct etw_range missing[HOLES_MAX];
-	struct etw_settle_opts so = {.met = s->met, .buffer_size = s->h.buffer_size, .missing = missing};
+	struct etw_settle_opts so = {.met = s->met,
+				     .buffer_size = s->h.buffer_size,
+				     .missing = missing,
+				     .in_memory = true,
+				     .page_off = (uint32_t)(b->f->pa % CARVE_PAGE)};
 	uint32_t len;
 	int rc;
 

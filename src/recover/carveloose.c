@@ -288,7 +288,10 @@ int carve_loose_settle(struct carve *c, const struct carve_buf *b, struct etw_bu
 {
 	const struct carve_shape *s = &b->f->shape;
 	uint32_t off = (uint32_t)(b->f->pa % CARVE_PAGE), len = ETW_BUFFER_HEADER_SIZE + s->end - off;
-	struct etw_settle_opts so = {.met = ETW_MET_SECONDARY, .buffer_size = s->h.buffer_size};
+	struct etw_settle_opts so = {.met = ETW_MET_SECONDARY,
+				     .buffer_size = s->h.buffer_size,
+				     .in_memory = true,
+				     .page_off = (off + CARVE_PAGE - ETW_BUFFER_HEADER_SIZE) % CARVE_PAGE};
 	uint8_t page[CARVE_PAGE];
 	int rc = carve_room(c, len);
 

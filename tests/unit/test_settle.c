@@ -199,6 +199,72 @@ Test(settle, missing_pages_in_a_long_buffer)
 	}
 }
 
+/* An imager's zeros for a page that it could not read, wherever the buffer begins in its page and however it was met: what the page has no part of is kept,
+ * and of what it has only a last record that ends in it, since that may have been so. */
+Test(settle, pages_of_zeros)
+{
+	static const enum etw_met met[] = {ETW_MET_MEMORY, ETW_MET_SECONDARY, ETW_MET_FILE};
+
+	srand(23);
+	for (unsigned round = 0; round < 3000; round++) {
+		uint32_t phase = round % 4 ? 0 : (uint32_t)(rand() % 16) * 0x100, page = 0x1000 - phase, n = 90;
+		struct etw_settle_opts o = {.met = met[round % 3], .buffer_size = SIZE, .in_memory = true, .page_off = phase};
+		struct etw_buffer b;
+		struct made m;
+		uint8_t lost[256] = {0};
+
+		make(&m, n - (unsigned)rand() % 30, 5000, 0xff);
+		put_le32(m.raw + 4, m.end);
+		put_le32(m.raw + 0x30, m.end);
+		if (rand() & 1)
+			page += 0x1000;
+		if (page < 0x48 || page >= SIZE)
+			continue;
+		for (uint32_t i = page; i < page + 0x1000 && i < SIZE; i++)
+			m.raw[i] = 0;
+		for (unsigned i = 0; i < m.n; i++)
+			lost[i] = m.off[i] + m.step[i] > page && m.off[i] < page + 0x1000;
+		if (m.off[m.n - 1] < page) /* whole, for all that can be told, but for a time or a GUID that is there no more */
+			lost[m.n - 1] = lost[m.n - 1] && page - m.off[m.n - 1] <= 0x18;
+		memset(&b, 0, sizeof(b));
+		cr_assert_eq(etw_settle(&b, m.raw, SIZE, &o, NULL), 0);
+		if (!(m.off[m.n - 1] < page && m.off[m.n - 1] + m.step[m.n - 1] > page))
+			expect_kept(&m, &b, lost);
+		etw_buffer_clear(&b);
+	}
+}
+
+/* A payload may be zeros: a whole page of them, or the end of the data. */
+Test(settle, zeros_that_were_written)
+{
+	uint8_t *raw = calloc(1, 0x10000);
+	struct etw_settle_opts o = {.met = ETW_MET_FILE, .buffer_size = 0x10000, .in_memory = true};
+	struct etw_buffer b;
+	struct buf one;
+	uint32_t end = 0x48;
+
+	for (unsigned i = 0; i < 3; i++) {
+		buf_init(&one);
+		mkrec_event(&one, 1000 + i, (uint16_t)i, i == 1 ? 12000 : 3000, i == 0 ? 0x41 : 0);
+		memcpy(raw + end, one.p, one.n);
+		end += (uint32_t)one.n;
+		buf_free(&one);
+	}
+	mkrec_header(raw, 0x10000, end);
+	put_le32(raw + 0x30, end);
+	memset(&b, 0, sizeof(b));
+	cr_assert_eq(etw_settle(&b, raw, 0x10000, &o, NULL), 0);
+	cr_assert(b.n_events == 3 && b.n_gaps == 0);
+	etw_buffer_clear(&b);
+	/* and in a file on disk zeros are what was written */
+	memset(raw + 0x1000, 0, 0x1000);
+	o.in_memory = false;
+	cr_assert_eq(etw_settle(&b, raw, 0x10000, &o, NULL), 0);
+	cr_assert_eq(b.n_events, 3);
+	etw_buffer_clear(&b);
+	free(raw);
+}
+
 /* Every kind of the table: its least size, where its size and time stand; one byte less is no record. */
 Test(evhdr, every_kind)
 {
