@@ -8,6 +8,7 @@
 #include "kslist.h"
 #include "rd.h"
 
+#define SIZE_AGREED           2u /* buffers whose own size is believed before the context's */
 #define STATE_PLACEHOLDER     6u
 #define MODE_BUFFER_INTERFACE 0x40000u
 
@@ -523,21 +524,32 @@ static void tell_lost(struct kbufset *b)
 	}
 }
 
-int buffers_find(struct kbufset *b, struct kview *v, struct etw_session *s, const struct kcontext *c)
+/* The size that all buffers of this session have, when there are several and none has the context's: then that lies. 0: it does not. */
+static uint32_t size_agreed(const struct kbufset *b)
 {
-	int rc;
+	uint32_t size = 0;
+	size_t n = 0;
 
-	memset(b, 0, sizeof *b);
-	b->v = v;
-	b->s = s;
-	b->c = c;
-	b->max = c->number_of_buffers ? (size_t)c->number_of_buffers * 2 + 64 : KV_BUFFERS_MAX;
-	if (b->max > KV_BUFFERS_MAX)
-		b->max = KV_BUFFERS_MAX;
-	if (kview_buffers_closed(v))
-		return closed_list(b);
-	rc = processor_slots(b);
-	if (rc == 0 && s->has_va) {
+	for (size_t i = 0; i < b->n; i++) {
+		const struct etw_bufhdr *h = &b->buf[i].hdr;
+
+		if (b->buf[i].lost || h->logger_id != b->s->id)
+			continue;
+		if (h->buffer_size == b->s->buffer_size || h->buffer_size < KV_BUFFER_MIN || h->buffer_size > ETW_BUFFER_SIZE_MAX ||
+		    (size && h->buffer_size != size))
+			return 0;
+		size = h->buffer_size;
+		n++;
+	}
+	return n >= SIZE_AGREED && b->s->has_buffer_size ? size : 0;
+}
+
+static int follow(struct kbufset *b)
+{
+	const struct kview *v = b->v;
+	int rc = processor_slots(b);
+
+	if (rc == 0 && b->s->has_va) {
 		rc = current_or_batched(b);
 		if (rc == 0)
 			rc = queue(b, F_CTX_BufferQueue, ETW_FROM_BUFFER_QUEUE, "BufferQueue");
@@ -550,6 +562,50 @@ int buffers_find(struct kbufset *b, struct kview *v, struct etw_session *s, cons
 	}
 	if (rc == 0)
 		rc = v->k->prof.traits.single_list ? single_list(b) : global_list(b);
+	return rc;
+}
+
+static void begin(struct kbufset *b, struct kview *v, struct etw_session *s, const struct kcontext *c)
+{
+	memset(b, 0, sizeof *b);
+	b->v = v;
+	b->s = s;
+	b->c = c;
+	b->max = c->number_of_buffers ? (size_t)c->number_of_buffers * 2 + 64 : KV_BUFFERS_MAX;
+	if (b->max > KV_BUFFERS_MAX)
+		b->max = KV_BUFFERS_MAX;
+}
+
+/* A list that only looked broken because the size was wrong: what is broken is told again. */
+static bool looked_broken(void *ctx, const struct note *n)
+{
+	const struct etw_session *s = ctx;
+
+	return n->what == NOTE_LIST_BROKEN && n->silo == (int64_t)s->silo && n->session == (int64_t)s->id &&
+	       n->has_session_va == s->has_va && (!s->has_va || n->session_va == s->va);
+}
+
+int buffers_find(struct kbufset *b, struct kview *v, struct etw_session *s, const struct kcontext *c)
+{
+	uint32_t size;
+	int rc;
+
+	begin(b, v, s, c);
+	if (kview_buffers_closed(v))
+		return closed_list(b);
+	rc = follow(b);
+	size = rc == 0 ? size_agreed(b) : 0;
+	if (size) {
+		struct note n = NOTE_AT(NOTE_CONTEXT_BAD, s->va, 0);
+
+		if (v->notes)
+			notes_drop(v->notes, looked_broken, s);
+		notes_add(v->notes, &n, "BufferSize says %u, that of all its buffers %u", s->buffer_size, size);
+		s->buffer_size = size;
+		buffers_free(b);
+		begin(b, v, s, c);
+		rc = follow(b);
+	}
 	if (rc != 0)
 		return rc;
 	if (b->n)
