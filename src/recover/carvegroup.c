@@ -6,13 +6,14 @@
 #include "buf.h"
 #include "carvework.h"
 
-#define HDR_ENTRY     0x38u
-#define ENTRY_PAGE    0x38u /* where GlobalEntry of a page-aligned buffer stands in its page */
-#define STATE_FLUSH   3u
-#define PACKED_LEAST  65536u
-#define RECORDS_MAX   16u /* times the image, and */
-#define RECORDS_LEAST (UINT64_C(256) << 20)
-#define PACKED_PAD    4u /* times the largest packed buffer of a session that its buffers may have */
+#define HDR_ENTRY       0x38u
+#define ENTRY_PAGE      0x38u /* where GlobalEntry of a page-aligned buffer stands in its page */
+#define STATE_FLUSH     3u
+#define FLAG_PROC_INDEX 0x20u
+#define PACKED_LEAST    65536u
+#define RECORDS_MAX     16u /* times the image, and */
+#define RECORDS_LEAST   (UINT64_C(256) << 20)
+#define PACKED_PAD      4u /* times the largest packed buffer of a session that its buffers may have */
 
 /* ---- origin ----------------------------------------------------------------------------------------------------------------------------- */
 
@@ -69,6 +70,11 @@ static enum carve_origin origin_of(const struct carve *c, const struct carve_buf
 		return CARVE_FROM_PRIVATE;
 	if (b->has_va && b->user)
 		return CARVE_FROM_CONSUMER;
+	/* the kernel maps a view of the file cache as well; flag 0x20 says that all of the processor word counts (etl-format.md), and the kernel's own
+	 * buffers have none of it */
+	if (by_file && h->state == STATE_FLUSH && b->has_va && h->saved_offset == h->offset && h->flag & FLAG_PROC_INDEX &&
+	    (h->buffer_size - b->f->shape.end < 8 || fill == TOLD_NOTHING))
+		return CARVE_FROM_FILE;
 	if (by_file && h->state == STATE_FLUSH && !b->has_va) {
 		if (h->buffer_size - b->f->shape.end < 8) /* full to its end there is no room for fill: a file's */
 			return CARVE_FROM_FILE;

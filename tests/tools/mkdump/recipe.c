@@ -474,7 +474,7 @@ static void carved(struct recipe *r, const char *word, const char *line)
 	else if (strcmp(word, "private") == 0)
 		wi_private(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)), number(line, "context", 1));
 	else if (strcmp(word, "cached") == 0)
-		wi_cached(&r->w, r->s, number(line, "header", 1), (unsigned)number(line, "flag", 0));
+		wi_cached(&r->w, r->s, number(line, "header", 1), (unsigned)number(line, "flag", 0), number(line, "mapped", 0));
 	else {
 		use = word_of(line, "with", uses, 3);
 		wi_overwrite(&r->w, buffer_of(r, line, "buffer"), (unsigned)number(line, "page", 1),

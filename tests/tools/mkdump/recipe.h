@@ -16,7 +16,7 @@
  *     expect what=LOSS at=BUFFER off= session= none=1 (of no session) of=queue (only where there is one)
  *     stopped mapped=0|1 context=0|1      the session is gone; nothing stands behind this in it but:
  *     private pid= context=0|1            as stopped: of a logger in this process
- *     cached header=0|1 flag=             as stopped: pages of its .etl file (flag=0x10: of a real-time backup)
+ *     cached header=0|1 flag= mapped=0|1  as stopped: pages of its .etl file (flag=0x10: of a real-time backup)
  *     overwrite buffer= page= with=zeros|text|code
  *   provider guid= pid= silo= sessions=2,3 level= any= all= group=GUID is_group=
  * In a name, %HHHH is a UTF-16 unit. */

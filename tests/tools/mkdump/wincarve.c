@@ -170,7 +170,7 @@ static void file_header(struct winimg *w, struct wi_session *s)
 	free(raw);
 }
 
-void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag)
+void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag, bool mapped)
 {
 	wi_stop(w, s, true, false);
 	s->origin = flag & 0x10 ? "rtbackup" : "file_cache";
@@ -187,7 +187,8 @@ void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned fla
 		memset(b->raw + b->used, 0xff, s->buffer_size - b->used);
 		b->n_old = 0;
 		write_back(w, b, s->buffer_size);
-		unmap(w, s, b);
+		if (!mapped)
+			unmap(w, s, b);
 	}
 	if (header)
 		file_header(w, s);

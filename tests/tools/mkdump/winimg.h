@@ -259,7 +259,7 @@ void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context);
 /* The same, and its buffers are those of a logger inside this process, whose context is there or not. */
 void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, bool context);
 /* The same, and its buffers are pages of the .etl file that it wrote (flag: of their headers), its header buffer among them or not. */
-void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag);
+void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag, bool mapped);
 /* The page of a buffer has been given to something else: its bytes too. */
 void wi_pages(struct winimg *w); /* when nothing moves any more: fills `page` of every buffer */
 enum page_use { USE_ZEROS, USE_TEXT, USE_CODE };
