@@ -112,7 +112,7 @@ def main():
                 say(o["etl"]["path"], "time of", f, "is off by", off, "and", o["time_anchor"])
                 break
     # what a carved buffer has lost is a loss of the image
-    gaps = sum(len(b["gaps"]) for o in rep.get("orphans", []) if o["origin"] != "loose" for b in o["buffers"] if b["same_as"] is None)
+    gaps = sum(sum(x["why"] != "copied" for x in b["gaps"]) for o in rep.get("orphans", []) if o["origin"] != "loose" for b in o["buffers"] if b["same_as"] is None)
     named = sum(x["detail"].startswith("carved buffer ") for x in rep["losses"])
     if gaps != named:
         say("%d gaps in carved buffers, %d of them are losses" % (gaps, named))

@@ -339,7 +339,7 @@ const char *etw_clock_name(enum etw_clock c)
 
 const char *etw_why_name(enum etw_why why)
 {
-	static const char *const words[] = {"page_missing", "torn_record", "bad_record"};
+	static const char *const words[] = {"page_missing", "torn_record", "bad_record", "copied"};
 
 	return WORD(words, why);
 }

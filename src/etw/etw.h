@@ -73,7 +73,12 @@ struct etw_bufhdr {
 	uint64_t flink, blink; /* +0x38, +0x40 */
 };
 
-enum etw_why { ETW_PAGE_MISSING, ETW_TORN_RECORD, ETW_BAD_RECORD }; /* contract: gaps[].why */
+enum etw_why { /* contract: gaps[].why */
+	       ETW_PAGE_MISSING,
+	       ETW_TORN_RECORD,
+	       ETW_BAD_RECORD,
+	       ETW_COPIED /* nothing is lost: records that another buffer has (copies.h), and its file */
+};
 
 struct etw_gap {
 	uint32_t offset, bytes; /* in the buffer as it was */

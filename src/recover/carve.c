@@ -86,6 +86,8 @@ void carve_close(struct carve *c)
 	free(c->live);
 	free(c->body);
 	free(c->mended);
+	free(c->rec);
+	addrset_free(&c->known_ts);
 	free(c->raw);
 	addrset_free(&c->claimed);
 	carve_scan_free(&c->scan);
@@ -360,7 +362,8 @@ int carve_session(void *carve, struct etw_session *s)
 				changed = true;
 			}
 		}
-		if (rc == 0 && b->body_len && begin_at(c, b->first_ts, cb ? 2 : 1) && carve_seen(c, b, &at) < 0)
+		if (rc == 0 && b->body_len && begin_at(c, b->first_ts, cb ? 2 : 1) && !b->has_same_as &&
+		    (carve_seen(c, b, &at) < 0 || carve_same_add(c, b) < 0))
 			rc = ERR_NOMEM;
 	}
 	if (changed && rc == 0)

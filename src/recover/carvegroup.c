@@ -313,6 +313,8 @@ static void tell_gaps(struct carve_groups *g, const struct carve_buf *b, const s
 		struct note n =
 			NOTE_AT(gap->why == ETW_PAGE_MISSING ? NOTE_PAGE_MISSING : NOTE_RECORD_BAD, eb->va + gap->offset, gap->bytes);
 
+		if (gap->why == ETW_COPIED)
+			continue;
 		n.has_va = eb->has_va;
 		n.session = (int64_t)id;
 		notes_add(&g->c->im->notes, &n, "carved buffer at physical address 0x%llx, %s at offset %u", (unsigned long long)b->f->pa,
@@ -349,10 +351,15 @@ static int add_buffer(struct carve_groups *g, struct etw_session *s, const struc
 		return 0;
 	}
 	if (rc == 0 && eb.body_len) {
-		rc = carve_seen(g->c, &eb, &at);
+		rc = b->loose ? 0 : carve_same(g->c, &eb);
+		if (rc == 0) {
+			rc = carve_seen(g->c, &eb, &at);
+			if (rc > 0) {
+				eb.has_same_as = true;
+				eb.same_as = at;
+			}
+		}
 		if (rc > 0) {
-			eb.has_same_as = true;
-			eb.same_as = at;
 			g->c->counts.copies++;
 		} else if (!b->loose) {
 			g->c->counts.orphans++;
@@ -568,6 +575,8 @@ int carve_groups(struct carve *c, carve_orphan_fn *fn, void *ctx, struct err *e)
 		adopt(&g);
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
 		count_rivals(&g);
+		if (rc == 0)
+			rc = carve_same_find(&g);
 	}
 	for (size_t i = 0, to; i < g.n && rc == 0; i = to) {
 		for (to = i; to < g.n && same_group(&g.v[to], &g.v[i]);)

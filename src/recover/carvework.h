@@ -1,6 +1,7 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carverounds.c (whose pages first), carvebehind.c (pages in place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carvesize.c (how large files
- * become), carveprivate.c (contexts inside processes). */
+ * (pages), carverounds.c (whose pages first), carvebehind.c (pages in place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c (packed
+ * buffers), carveloose.c (pages without a buffer), carvesame.c (buffers that are there twice), carvesize.c (how large files become), carveprivate.c (contexts
+ * inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
 #define ETLIFT_CARVEWORK_H
 
@@ -59,6 +60,11 @@ struct carve_body { /* what records have been seen already */
 	uint64_t at; /* virtual address of the buffer that has them, else its physical one */
 };
 
+struct carve_rec {       /* one record of a buffer that may be there twice (carvesame.c) */
+	uint64_t key[2]; /* key[1] 0: an empty slot */
+	uint64_t pa, at; /* of the buffer that has it: physical address (ETW_NO_PA: none), and what same_as names it by */
+};
+
 struct carve {
 	struct image *im;
 	struct carve_opts o;
@@ -73,6 +79,10 @@ struct carve {
 	size_t n_live, cap_live;
 	struct carve_body *body; /* owned; open addressing, sha256[0] == 0: empty */
 	size_t n_bodies, cap_bodies;
+	struct carve_rec *rec; /* owned; open addressing */
+	size_t n_recs, cap_recs;
+	struct addrset known_ts;     /* first times of the buffers that they are of */
+	bool same_limited;           /* there were too many */
 	struct carve_mended *mended; /* owned */
 	size_t n_mended, cap_mended;
 	uint64_t *part_times; /* owned; of scan.part that no buffer has yet, ascending */
@@ -213,6 +223,15 @@ int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 
 /* Has a buffer with these records been seen? Then *at is its address, 1; else it is remembered under `at`, 0. ERR_NOMEM. */
 int carve_seen(struct carve *c, const struct etw_buffer *b, uint64_t *at);
+
+/* Remembers the records of b, of which there may be a copy. 0 or ERR_NOMEM. */
+int carve_same_add(struct carve *c, const struct etw_buffer *b);
+
+/* Remembers those of the orphans that may be copies of each other, the most complete one's first. 0 or ERR_NOMEM. */
+int carve_same_find(struct carve_groups *g);
+
+/* Does another buffer have all records of b? Then b->same_as names it, 1. If it has some of them they are taken out of b, 0. ERR_NOMEM. */
+int carve_same(const struct carve *c, struct etw_buffer *b);
 
 /* The context of a private logger, in the process that b is mapped in; head: of its ring. Fills the facts of *s, whose id and buffer_size it
  * must have. 1, 0 (none stands there), ERR_NOMEM. */

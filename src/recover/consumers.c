@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "addrset.h"
+#include "copies.h"
 #include "kbuffers.h"
 #include "rd.h"
 
@@ -290,18 +291,28 @@ static int walk_list(struct walk *w)
 	return rc < 0 ? rc : 0;
 }
 
-/* The buffer among s->buffers[0, n) that b is a copy of. */
-static const struct etw_buffer *original(const struct etw_session *s, size_t n, const struct etw_buffer *b)
+/* Is b a copy of one of s->buffers[0, n)? Records that only one of the two has (the other lost a page) stay where they are. 0 or ERR_NOMEM. */
+static int compare(const struct etw_session *s, size_t n, struct etw_buffer *b)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct etw_buffer *o = &s->buffers[i];
+	int rc = 0;
 
-		if (o->has_va && !o->has_same_as && o->cpu == b->cpu && o->hdr.sequence == b->hdr.sequence &&
-		    o->hdr.timestamp == b->hdr.timestamp && o->body_len == b->body_len && b->body_len != 0 &&
-		    memcmp(o->body, b->body, b->body_len) == 0)
-			return o;
+	for (size_t i = 0; i < n && rc == 0 && b->n_events; i++) {
+		const struct etw_buffer *o = &s->buffers[i];
+		uint32_t copied;
+
+		if (!o->has_va || o->has_same_as || o->cpu != b->cpu || o->hdr.sequence != b->hdr.sequence ||
+		    o->hdr.timestamp != b->hdr.timestamp)
+			continue;
+		copied = etw_count_copied(b, etw_other_has, &(struct etw_other){.b = o});
+		if (copied == b->n_events) {
+			b->has_same_as = true;
+			b->same_as = o->va;
+			return 0;
+		}
+		if (copied)
+			rc = etw_drop_copied(b, etw_other_has, &(struct etw_other){.b = o});
 	}
-	return NULL;
+	return rc;
 }
 
 static void locate_copy(const struct walk *w, uint64_t va, struct etw_buffer *eb)
@@ -363,13 +374,8 @@ static int load_copy(struct walk *w, struct etw_session *s, uint64_t va, const s
 	live.residual = false; /* behind a copy's data stands somebody else's */
 	rc = bufload_settle(w->v, s, &eb, &raw, &live);
 	free(bytes);
-	if (rc == 0 && s->n_buffers > before) {
-		struct etw_buffer *b = &s->buffers[before];
-		const struct etw_buffer *same = original(s, before, b);
-
-		b->has_same_as = same != NULL;
-		b->same_as = same ? same->va : 0;
-	}
+	if (rc == 0 && s->n_buffers > before)
+		rc = compare(s, before, &s->buffers[before]);
 	return rc;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "copies.h"
 #include "err.h"
 #include "etw.h"
 #include "evhdr.h"
@@ -263,6 +264,37 @@ Test(settle, zeros_that_were_written)
 	cr_assert_eq(b.n_events, 3);
 	etw_buffer_clear(&b);
 	free(raw);
+}
+
+/* Records that another buffer has: known by place and bytes, whatever is missing around them; what is left keeps its place. */
+Test(settle, copies_of_parts)
+{
+	srand(29);
+	for (unsigned round = 0; round < 500; round++) {
+		struct etw_range miss[2];
+		struct etw_buffer a, b;
+		struct etw_other other = {.b = &a};
+		struct made m;
+		uint8_t lost[2][256] = {{0}}, here[256];
+
+		make(&m, 60, 5000, 0xff);
+		for (unsigned k = 0; k < 2; k++) {
+			miss[k] = (struct etw_range){0x48 + (uint32_t)rand() % (m.end - 0x48), 1 + (uint32_t)rand() % 900};
+			for (unsigned i = 0; i < m.n; i++)
+				lost[k][i] = m.off[i] < miss[k].offset + miss[k].bytes && miss[k].offset < m.off[i] + m.size[i];
+		}
+		cr_assert_eq(settle(&a, &m, &miss[0], 1, NULL), 0);
+		cr_assert_eq(settle(&b, &m, &miss[1], 1, NULL), 0);
+		for (unsigned i = 0; i < m.n; i++)
+			here[i] = lost[1][i] || !lost[0][i];
+		cr_assert_eq(etw_drop_copied(&b, etw_other_has, &other), 0);
+		expect_kept(&m, &b, here);
+		cr_assert_eq(b.n_events, etw_count_copied(&b, etw_other_has, &(struct etw_other){.b = &b}));
+		cr_assert_eq(etw_count_copied(&b, etw_other_has, &(struct etw_other){.b = &a}), 0);
+		cr_assert(!b.n_events == !b.has_ts && (!b.has_ts || (b.first_ts >= 5000 && b.last_ts <= 5590)));
+		etw_buffer_clear(&a);
+		etw_buffer_clear(&b);
+	}
 }
 
 /* Every kind of the table: its least size, where its size and time stand; one byte less is no record. */

@@ -1,9 +1,10 @@
 /* sweep - one page lost, each in turn: sweep IMAGE TRUTH.json [-s SEED -n PAGES] [-j K/N]
  *
  * Each page of the image that is not zeros is zeroed, what recover --carve does is done in this process, and every buffer of the truth that does
- * not touch the page must be there with all of its records. -n: so many pages, chosen by the seed, instead of all; -j K/N: the K-th of N
+ * not touch the page must be there with all of its records; no record may be there that the truth does not have, and none twice. -n: so many pages, chosen by the seed, instead of all; -j K/N: the K-th of N
  * shares. A buffer that is bigger than a page, whose mapping is lost with the page (a page table), and whose last page holds the end of a
- * record and no beginning of one, has nothing left that tells its last page: these are counted, and told of. */
+ * record and no beginning of one, has nothing left that tells its last page: these are counted, and told of. So are a buffer's last records whose end
+ * lies in the page of zeros, where nothing tells that they had another one. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,14 +25,19 @@ struct want {
 	char va[24];
 };
 
+struct set { /* open addressing */
+	uint64_t *v;
+	size_t cap, n;
+};
+
 struct sweep {
 	uint8_t *mem;
 	size_t size;
 	struct want *w;
 	size_t n_want;
 	struct profset *profiles;
-	uint64_t *have; /* open addressing */
-	size_t cap_have, n_have;
+	struct set have, truth;    /* records that came out; all that there may be */
+	unsigned wrong, zero_ends; /* records */
 };
 
 static uint64_t fnv(const uint8_t *p, size_t n)
@@ -54,6 +60,29 @@ static void *must(void *p)
 	if (!p)
 		stop_with("out of memory");
 	return p;
+}
+
+static bool has(const struct set *s, uint64_t h)
+{
+	for (size_t i = h & (s->cap - 1); s->v[i]; i = (i + 1) & (s->cap - 1))
+		if (s->v[i] == h)
+			return true;
+	return false;
+}
+
+/* False: it was there. */
+static bool add(struct set *s, uint64_t h)
+{
+	size_t i = h & (s->cap - 1);
+
+	if (has(s, h))
+		return false;
+	if (++s->n * 2 > s->cap)
+		stop_with("more records than there should be");
+	while (s->v[i])
+		i = (i + 1) & (s->cap - 1);
+	s->v[i] = h;
+	return true;
 }
 
 /* ---- the truth --------------------------------------------------------------------------------------------------------------------------- */
@@ -91,11 +120,23 @@ static void add_buffer(struct sweep *s, const cJSON *b, unsigned id)
 	s->w[s->n_want++] = w;
 }
 
+static void add_records(struct sweep *s, const cJSON *records)
+{
+	const cJSON *r;
+
+	cJSON_ArrayForEach(r, records)(void) add(&s->truth, strtoull(cJSON_GetObjectItem(r, "fnv")->valuestring, NULL, 16));
+}
+
 static void add_session(struct sweep *s, const cJSON *ses)
 {
 	const cJSON *b;
 
-	cJSON_ArrayForEach(b, cJSON_GetObjectItem(ses, "buffers")) add_buffer(s, b, (unsigned)cJSON_GetObjectItem(ses, "id")->valueint);
+	cJSON_ArrayForEach(b, cJSON_GetObjectItem(ses, "buffers"))
+	{
+		add_buffer(s, b, (unsigned)cJSON_GetObjectItem(ses, "id")->valueint);
+		add_records(s, cJSON_GetObjectItem(b, "records"));
+		add_records(s, cJSON_GetObjectItem(b, "old"));
+	}
 }
 
 static char *whole_file(const char *path, size_t *n)
@@ -130,25 +171,16 @@ static void read_truth(struct sweep *s, const char *path)
 
 /* ---- what comes out ---------------------------------------------------------------------------------------------------------------------- */
 
-static bool has(const struct sweep *s, uint64_t h)
+/* A record that the truth does not have. */
+static void stranger(struct sweep *s, const struct etw_session *ses, const struct etw_buffer *b, const struct etw_record *r)
 {
-	for (size_t i = h & (s->cap_have - 1); s->have[i]; i = (i + 1) & (s->cap_have - 1))
-		if (s->have[i] == h)
-			return true;
-	return false;
-}
-
-static void add(struct sweep *s, uint64_t h)
-{
-	size_t i = h & (s->cap_have - 1);
-
-	if (has(s, h))
+	if (r->off + r->step >= b->body_len && b->body[r->off + r->size - 1] == 0) {
+		s->zero_ends++;
 		return;
-	if (++s->n_have * 2 > s->cap_have)
-		stop_with("more records than there should be");
-	while (s->have[i])
-		i = (i + 1) & (s->cap_have - 1);
-	s->have[i] = h;
+	}
+	printf("session %u, buffer 0x%llx: a record at %u was never written\n", ses->id, (unsigned long long)(b->has_va ? b->va : b->pa),
+	       r->off);
+	s->wrong++;
 }
 
 static void take(struct sweep *s, const struct etw_session *ses)
@@ -160,8 +192,17 @@ static void take(struct sweep *s, const struct etw_session *ses)
 		if (b->has_same_as)
 			continue;
 		for (uint32_t off = 0; off < b->body_len && etw_record_peek(b->body, b->body_len, off, &r) == ETW_PEEK_RECORD;
-		     off += r.step)
-			add(s, fnv(b->body + off, r.size));
+		     off += r.step) {
+			uint64_t h = fnv(b->body + off, r.size);
+
+			if (!has(&s->truth, h)) {
+				stranger(s, ses, b, &r);
+			} else if (!add(&s->have, h)) {
+				printf("session %u, buffer 0x%llx: a record at %u is there twice\n", ses->id,
+				       (unsigned long long)(b->has_va ? b->va : b->pa), off);
+				s->wrong++;
+			}
+		}
 	}
 }
 
@@ -191,8 +232,8 @@ static void recover(struct sweep *s)
 	struct err e;
 	size_t n;
 
-	memset(s->have, 0, s->cap_have * sizeof(*s->have));
-	s->n_have = 0;
+	memset(s->have.v, 0, s->have.cap * sizeof(*s->have.v));
+	s->have.n = 0;
 	if (input_open_memory(&in, s->mem, s->size, "image", &e) < 0 || image_open_input(&im, in, &io, &e) < 0)
 		stop_with(e.msg);
 	if (carve_open(&c, im, &co, &e) < 0)
@@ -227,7 +268,7 @@ static unsigned compare(const struct sweep *s, uint64_t pa, unsigned *tails)
 		if (touches(w, pa))
 			continue;
 		for (unsigned k = 0; k < w->n_rec; k++)
-			lost += !has(s, w->rec[k]);
+			lost += !has(&s->have, w->rec[k]);
 		if (!lost)
 			continue;
 		if (w->tail_only && lost == 1) {
@@ -248,7 +289,7 @@ static bool is_zero(const uint8_t *p)
 
 int main(int argc, char **argv)
 {
-	struct sweep s = {.cap_have = 1u << 17};
+	struct sweep s = {.have = {.cap = 1u << 17}, .truth = {.cap = 1u << 18}};
 	uint64_t seed = 1, only = 0, share = 0, shares = 1;
 	unsigned pages = 0, bad = 0, tails = 0;
 	uint8_t saved[PAGE];
@@ -266,8 +307,9 @@ int main(int argc, char **argv)
 			stop_with("no such option");
 	}
 	s.mem = (uint8_t *)whole_file(argv[1], &s.size);
+	s.have.v = must(calloc(s.have.cap, sizeof(*s.have.v)));
+	s.truth.v = must(calloc(s.truth.cap, sizeof(*s.truth.v)));
 	read_truth(&s, argv[2]);
-	s.have = must(calloc(s.cap_have, sizeof(*s.have)));
 	if (profset_new(&s.profiles, &e) < 0)
 		stop_with(e.msg);
 	for (size_t at = 0; at + PAGE <= s.size; at += PAGE)
@@ -288,15 +330,17 @@ int main(int argc, char **argv)
 		memcpy(s.mem + at, saved, PAGE);
 		pages++;
 	}
-	printf("%u of %zu pages zeroed in turn; %zu buffers; %u not whole, %u without the end of their last record\n", pages, live,
-	       s.n_want, bad, tails);
+	printf("%u of %zu pages zeroed in turn; %zu buffers; %u not whole, %u without the end of their last record; %u records wrong, %u "
+	       "that may end in zeros\n",
+	       pages, live, s.n_want, bad, tails, s.wrong, s.zero_ends);
 	profset_free(s.profiles);
 	free(s.mem);
-	free(s.have);
+	free(s.have.v);
+	free(s.truth.v);
 	for (size_t i = 0; i < s.n_want; i++) {
 		free(s.w[i].page);
 		free(s.w[i].rec);
 	}
 	free(s.w);
-	return bad ? 1 : 0;
+	return bad || s.wrong ? 1 : 0;
 }
