@@ -18,9 +18,9 @@ etlift, scratch = sys.argv[1:3]
 bad = 0
 
 
-def header(name, t0, start, n):
-    """The buffer that a file begins with."""
-    h = struct.pack("<IBBBBIIqIIIIIIII", SIZE, 10, 0, 1, 5, 19041, 2, 0, 156250, 0, 1, n + 1, 1, 8, 0, 2600)
+def header(name, t0, start, n, stop=0):
+    """The buffer that a file begins with; stop 0: the file is still written."""
+    h = struct.pack("<IBBBBIIqIIIIIIII", SIZE, 10, 0, 1, 5, 19041, 2, stop, 156250, 0, 1, n + 1, 1, 8, 0, 2600)
     h += bytes(16) + bytes(0xAC) + bytes(4) + struct.pack("<qqqII", start - DAY, 10**7, start, 1, 0)
     h += (name + "\0C:\\" + name + ".etl\0").encode("utf-16le")
     r = struct.pack("<HBBHHIIQII", 2, 2, 0xC0, 0x20 + len(h), 0, 4, 4, t0, 0, 0) + h
@@ -29,10 +29,12 @@ def header(name, t0, start, n):
     return b.ljust(end, b"\0").ljust(SIZE, b"\xff")
 
 
-def session(rng, which, n):
-    t0, start = rng.randrange(1, 9) * 10**11, START + which * 2 * DAY
-    vas = [0xFFFFB58000000000 + (which << 32) + i * 0x5000 for i in range(n)]
-    head, bufs, t = 0xFFFFB50000000060 + (which << 20), [], t0 + 1000
+def session(rng, which, n, t0=None, place=None):
+    """`place`: which session's addresses it has, its own if None."""
+    t0, start = t0 or rng.randrange(1, 9) * 10**11, START + which * 2 * DAY
+    place = which if place is None else place
+    vas = [0xFFFFB58000000000 + (place << 32) + i * 0x5000 for i in range(n)]
+    head, bufs, t = 0xFFFFB50000000060 + (place << 20), [], t0 + 1000
     for i in range(n):
         body, first = b"", t
         while len(body) < SIZE - 0x200:
@@ -43,7 +45,9 @@ def session(rng, which, n):
         flink, blink = (vas[i + 1] + 0x38 if i + 1 < n else head), (vas[i - 1] + 0x38 if i else head)
         b = struct.pack("<IIIIQQQHHIIHHQQ", SIZE, end, end, 0, t + 5, i + 1, 0, i % 2, ID, 3, end, 0x20, 0, flink, blink) + body
         bufs.append(b.ljust(SIZE, b"\xff"))
-    return {"t0": t0, "start": start, "bufs": bufs, "header": header("S%d" % which, t0, start, n), "name": "S%d" % which}
+    name, stop = "S%d" % which, start + t + 5 - t0
+    return {"t0": t0, "start": start, "bufs": bufs, "name": name,
+            "header": header(name, t0, start, n), "closed": header(name, t0, start, n, stop)}
 
 
 def place(rng, pieces, apart):
@@ -103,6 +107,62 @@ def case(seed, n, apart, headers):
     print("%d buffers, %s, headers of %s: %s" % (n, "apart" if apart else "in a row", headers, wrong or "right"))
 
 
+def carve(rng, pieces):
+    """[piece, ...], each apart from the others by noise -> report, its folder."""
+    image, out = os.path.join(scratch, "files.raw"), os.path.join(scratch, "files")
+    with open(image, "wb") as f:
+        f.write(b"".join(rng.randbytes(PAGE * rng.randrange(1, 4)) + p for p in pieces) + rng.randbytes(16 * PAGE))
+    shutil.rmtree(out, ignore_errors=True)
+    subprocess.run([etlift, "carve", "-q", image, "-o", out], check=True)
+    return json.load(open(out + "/report.json")), out
+
+
+def judge(what, both, report, out, want):
+    """Each record's time as its own header says, or a guess; `want`: [(sure, name), ...] of the orphans, sorted; None: any that are right."""
+    global bad
+    owner = {b[o:o + 0x28]: s["start"] + struct.unpack_from("<Q", b, o + 8)[0] - s["t0"]
+             for s in both for b in s["bufs"] for o in range(0x48, struct.unpack_from("<I", b, 0x30)[0], 0x28)}
+    seen, wrong = [], []
+    for o in report["orphans"]:
+        got = list(times(os.path.join(out, o["etl"]["path"])))
+        seen += [r for r, _ in got]
+        off = max(abs(owner[r] - t) for r, t in got)
+        if off > 10 and o["time_anchor"]["sure"] != "guess":
+            wrong.append("%s, but %d s off" % (o["time_anchor"]["sure"], off // 10**7))
+    if sorted(seen) != sorted(owner):
+        wrong.append("%d records of %d" % (len(seen), len(owner)))
+    have = sorted((o["time_anchor"]["sure"], o["name"]) for o in report["orphans"])
+    if want is not None and have != want:
+        wrong.append("orphans %s, not %s" % (have, want))
+    bad += bool(wrong)
+    print("%s: %s" % (what, wrong or "right"))
+
+
+def two(seed, n, t1, place, kind, want, beside=False):
+    """Two files of one id, whose second one began at t1; buffers anywhere. `beside`: the first one's header stands before a buffer of the second one, by chance."""
+    rng = random.Random(seed)
+    both = [session(rng, 0, n, 10**11, 0), session(rng, 1, n, t1, place)]
+    a, b = (s["bufs"][:] for s in both)
+    first = [both[0][kind] + b.pop(n // 2)] if beside else [both[0][kind]]
+    pieces = first + [both[1][kind]] + a + b
+    rng.shuffle(pieces)
+    report, out = carve(rng, pieces)
+    judge("%d buffers, second one begun at %d, %s, %s%s" % (n, t1, kind, "same place" if place == 0 else "other place", ", header beside" if beside else ""),
+          both, report, out, want)
+
+
+def twice(seed, n, apart):
+    """One file stands in memory twice, once as it was before it was closed."""
+    rng = random.Random(seed)
+    s = session(rng, 0, n, 10**11)
+    row = [s["header"]] + s["bufs"][:n // 2], [s["closed"]] + s["bufs"]
+    pieces = [p for r in row for p in r] if apart else [b"".join(r) for r in row]
+    if apart:
+        rng.shuffle(pieces)
+    report, out = carve(rng, pieces)
+    judge("%d buffers twice, %s" % (n, "apart" if apart else "in a row"), [s], report, out, [("certain", "S0")])
+
+
 def behind(seed, page):
     """A page in the middle of each buffer is written over: what stands in its place behind it is the buffer's still."""
     global bad
@@ -132,6 +192,17 @@ def behind(seed, page):
 
 for page in (1, 2):
     behind(50 + page, page)
+CERTAIN = [("certain", "S0"), ("certain", "S1")]
+for seed, n in enumerate((4, 5)):
+    for where in (0, 1):
+        two(seed, n, 5 * 10**11, where, "closed", CERTAIN)
+        two(seed, n, 5 * 10**11, where, "closed", CERTAIN, True)
+        two(seed, n, 10**11 + 10**6, where, "closed", None)  # both at the same time, by their clocks
+        two(seed, n, 10**11 + 10**6, where, "closed", None, True)
+        two(seed, n, 5 * 10**11, where, "header", None)
+        two(seed, n, 5 * 10**11, where, "header", None, True)
+    for apart in (False, True):
+        twice(seed, n, apart)
 for seed, n in enumerate((4, 5, 6, 7, 1)):
     for apart in (False, True):
         for headers in ((0, 1), (0,), (1,)):

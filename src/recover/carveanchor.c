@@ -1,4 +1,4 @@
-/* carveanchor.c - what the times of a group of orphans rest on: a file's header buffer, a context, a live session, the system. See carve.h */
+/* carveanchor.c - what the times of a group of orphans rest on: a file's header buffer (carveheader.c, carvefiles.c), a context, a live session, the system. See carve.h */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,17 +8,9 @@
 #include "rd.h"
 #include "utf16.h"
 
-#define RECORD_HEADER 0x20u
-#define HEADER_WIDE   0x118u /* TRACE_LOGFILE_HEADER with 64-bit pointers */
-#define HEADER_NARROW 0x110u
-#define NAME_BYTES    2048u
-#define STANDARD_BIAS 0x54u /* in TIME_ZONE_INFORMATION */
-#define DAYLIGHT_BIAS 0xa8u
-#define BIAS_MAX      900 /* minutes */
-#define SECOND        INT64_C(10000000)
-#define CONTEXT_MAX   0x400u /* a ring's head lies so far behind its context's first byte at most */
-#define HOUR          INT64_C(36000000000)
-#define MONTH         (UINT64_C(30) * 86400) /* seconds */
+#define CONTEXT_MAX 0x400u /* a ring's head lies so far behind its context's first byte at most */
+#define HOUR        INT64_C(36000000000)
+#define MONTH       (UINT64_C(30) * 86400) /* seconds */
 
 /* ---- words ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -43,129 +35,27 @@ const char *carve_sure_name(enum carve_sure s)
 	return (unsigned)s <= CARVE_UNKNOWN ? words[s] : "unknown";
 }
 
-/* ---- header buffers of files ------------------------------------------------------------------------------------------------------------- */
-
-static char *text_at(const uint8_t *p, uint32_t n, uint32_t *used)
-{
-	uint32_t i = 0;
-
-	while (i + 2 <= n && i < NAME_BYTES && (p[i] || p[i + 1]))
-		i += 2;
-	*used = i + 2;
-	return utf16_dup(p, i);
-}
-
-int carve_take_header(struct carve_groups *g, const struct carve_buf *b)
-{
-	struct carve_file h = {.id = b->f->shape.h.logger_id & ~CARVE_PRIVATE, .size = b->f->shape.h.buffer_size};
-	struct etw_buffer eb;
-	const uint8_t *p, *tail, *zone;
-	uint32_t fixed, used = 0, left;
-	void *arr = g->h;
-	bool wide;
-	int rc = carve_settle(g->c, b, &eb, NULL);
-
-	if (rc < 0)
-		return rc;
-	p = eb.body + RECORD_HEADER;
-	if (eb.body_len < RECORD_HEADER + HEADER_NARROW || le16(eb.body + 6) != 0 || !carve_header_size(p, h.size))
-		goto out;
-	h.end = carve_file_end(b);
-	h.size = le32(p); /* a compressed file's header buffer is smaller than the session's */
-	wide = le32(p + 0x2c) == 8;
-	fixed = wide ? HEADER_WIDE : HEADER_NARROW;
-	if ((!wide && le32(p + 0x2c) != 4) || eb.body_len < RECORD_HEADER + fixed)
-		goto out;
-	tail = p + (wide ? 0xf8 : 0xf0);
-	h.t0 = le64(eb.body + 0x10);
-	h.boot = (int64_t)le64(tail);
-	h.freq = le64(tail + 8);
-	h.start = (int64_t)le64(tail + 0x10);
-	h.ended = (int64_t)le64(p + 0x10);
-	zone = p + 0x38 + (wide ? 16 : 8);
-	h.bias[0] = (int32_t)(le32(zone) + le32(zone + STANDARD_BIAS));
-	h.bias[1] = (int32_t)(le32(zone) + le32(zone + DAYLIGHT_BIAS));
-	h.clock = (enum etw_clock)le32(tail + 0x18);
-	if (!carve_is_date((uint64_t)h.start) || h.clock < ETW_CLOCK_QPC || h.clock > ETW_CLOCK_CPU_CYCLE)
-		goto out;
-	h.major = p[4];
-	h.minor = p[5];
-	h.build = le32(p + 8);
-	h.cpus = le32(p + 0xc);
-	h.mode = le32(p + 0x20);
-	h.pointer_size = wide ? 8 : 4;
-	h.mhz = le32(p + 0x34);
-	left = eb.body_len - RECORD_HEADER - fixed;
-	h.name = text_at(p + fixed, left, &used);
-	h.file = used < left ? text_at(p + fixed + used, left - used, &used) : NULL;
-	rc = !h.name ? ERR_NOMEM : arr_reserve(&arr, &g->cap_h, g->n_h, sizeof(*g->h));
-	if (rc == 0) {
-		g->h = arr;
-		g->h[g->n_h++] = h;
-	} else {
-		free(h.name);
-		free(h.file);
-	}
-out:
-	etw_buffer_clear(&eb);
-	return rc;
-}
-
-/* Performance logs (.blg) have the local time in their records and UTC in their header: do these records, read so, lie between its start and its end? */
-static bool local_times(const struct carve_file *h, uint64_t first_ts, uint64_t last_ts)
-{
-	bool ended = carve_is_date((uint64_t)h->ended) && h->ended > h->start;
-
-	if (h->clock != ETW_CLOCK_SYSTEM_TIME || !carve_is_date(first_ts) || !carve_is_date(last_ts))
-		return false;
-	for (unsigned i = 0; i < 2; i++) {
-		int64_t off = (int64_t)h->bias[i] * 60 * SECOND;
-
-		if (h->bias[i] != 0 && h->bias[i] >= -BIAS_MAX && h->bias[i] <= BIAS_MAX && (int64_t)first_ts + off >= h->start - SECOND &&
-		    (!ended || (int64_t)last_ts + off <= h->ended + SECOND))
-			return true;
-	}
-	return false;
-}
-
-/* The header that fits best: of the same id and size and clock, begun before the first event, as late as can be. *sure tells how many did. */
-static const struct carve_file *header_for(const struct carve_groups *g, const struct carve_item *it, uint64_t first_ts, uint64_t last_ts,
-					   unsigned *n)
-{
-	const struct carve_file *best = NULL;
-
-	*n = 0;
-	if (it->file) {
-		*n = 1;
-		return &g->h[it->file - 1];
-	}
-	for (size_t i = 0; i < g->n_h; i++) {
-		const struct carve_file *h = &g->h[i];
-
-		if (h->taken || h->id != it->id || h->size != it->size || (h->clock == ETW_CLOCK_SYSTEM_TIME) != it->dates ||
-		    (h->t0 > first_ts && !local_times(h, first_ts, last_ts)))
-			continue;
-		++*n;
-		if (!best || h->t0 > best->t0)
-			best = h;
-	}
-	return best;
-}
-
 /* ---- anchors ------------------------------------------------------------------------------------------------------------------------------- */
+
+static int set_text(const char *text, char **to, uint8_t **to16, size_t *to16_len)
+{
+	struct buf b;
+
+	buf_init(&b);
+	utf8_to_utf16(&b, text);
+	*to = strdup(text);
+	if (!*to || b.failed) {
+		buf_free(&b);
+		return ERR_NOMEM;
+	}
+	*to16 = b.p;
+	*to16_len = b.n;
+	return 0;
+}
 
 int carve_set_name(struct etw_session *s, const char *name)
 {
-	size_t n = strlen(name);
-
-	s->name = strdup(name);
-	s->name16 = calloc(2, n + 1);
-	if (!s->name || !s->name16)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < n; i++)
-		s->name16[2 * i] = (uint8_t)name[i] < 0x80 ? (uint8_t)name[i] : (uint8_t)'?';
-	s->name16_len = 2 * n;
-	return 0;
+	return set_text(name, &s->name, &s->name16, &s->name16_len);
 }
 
 static int from_header(struct carve_orphan *o, const struct carve_file *h)
@@ -185,7 +75,7 @@ static int from_header(struct carve_orphan *o, const struct carve_file *h)
 	o->sys.n_cpus = h->cpus <= ETW_CPUS_MAX ? h->cpus : 0;
 	o->sys.cpu_mhz = h->mhz;
 	o->sys.has_qpc_pair = false;
-	if (h->file && h->file[0] && o->sure != CARVE_GUESS && !(s->log_file = strdup(h->file)))
+	if (h->file && h->file[0] && o->sure != CARVE_GUESS && set_text(h->file, &s->log_file, &s->log_file16, &s->log_file16_len) != 0)
 		return ERR_NOMEM;
 	return h->name[0] && o->sure != CARVE_GUESS ? carve_set_name(s, h->name) : 0;
 }
@@ -319,9 +209,11 @@ static void from_system(struct carve_orphan *o, uint64_t last_ts)
 int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const struct carve_item *it, uint64_t first_ts, uint64_t last_ts)
 {
 	bool in_file = it->origin == CARVE_FROM_FILE || it->origin == CARVE_FROM_RTBACKUP, same;
-	unsigned n;
+	unsigned n = 1;
 	bool loose = it->origin == CARVE_FROM_LOOSE;
-	const struct carve_file *h = loose ? NULL : header_for(g, it, first_ts, last_ts, &n);
+	const struct carve_file *h = it->file           ? &g->h[it->file - 1]
+				     : loose || in_file ? NULL
+							: carve_header_for(g, it, first_ts, last_ts, &n);
 	const struct carve_live *l = loose ? NULL : live_for(g, o, it, first_ts, &same);
 	int rc = 0;
 
@@ -340,9 +232,7 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 	}
 	if (h) {
 		o->anchor = CARVE_ANCHOR_FILE_HEADER;
-		o->sure = n > 1 || it->rivals > 1 ? CARVE_GUESS : in_file ? CARVE_CERTAIN : CARVE_LIKELY;
-		if (it->file)
-			o->sure = CARVE_CERTAIN;
+		o->sure = it->file ? it->sure : n > 1 || it->rivals > 1 ? CARVE_GUESS : CARVE_LIKELY;
 		return from_header(o, h);
 	}
 	if (it->dates) {
@@ -363,14 +253,4 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 	if (o->sure == CARVE_UNKNOWN)
 		from_other_file(g, o, first_ts, last_ts);
 	return 0;
-}
-
-void carve_anchors_free(struct carve_groups *g)
-{
-	kview_close(g->view);
-	for (size_t i = 0; i < g->n_h; i++) {
-		free(g->h[i].name);
-		free(g->h[i].file);
-	}
-	free(g->h);
 }

@@ -1,9 +1,12 @@
 /* carvefiles.c - which cached buffers are of one file. In a file they stand one behind the other, the header buffer first; its pages often follow each other in
  * memory too, and packed buffers, which begin at any byte, share them. A buffer that begins where the one before ends, with the same id, is the same file's:
- * an id alone proves nothing, since Windows gives it to the next session again. */
+ * an id alone proves nothing, since Windows gives it to the next session again. The others are the file's whose begin and end they lie between, when it is the only one. */
 #include <stdlib.h>
 
 #include "carvework.h"
+
+#define TURN_SLACK 8u
+#define RING_FITS  16u
 
 uint64_t carve_file_end(const struct carve_buf *b)
 {
@@ -55,10 +58,48 @@ static struct carve_item *item_at(const struct place *v, size_t n, uint64_t pa)
 	return lo < n && v[lo].pa == pa ? v[lo].it : NULL;
 }
 
+/* A file's buffers are numbered in the order of their flush, which is nearly that of the file: those of a processor that was idle come late, never early (20 real
+ * files: at most 7 before their turn). A file written in a circle begins anywhere. */
+static bool in_turn(const struct carve_file *h, const struct carve_item *it, uint64_t turn)
+{
+	uint64_t slack = h->cpus > TURN_SLACK && h->cpus <= ETW_CPUS_MAX ? h->cpus : TURN_SLACK;
+
+	return it->b->f->shape.h.sequence <= turn + slack;
+}
+
+static bool goes_with(const struct carve_file *h, const struct carve_item *it)
+{
+	return it->id == h->id && it->file == 0 && it->dates == (h->clock == ETW_CLOCK_SYSTEM_TIME) && (!it->size || it->size == h->size);
+}
+
+/* The row that begins behind a header: each buffer that goes with it in id, clock, number and time. One alone may stand there by chance, unless it is all that
+ * the file has. */
+static void walk_row(struct carve_groups *g, const struct place *v, size_t n, size_t which)
+{
+	const struct carve_file *h = &g->h[g->h[which].same];
+	struct carve_item *it, *only = NULL;
+	uint64_t at = g->h[which].end, turn = 1;
+	size_t taken = 0;
+
+	for (; at != 0 && (it = item_at(v, n, at)) != NULL && goes_with(h, it); turn++) {
+		if (in_turn(h, it, turn) && carve_file_begun(h, carve_first_ts(it->b))) {
+			it->file = g->h[which].same + 1;
+			it->firm = carve_file_holds(h, carve_first_ts(it->b), carve_last_ts(it->b));
+			it->late = !it->firm;
+			only = it;
+			taken++;
+		} else if (!(h->mode & ETW_MODE_CIRCULAR)) {
+			break;
+		}
+		at = carve_file_end(it->b);
+	}
+	if (taken == 1 && h->written != 2)
+		only->firm = false;
+}
+
 int carve_find_files(struct carve_groups *g)
 {
 	struct place *v = malloc((g->n + 1) * sizeof(*v));
-	struct carve_item *it;
 	size_t n = 0;
 
 	if (!v)
@@ -69,11 +110,259 @@ int carve_find_files(struct carve_groups *g)
 	if (n)
 		qsort(v, n, sizeof(*v), by_place);
 	for (size_t i = 0; i < g->n_h; i++)
-		for (uint64_t at = g->h[i].end; at != 0 && (it = item_at(v, n, at)) != NULL && it->id == g->h[i].id && it->file == 0;) {
-			it->file = i + 1;
-			g->h[i].taken = true;
-			at = carve_file_end(it->b);
-		}
+		walk_row(g, v, n, i);
 	free(v);
 	return 0;
+}
+
+/* ---- by ring, id and time ------------------------------------------------------------------------------------------------------------- */
+
+struct vote { /* a buffer that stands in a header's row, and the head of the ring that it hangs in */
+	size_t file;
+	uint64_t head;
+	struct carve_item *it;
+};
+
+static int by_vote(const void *a, const void *b)
+{
+	const struct vote *x = a, *y = b;
+
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	if (x->head != y->head)
+		return x->head < y->head ? -1 : 1;
+	return x->it->b->f->pa < y->it->b->f->pa ? -1 : x->it->b->f->pa > y->it->b->f->pa;
+}
+
+/* All buffers of a file hang in one ring. Where those behind its header point to several heads, the most decide, and the others stand there by chance. */
+static void settle_heads(struct carve_groups *g, const struct vote *v, size_t n)
+{
+	for (size_t i = 0, end; i < n; i = end) {
+		size_t most = 0;
+		uint64_t head = 0;
+
+		for (end = i; end < n && v[end].file == v[i].file;) {
+			size_t to = end;
+
+			while (to < n && v[to].file == v[i].file && v[to].head == v[end].head)
+				to++;
+			if (to - end >= most) {
+				head = to - end == most ? 0 : v[end].head;
+				most = to - end;
+			}
+			end = to;
+		}
+		g->h[v[i].file - 1].head = head;
+		for (size_t k = i; k < end; k++)
+			if (v[k].head != head) {
+				v[k].it->file = 0;
+				v[k].it->firm = v[k].it->late = false;
+			}
+	}
+}
+
+static int find_heads(struct carve_groups *g)
+{
+	struct vote *v = malloc((g->n + 1) * sizeof(*v));
+	size_t n = 0;
+
+	if (!v)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < g->n; i++)
+		if (g->v[i].firm && g->v[i].head)
+			v[n++] = (struct vote){g->v[i].file, g->v[i].head, &g->v[i]};
+	if (n)
+		qsort(v, n, sizeof(*v), by_vote);
+	settle_heads(g, v, n);
+	free(v);
+	for (size_t i = 0; i < g->n; i++)
+		if (g->v[i].firm)
+			g->h[g->v[i].file - 1].taken = true;
+	return 0;
+}
+
+/* The items of one ring, which may be one alone. */
+struct ring {
+	const size_t *item;
+	size_t n;
+	size_t file; /* which the firm ones are of; 0: none, or several */
+	size_t n_firm;
+	size_t fits[RING_FITS]; /* headers that may have had any of them, */
+	size_t held[RING_FITS]; /* and how many of them */
+	size_t n_fits;
+	bool more; /* there are more headers than that */
+	bool once; /* no two have one number: one session's, as far as can be told */
+};
+
+struct number {
+	uint64_t n, ts;
+};
+
+static int by_value(const void *a, const void *b)
+{
+	const struct number *x = a, *y = b;
+
+	if (x->n != y->n)
+		return x->n < y->n ? -1 : 1;
+	return x->ts < y->ts ? -1 : x->ts > y->ts;
+}
+
+/* The same buffer may have been found twice: it begins with the same event then. */
+static int numbers_once(const struct carve_groups *g, struct ring *r)
+{
+	struct number *v = malloc(r->n * sizeof(*v));
+
+	if (!v)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct carve_buf *b = g->v[r->item[i]].b;
+
+		v[i] = (struct number){b->f->shape.h.sequence, carve_first_ts(b)};
+	}
+	qsort(v, r->n, sizeof(*v), by_value);
+	r->once = true;
+	for (size_t i = 1; i < r->n; i++)
+		r->once &= v[i].n == 0 || v[i].n != v[i - 1].n || v[i].ts == v[i - 1].ts;
+	free(v);
+	return 0;
+}
+
+static void count_fit(struct ring *r, size_t file)
+{
+	for (size_t i = 0; i < r->n_fits; i++)
+		if (r->fits[i] == file) {
+			r->held[i]++;
+			return;
+		}
+	if (r->n_fits == RING_FITS) {
+		r->more = true;
+		return;
+	}
+	r->fits[r->n_fits] = file;
+	r->held[r->n_fits++] = 1;
+}
+
+/* The one header that may have had all of them; 0: none, or several. */
+static size_t the_holder(const struct ring *r)
+{
+	size_t all = 0, which = 0;
+
+	for (size_t i = 0; i < r->n_fits; i++)
+		if (r->held[i] == r->n) {
+			all++;
+			which = r->fits[i];
+		}
+	return all == 1 && !r->more && r->once ? which : 0;
+}
+
+static size_t fits_of(const struct carve_groups *g, const struct carve_item *it, size_t fit[CARVE_FITS], bool *more)
+{
+	bool inside;
+
+	return carve_headers_fit(g, it, carve_first_ts(it->b), carve_last_ts(it->b), fit, more, &inside);
+}
+
+static bool among(const size_t *v, size_t n, size_t which)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == which)
+			return true;
+	return false;
+}
+
+/* Its ring's file if that can be, else the latest begun. Sure when there is no other, likely when the ring tells: that can be held by one header only, or most of
+ * it stands in a row. */
+static void choose(struct carve_groups *g, struct carve_item *it, const struct ring *r)
+{
+	size_t fit[CARVE_FITS], n, ring = r->file ? r->file : the_holder(r), row = it->file;
+	bool more;
+
+	it->sure = CARVE_CERTAIN;
+	if (it->firm)
+		return;
+	n = fits_of(g, it, fit, &more);
+	if (it->late && n == 0) { /* it stands in its place: the wall clock was set, then */
+		it->sure = CARVE_LIKELY;
+		return;
+	}
+	it->late = false;
+	it->file = 0;
+	if (n == 0)
+		return;
+	it->held = n == 1 && !more && g->h[fit[0]].last != UINT64_MAX;
+	if (ring && among(fit, n, ring - 1)) {
+		it->file = ring;
+		it->sure = n == 1 && !more ? CARVE_CERTAIN : r->once && (!r->file || r->n_firm > r->n / 2) ? CARVE_LIKELY : CARVE_GUESS;
+	} else {
+		it->file = row && among(fit, n, row - 1) ? row : fit[0] + 1;
+		it->sure = n == 1 && !more ? CARVE_CERTAIN : CARVE_GUESS;
+	}
+}
+
+static int one_ring(struct carve_groups *g, const size_t *item, size_t n)
+{
+	struct ring r = {.item = item, .n = n};
+	size_t fit[CARVE_FITS];
+	bool several = false, more;
+
+	if (numbers_once(g, &r) != 0)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct carve_item *it = &g->v[item[i]];
+
+		if (it->firm) {
+			several |= r.file && r.file != it->file;
+			r.file = it->file;
+			r.n_firm++;
+		}
+		for (size_t k = fits_of(g, it, fit, &more); k > 0; k--)
+			count_fit(&r, fit[k - 1] + 1);
+		r.more |= more;
+	}
+	if (several)
+		r.file = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct carve_item *it = &g->v[item[i]];
+
+		choose(g, it, &r);
+		it->local = it->file && !it->firm && !carve_file_plain(&g->h[it->file - 1], carve_first_ts(it->b), carve_last_ts(it->b));
+	}
+	return 0;
+}
+
+struct member {
+	size_t ring, item;
+};
+
+static int by_ring(const void *a, const void *b)
+{
+	const struct member *x = a, *y = b;
+
+	if (x->ring != y->ring)
+		return x->ring < y->ring ? -1 : 1;
+	return x->item < y->item ? -1 : x->item > y->item;
+}
+
+int carve_choose_files(struct carve_groups *g)
+{
+	struct member *v = malloc((g->n + 1) * sizeof(*v));
+	size_t *item = malloc((g->n + 1) * sizeof(*item));
+	int rc = v && item ? find_heads(g) : ERR_NOMEM;
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n && rc == 0; i++)
+		if (in_file(&g->v[i]))
+			v[n++] = (struct member){g->v[i].ring, i};
+	if (n)
+		qsort(v, n, sizeof(*v), by_ring);
+	for (size_t i = 0; i < n; i++)
+		item[i] = v[i].item;
+	for (size_t i = 0, to; i < n && rc == 0; i = to) {
+		for (to = i; to < n && v[to].ring == v[i].ring;)
+			to++;
+		rc = one_ring(g, item + i, to - i);
+	}
+	free(v);
+	free(item);
+	return rc;
 }

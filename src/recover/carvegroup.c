@@ -228,78 +228,94 @@ static bool same_group(const struct carve_item *x, const struct carve_item *y)
 	return same_kind(x, y) && x->file == y->file && x->head == y->head && x->apart == y->apart;
 }
 
-#define SEVERAL SIZE_MAX
-
-/* What one buffer of a ring is known to belong to all of it does, unless others of it belong to another file: a session may have had several. */
-static int spread(struct carve_groups *g)
+static bool same_file(const struct carve_item *x, const struct carve_item *y)
 {
-	size_t *file = calloc(g->n + 1, sizeof(*file));
-
-	if (!file)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < g->n; i++) {
-		size_t *of = &file[ring_of(g->v, i)];
-
-		if (g->v[i].file)
-			*of = *of == 0 || *of == g->v[i].file ? g->v[i].file : SEVERAL;
-	}
-	for (size_t i = 0; i < g->n; i++)
-		if (!g->v[i].file && file[ring_of(g->v, i)] != SEVERAL)
-			g->v[i].file = file[ring_of(g->v, i)];
-	free(file);
-	return 0;
+	return same_kind(x, y) && x->file == y->file;
 }
 
-/* The one file, and the one head, of the items of one kind. False: there are several of either. */
-static bool the_only(const struct carve_item *v, size_t n, size_t *file, uint64_t *head)
+/* The one head of the items of one kind and file; 0 none. False: there are several. */
+static bool the_only(const struct carve_item *v, size_t n, uint64_t *head)
 {
-	*file = 0;
 	*head = 0;
 	for (size_t i = 0; i < n; i++) {
-		if ((v[i].file && *file && v[i].file != *file) || (v[i].head && *head && v[i].head != *head))
+		if (v[i].head && *head && v[i].head != *head)
 			return false;
-		*file = v[i].file ? v[i].file : *file;
 		*head = v[i].head ? v[i].head : *head;
 	}
 	return true;
 }
 
-/* Buffers of a ring whose head is not known join the only one of their kind that has one. Where there are several, each ring stands for itself: an id
- * is given to the next session again, and half of a ring with an odd number of buffers knows no head. Sorted by kind. */
-static void adopt(struct carve_groups *g)
+/* Buffers of a ring whose head is not known join the only one of their kind and file that has one. Where there are several, each ring stands for itself: an id
+ * is given to the next session again, and half of a ring with an odd number of buffers knows no head. `heads`: of the kind. Sorted by kind. */
+static void adopt_file(struct carve_item *v, size_t n, bool heads)
 {
-	for (size_t i = 0, to; i < g->n; i = to) {
-		size_t file;
-		uint64_t head;
-		bool one;
+	uint64_t head;
+	bool one = the_only(v, n, &head);
 
-		for (to = i; to < g->n && same_kind(&g->v[to], &g->v[i]);)
-			to++;
-		one = the_only(&g->v[i], to - i, &file, &head);
-		for (size_t k = i; k < to; k++) {
-			struct carve_item *it = &g->v[k];
+	for (size_t k = 0; k < n; k++) {
+		struct carve_item *it = &v[k];
 
-			if (one) {
-				it->file = file;
-				it->head = head;
-			} else if (it->file) {
-				it->head = 0; /* the file tells more */
-			} else if (!it->head && it->in_ring) {
-				it->apart = it->ring_pa;
-			}
+		if (it->head || (one && !heads) || (one && (it->firm || it->held))) {
+			it->head = one ? head : it->head;
+		} else if (it->in_ring) {
+			it->apart = it->ring_pa;
 		}
 	}
 }
 
+static void adopt(struct carve_groups *g)
+{
+	for (size_t i = 0, to; i < g->n; i = to) {
+		uint64_t head;
+		bool heads;
+
+		for (to = i; to < g->n && same_kind(&g->v[to], &g->v[i]);)
+			to++;
+		heads = !the_only(&g->v[i], to - i, &head);
+		for (size_t k = i, end; k < to; k = end) {
+			for (end = k; end < to && g->v[end].file == g->v[k].file;)
+				end++;
+			adopt_file(&g->v[k], end - k, heads);
+		}
+	}
+}
+
+/* Local times lie hours away from the file's own: where others of the kind do not fit even so, these may be as little that file's. Sorted by kind. */
+static void doubt_local(struct carve_groups *g)
+{
+	for (size_t i = 0, to; i < g->n; i = to) {
+		bool others = false;
+
+		for (to = i; to < g->n && same_kind(&g->v[to], &g->v[i]); to++)
+			others |= g->v[to].file == 0;
+		for (size_t k = i; k < to && others; k++)
+			if (g->v[k].local)
+				g->v[k].sure = CARVE_GUESS;
+	}
+}
+
+/* Groups that can't all be what their kind, and the file they are thought to be of, lead to; and how sure a group is. */
 static void count_rivals(struct carve_groups *g)
 {
+	doubt_local(g);
 	for (size_t i = 0, to; i < g->n; i = to) {
 		size_t groups = 0;
 
-		for (to = i; to < g->n && same_kind(&g->v[to], &g->v[i]); to++)
+		for (to = i; to < g->n && same_file(&g->v[to], &g->v[i]); to++)
 			groups += to == i || !same_group(&g->v[to], &g->v[to - 1]);
-		for (size_t k = i; k < to; k++)
+		for (size_t k = i; k < to; k++) {
 			g->v[k].rivals = groups;
+			if (groups > 1 && g->v[k].file && !(g->v[k].head && g->v[k].head == g->h[g->v[k].file - 1].head))
+				g->v[k].sure = CARVE_GUESS;
+		}
+	}
+	for (size_t i = 0, to; i < g->n; i = to) {
+		enum carve_sure least = CARVE_CERTAIN;
+
+		for (to = i; to < g->n && same_group(&g->v[to], &g->v[i]); to++)
+			least = g->v[to].sure > least ? g->v[to].sure : least;
+		for (size_t k = i; k < to; k++)
+			g->v[k].sure = least;
 	}
 }
 
@@ -375,16 +391,6 @@ static int add_buffer(struct carve_groups *g, struct etw_session *s, const struc
 	return rc;
 }
 
-static uint64_t first_ts(const struct carve_buf *b)
-{
-	return b->f->shape.stored ? b->first_ts : b->f->shape.walk.first_ts;
-}
-
-static uint64_t last_ts(const struct carve_buf *b)
-{
-	return b->f->shape.stored ? b->last_ts : b->f->shape.walk.last_ts;
-}
-
 static int one_group(struct carve_groups *g, const struct carve_item *v, size_t n, struct carve_orphan *o)
 {
 	uint64_t first = UINT64_MAX, last = 0;
@@ -401,10 +407,10 @@ static int one_group(struct carve_groups *g, const struct carve_item *v, size_t 
 	o->head = v->head;
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		rc = add_buffer(g, &bufs, &v[i]);
-		if (first_ts(v[i].b) < first)
-			first = first_ts(v[i].b);
-		if (last_ts(v[i].b) > last)
-			last = last_ts(v[i].b);
+		if (carve_first_ts(v[i].b) < first)
+			first = carve_first_ts(v[i].b);
+		if (carve_last_ts(v[i].b) > last)
+			last = carve_last_ts(v[i].b);
 	}
 	o->s.id = v->id;
 	o->s.no_id = v->b->loose;
@@ -480,8 +486,7 @@ static uint32_t file_size(const struct carve_groups *g, const struct carve_item 
 	if (it->file)
 		return g->h[it->file - 1].size;
 	for (size_t i = 0; i < g->n_h && !it->b->f->shape.row; i++)
-		if (!g->h[i].taken && g->h[i].id == it->id && g->h[i].mode & ETW_MODE_COMPRESSED && g->h[i].size >= least &&
-		    (!size || g->h[i].size < size))
+		if (g->h[i].id == it->id && g->h[i].mode & ETW_MODE_COMPRESSED && g->h[i].size >= least && (!size || g->h[i].size < size))
 			size = g->h[i].size;
 	return size;
 }
@@ -562,6 +567,8 @@ int carve_groups(struct carve *c, carve_orphan_fn *fn, void *ctx, struct err *e)
 	if (rc == 0)
 		rc = collect_packed(&g);
 	if (rc == 0)
+		rc = carve_headers_ready(&g);
+	if (rc == 0)
 		rc = carve_find_files(&g);
 	if (rc == 0 && g.n)
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
@@ -570,7 +577,7 @@ int carve_groups(struct carve *c, carve_orphan_fn *fn, void *ctx, struct err *e)
 		rc = find_rings(&g);
 	if (rc == 0 && g.n) {
 		find_heads(&g);
-		rc = spread(&g);
+		rc = carve_choose_files(&g);
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
 		adopt(&g);
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
@@ -594,7 +601,8 @@ int carve_groups(struct carve *c, carve_orphan_fn *fn, void *ctx, struct err *e)
 	if (rc < 0)
 		err_set(e, rc, "out of memory");
 out:
-	carve_anchors_free(&g);
+	carve_headers_free(&g);
+	kview_close(g.view);
 	free(g.v);
 	return rc < 0 ? rc : 0;
 }

@@ -106,29 +106,36 @@ struct carve {
 struct carve_item { /* one orphaned buffer */
 	struct carve_buf *b;
 	enum carve_origin origin;
-	uint32_t id, size; /* size: 0: a packed buffer does not say it */
-	bool dates;        /* its records carry FILETIMEs */
-	uint64_t head;     /* 0 unknown */
-	size_t ring;       /* item that stands for all of one ring */
-	uint64_t ring_pa;  /* where that one stands */
-	bool in_ring;      /* there are others in it */
-	size_t file;       /* 1 + which of carve_groups.h: the header of its file; 0 unknown */
-	uint64_t apart;    /* of a ring whose head is not known, among those of several sessions: something that is only its own; 0 */
-	size_t rivals;     /* groups of its origin, id, size and clock */
+	uint32_t id, size;    /* size: 0: a packed buffer does not say it */
+	bool dates;           /* its records carry FILETIMEs */
+	uint64_t head;        /* 0 unknown */
+	size_t ring;          /* item that stands for all of one ring */
+	uint64_t ring_pa;     /* where that one stands */
+	bool in_ring;         /* there are others in it */
+	size_t file;          /* 1 + which of carve_groups.h: the header of its file; 0 unknown */
+	bool firm;            /* where it stands tells that it is that file's */
+	bool late;            /* the same, but the file had ended before, by its header */
+	bool held;            /* of all headers only that one begins before and ends behind it */
+	bool local;           /* that only when its times are read as local ones */
+	enum carve_sure sure; /* that it is; in a group: of the least sure of them */
+	uint64_t apart;       /* of a ring whose head is not known, among those of several sessions: something that is only its own; 0 */
+	size_t rivals;        /* groups of its origin, id, size and clock */
 };
 
 struct carve_file { /* what the first buffer of an .etl file says */
 	uint32_t id, size;
 	enum etw_clock clock;
-	int64_t start, boot;
+	int64_t start, boot, stop; /* FILETIME; stop: EndTime, 0 while the file is written */
 	uint64_t t0, freq;
-	int64_t ended;   /* FILETIME; 0: not known */
-	int32_t bias[2]; /* minutes, UTC = local + bias: standard and daylight time */
-	uint32_t mode, build, cpus, mhz;
+	uint64_t last; /* the latest clock value that an event of this file can have; UINT64_MAX: not known */
+	uint32_t mode, build, cpus, mhz, timer, written, events_lost, buffers_lost;
 	uint8_t major, minor, pointer_size;
+	uint8_t zone[ETW_TIME_ZONE_SIZE];
 	char *name, *file; /* owned */
 	uint64_t end;      /* physical address behind the header buffer; 0: not known */
+	size_t same;       /* which of carve_groups.h stands for it: the first that says the same */
 	bool taken;        /* there are buffers that are this file's for sure */
+	uint64_t head;     /* of the ring that those hang in; 0 unknown */
 };
 
 struct carve_groups {
@@ -137,6 +144,8 @@ struct carve_groups {
 	size_t n;
 	struct carve_file *h;
 	size_t n_h, cap_h;
+	size_t *order; /* owned; those of h that stand for themselves, by id, kind of clock and begin */
+	size_t n_order;
 	struct kview *view; /* NULL: no kernel, or it was not needed yet */
 };
 
@@ -148,15 +157,47 @@ static inline bool carve_is_date(uint64_t t)
 
 /* Which buffers are of the same file as a header buffer: those that stand behind it in memory, each where the one before ends (carvefiles.c). Items in any order. */
 int carve_find_files(struct carve_groups *g);
+/* The same for the others of files, by id, size and time, once rings and heads are known. */
+int carve_choose_files(struct carve_groups *g);
 /* Physical address behind the last byte of b in its file; 0: it ends with a page that the next one need not follow. */
 uint64_t carve_file_end(const struct carve_buf *b);
 
-/* Remembers what the first buffer of a file says; one that says nothing sensible is left out. 0 or ERR_NOMEM. */
+/* carveheader.c. Remembers what the first buffer of a file says; one that says nothing sensible is left out. 0 or ERR_NOMEM. */
 int carve_take_header(struct carve_groups *g, const struct carve_buf *b);
+/* Puts those together that say the same, and finds out until when each can have events. After the last of them was taken. 0 or ERR_NOMEM. */
+int carve_headers_ready(struct carve_groups *g);
+void carve_headers_free(struct carve_groups *g);
+
+/* Those of the id, size and clock of `it` that can have had events from `first` to `last`: the latest CARVE_FITS of them, latest begun first. *more: there may be
+ * others. *inside: of the same id and size there is one that begins between the two. */
+#define CARVE_FITS 16u
+size_t carve_headers_fit(const struct carve_groups *g, const struct carve_item *it, uint64_t first, uint64_t last, size_t fit[CARVE_FITS],
+			 bool *more, bool *inside);
+/* For buffers that are no file's, whose session may have had one: the header that fits best, or NULL. *n: how many do. */
+const struct carve_file *carve_header_for(const struct carve_groups *g, const struct carve_item *it, uint64_t first, uint64_t last,
+					  unsigned *n);
+/* Had the file begun at this clock value? */
+bool carve_file_begun(const struct carve_file *h, uint64_t ts);
+/* Can a buffer with events from `first` to `last` be the file's, by when that began and ended? */
+bool carve_file_holds(const struct carve_file *h, uint64_t first, uint64_t last);
+/* And not only when these are read as local times? */
+static inline bool carve_file_plain(const struct carve_file *h, uint64_t first, uint64_t last)
+{
+	return h->t0 <= first && last <= h->last;
+}
+/* First and last event of a buffer. */
+static inline uint64_t carve_first_ts(const struct carve_buf *b)
+{
+	return b->f->shape.stored ? b->first_ts : b->f->shape.walk.first_ts;
+}
+
+static inline uint64_t carve_last_ts(const struct carve_buf *b)
+{
+	return b->f->shape.stored ? b->last_ts : b->f->shape.walk.last_ts;
+}
 /* Clock, anchor, how sure, name and other facts of the group that `it` is the first of. o->s has id and buffer size. 0 or ERR_NOMEM. */
 int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const struct carve_item *it, uint64_t first_ts, uint64_t last_ts);
 int carve_set_name(struct etw_session *s, const char *name);
-void carve_anchors_free(struct carve_groups *g);
 
 /* ---- one buffer -------------------------------------------------------------------------------------------------------------------------- */
 
