@@ -20,8 +20,9 @@ bad = 0
 
 def header(name, t0, start, n, stop=0):
     """The buffer that a file begins with; stop 0: the file is still written."""
-    h = struct.pack("<IBBBBIIqIIIIIIII", SIZE, 10, 0, 1, 5, 19041, 2, stop, 156250, 0, 1, n + 1, 1, 8, 0, 2600)
-    h += bytes(16) + bytes(0xAC) + bytes(4) + struct.pack("<qqqII", start - DAY, 10**7, start, 1, 0)
+    h = struct.pack("<IBBBBIIqIIIIIIII", SIZE, 10, 0, 1, 5, 19041, 2, stop, 156001, 0, 1, n + 1, 1, 8, 7, 2600)
+    zone = struct.pack("<i", -60) + "Z\u00fcrich".encode("utf-16le").ljust(0xA8, b"\0")
+    h += bytes(16) + zone + bytes(4) + struct.pack("<qqqII", start - DAY, 10**7, start, 1, 3)
     h += (name + "\0C:\\" + name + ".etl\0").encode("utf-16le")
     r = struct.pack("<HBBHHIIQII", 2, 2, 0xC0, 0x20 + len(h), 0, 4, 4, t0, 0, 0) + h
     end = 0x48 + (len(r) + 7 & ~7)
@@ -163,6 +164,35 @@ def twice(seed, n, apart):
     judge("%d buffers twice, %s" % (n, "apart" if apart else "in a row"), [s], report, out, [("certain", "S0")])
 
 
+def narrow(b):
+    """The header buffer as a 32-bit system writes it: two pointers are 4 bytes."""
+    h, end = b[0x68:struct.unpack_from("<I", b, 0x30)[0]], struct.unpack_from("<I", b, 0x30)[0] - 8
+    h = h[:0x2C] + struct.pack("<I", 4) + h[0x30:0x38] + bytes(8) + h[0x48:]
+    r = struct.pack("<HBBH", 2, 1, 0xC0, struct.unpack_from("<H", b, 0x4C)[0] - 8) + b[0x4E:0x68] + h
+    return (struct.pack("<III", SIZE, end, end) + b[12:0x30] + struct.pack("<I", end) + b[0x34:0x48] + r).ljust(SIZE, b"\xff")
+
+
+def fields(seed, wide):
+    """All that the file's own header says is in the rebuilt one; a buffer's time that no clock had is none."""
+    global bad
+    rng = random.Random(seed)
+    s = session(rng, 0, 4, 10**11)
+    own = s["closed"] if wide else narrow(s["closed"])
+    b = s["bufs"][1]
+    s["bufs"][1] = b[:0x10] + struct.pack("<Q", s["start"]) + b[0x18:]  # as a relogger leaves it
+    report, out = carve(rng, [own] + s["bufs"])
+    o = report["orphans"][0]
+    got = open(os.path.join(out, o["etl"]["path"]), "rb").read()
+    end = struct.unpack_from("<H", own, 0x4C)[0] + 0x48
+    # all but EndTime and BuffersWritten
+    wrong = [hex(i) for i in range(0x68, end) if got[i] != own[i] and not 0x78 <= i < 0x80 and not 0x8C <= i < 0x90]
+    facts = [o["events_lost"], o["buffers_lost"], o["log_file"], [x["timestamp"] for x in o["buffers"]].count(None)]
+    if facts != [7, 3, "C:\\S0.etl", 1]:
+        wrong.append(facts)
+    bad += bool(wrong)
+    print("fields of a %s header: %s" % ("64-bit" if wide else "32-bit", wrong or "right"))
+
+
 def behind(seed, page):
     """A page in the middle of each buffer is written over: what stands in its place behind it is the buffer's still."""
     global bad
@@ -192,6 +222,8 @@ def behind(seed, page):
 
 for page in (1, 2):
     behind(50 + page, page)
+for wide in (True, False):
+    fields(60, wide)
 CERTAIN = [("certain", "S0"), ("certain", "S1")]
 for seed, n in enumerate((4, 5)):
     for where in (0, 1):

@@ -75,6 +75,22 @@ static int from_header(struct carve_orphan *o, const struct carve_file *h)
 	o->sys.n_cpus = h->cpus <= ETW_CPUS_MAX ? h->cpus : 0;
 	o->sys.cpu_mhz = h->mhz;
 	o->sys.has_qpc_pair = false;
+	o->sys.pointer_size = h->pointer_size;
+	o->sys.timer_resolution = h->timer;
+	o->sys.has_time_zone = true;
+	memcpy(o->sys.time_zone, h->zone, sizeof(o->sys.time_zone));
+	if (o->sure != CARVE_GUESS) {
+		s->has_counters = true;
+		s->buffers_written = h->written;
+		s->events_lost = h->events_lost;
+		s->buffers_lost = h->buffers_lost;
+		s->header_records = h->more_len ? malloc(h->more_len) : NULL;
+		if (h->more_len && !s->header_records)
+			return ERR_NOMEM;
+		if (h->more_len)
+			memcpy(s->header_records, h->more, h->more_len);
+		s->header_records_len = h->more_len;
+	}
 	if (h->file && h->file[0] && o->sure != CARVE_GUESS && set_text(h->file, &s->log_file, &s->log_file16, &s->log_file16_len) != 0)
 		return ERR_NOMEM;
 	return h->name[0] && o->sure != CARVE_GUESS ? carve_set_name(s, h->name) : 0;

@@ -60,12 +60,38 @@ static void read_fixed(struct carve_file *h, const uint8_t *p, bool wide)
 	h->buffers_lost = le32(tail + 0x1c);
 }
 
+static void forget(struct carve_file *h)
+{
+	free(h->name);
+	free(h->file);
+	free(h->more);
+}
+
+/* Names, and the records behind (groups of events, memory partition). */
+static int read_rest(struct carve_file *h, const struct etw_buffer *eb, uint32_t at)
+{
+	uint32_t used = 0, size = (le16(eb->body + 4) + 7u) & ~7u;
+
+	h->name = text_at(eb->body + at, eb->body_len - at, &used);
+	h->file = used < eb->body_len - at ? text_at(eb->body + at + used, eb->body_len - at - used, &used) : NULL;
+	if (!h->name)
+		return ERR_NOMEM;
+	if (size < at || size >= eb->body_len)
+		return 0;
+	h->more_len = eb->body_len - size;
+	h->more = malloc(h->more_len);
+	if (!h->more)
+		return ERR_NOMEM;
+	memcpy(h->more, eb->body + size, h->more_len);
+	return 0;
+}
+
 int carve_take_header(struct carve_groups *g, const struct carve_buf *b)
 {
 	struct carve_file h = {.id = b->f->shape.h.logger_id & ~CARVE_PRIVATE};
 	struct etw_buffer eb;
 	const uint8_t *p;
-	uint32_t fixed, used = 0, left;
+	uint32_t fixed;
 	void *arr = g->h;
 	bool wide;
 	int rc = carve_settle(g->c, b, &eb, NULL);
@@ -84,16 +110,13 @@ int carve_take_header(struct carve_groups *g, const struct carve_buf *b)
 	read_fixed(&h, p, wide);
 	if (!carve_is_date((uint64_t)h.start) || h.clock < ETW_CLOCK_QPC || h.clock > ETW_CLOCK_CPU_CYCLE)
 		goto out;
-	left = eb.body_len - RECORD_HEADER - fixed;
-	h.name = text_at(p + fixed, left, &used);
-	h.file = used < left ? text_at(p + fixed + used, left - used, &used) : NULL;
-	rc = !h.name ? ERR_NOMEM : arr_reserve(&arr, &g->cap_h, g->n_h, sizeof(*g->h));
+	rc = read_rest(&h, &eb, RECORD_HEADER + fixed);
+	rc = rc == 0 ? arr_reserve(&arr, &g->cap_h, g->n_h, sizeof(*g->h)) : rc;
 	if (rc == 0) {
 		g->h = arr;
 		g->h[g->n_h++] = h;
 	} else {
-		free(h.name);
-		free(h.file);
+		forget(&h);
 	}
 out:
 	etw_buffer_clear(&eb);
@@ -225,10 +248,8 @@ int carve_headers_ready(struct carve_groups *g)
 
 void carve_headers_free(struct carve_groups *g)
 {
-	for (size_t i = 0; i < g->n_h; i++) {
-		free(g->h[i].name);
-		free(g->h[i].file);
-	}
+	for (size_t i = 0; i < g->n_h; i++)
+		forget(&g->h[i]);
 	free(g->h);
 	free(g->order);
 }

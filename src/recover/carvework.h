@@ -132,10 +132,12 @@ struct carve_file { /* what the first buffer of an .etl file says */
 	uint8_t major, minor, pointer_size;
 	uint8_t zone[ETW_TIME_ZONE_SIZE];
 	char *name, *file; /* owned */
-	uint64_t end;      /* physical address behind the header buffer; 0: not known */
-	size_t same;       /* which of carve_groups.h stands for it: the first that says the same */
-	bool taken;        /* there are buffers that are this file's for sure */
-	uint64_t head;     /* of the ring that those hang in; 0 unknown */
+	uint8_t *more;     /* owned; the records of the header buffer behind the first; NULL: none */
+	size_t more_len;
+	uint64_t end;  /* physical address behind the header buffer; 0: not known */
+	size_t same;   /* which of carve_groups.h stands for it: the first that says the same */
+	bool taken;    /* there are buffers that are this file's for sure */
+	uint64_t head; /* of the ring that those hang in; 0 unknown */
 };
 
 struct carve_groups {

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SENSE_END INT64_C(157469184000000000) /* 2100: a relogger leaves dates where the clock's values stand */
+
 static void put_image(struct jsonw *w, const struct report_image *im)
 {
 	jsonw_object(w, "image", false);
@@ -232,7 +234,7 @@ static void put_buffer(struct jsonw *w, const struct etw_session *s, const struc
 	put_hex_or_null(w, "flags", !b->headless, b->hdr.flag);
 	put_u64_or_null(w, "cpu", !b->headless, b->cpu);
 	put_u64_or_null(w, "sequence", !b->headless, b->hdr.sequence);
-	jsonw_time(w, "timestamp", b->hdr.timestamp && etw_session_time(s, sys, b->hdr.timestamp, &t) ? t : -1);
+	jsonw_time(w, "timestamp", b->hdr.timestamp && etw_session_time(s, sys, b->hdr.timestamp, &t) && t < SENSE_END ? t : -1);
 	jsonw_u64(w, "used_bytes", (uint64_t)ETW_BUFFER_HEADER_SIZE + b->body_len);
 	put_u64_or_null(w, "packed_bytes", b->packed_bytes != 0, b->packed_bytes);
 	jsonw_u64(w, "events", b->n_events);
