@@ -58,6 +58,7 @@ int carve_open(struct carve **out, struct image *im, const struct carve_opts *o,
 	c->counts.scanned = c->scan.scanned;
 	c->counts.unreadable = c->scan.unreadable;
 	c->counts.shapes = c->n;
+	carve_rate_of_files(c);
 	*out = c;
 	return 0;
 }

@@ -96,8 +96,7 @@ static int from_header(struct carve_orphan *o, const struct carve_file *h)
 	return h->name[0] && o->sure != CARVE_GUESS ? carve_set_name(s, h->name) : 0;
 }
 
-/* The context that the head lies in, if it is still there. 1: taken. */
-static int from_context(struct carve_groups *g, struct carve_orphan *o)
+int carve_context(struct carve_groups *g, struct carve_orphan *o)
 {
 	struct kernel *k = g->c->im->kernel;
 	struct kref ref = {.id = o->s.id};
@@ -237,7 +236,7 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 	if (it->origin == CARVE_FROM_PRIVATE)
 		rc = o->has_head ? carve_private_context(g->c, it->b, o->head, &o->s) : 0;
 	else if (!in_file && !loose)
-		rc = from_context(g, o);
+		rc = carve_context(g, o);
 	if (rc != 0) {
 		o->anchor = CARVE_ANCHOR_CONTEXT;
 		return rc < 0 ? rc : 0;

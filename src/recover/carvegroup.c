@@ -578,6 +578,7 @@ int carve_groups(struct carve *c, carve_orphan_fn *fn, void *ctx, struct err *e)
 	if (rc == 0 && g.n) {
 		find_heads(&g);
 		rc = carve_choose_files(&g);
+		rc = rc == 0 ? carve_rate_of_contexts(&g) : rc;
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
 		adopt(&g);
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);

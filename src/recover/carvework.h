@@ -199,6 +199,12 @@ static inline uint64_t carve_last_ts(const struct carve_buf *b)
 }
 /* Clock, anchor, how sure, name and other facts of the group that `it` is the first of. o->s has id and buffer size. 0 or ERR_NOMEM. */
 int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const struct carve_item *it, uint64_t first_ts, uint64_t last_ts);
+/* The kernel's context that the head of o lies in, if it is still there: 1, into o->s, which held nothing but id and buffer size. 0, ERR_NOMEM. */
+int carve_context(struct carve_groups *g, struct carve_orphan *o);
+/* The frequency of the performance counter, where the system itself does not tell it (carverate.c): from header buffers of files of this boot, after the scan; from
+ * pairs of contexts, once heads are known. The latter: 0 or ERR_NOMEM. */
+void carve_rate_of_files(struct carve *c);
+int carve_rate_of_contexts(struct carve_groups *g);
 int carve_set_name(struct etw_session *s, const char *name);
 
 /* ---- one buffer -------------------------------------------------------------------------------------------------------------------------- */

@@ -13,21 +13,16 @@
 #define HZ_MAX  INT64_C(100000000000)
 #define PER_SEC 10000000
 
-struct pair {
-	int64_t time;
-	uint64_t ts;
-};
-
 static int by_time(const void *a, const void *b)
 {
-	const struct pair *x = a, *y = b;
+	const struct clockrate_pair *x = a, *y = b;
 
 	if (x->time != y->time)
 		return x->time < y->time ? -1 : 1;
 	return x->ts < y->ts ? -1 : x->ts > y->ts;
 }
 
-static bool read_pair(const struct kview *v, const struct kref *r, struct pair *p)
+static bool read_pair(const struct kview *v, const struct kref *r, struct clockrate_pair *p)
 {
 	const struct profile *prof = &v->k->prof;
 	uint32_t clock;
@@ -56,7 +51,7 @@ static int64_t usual(int64_t hz, int64_t error)
 }
 
 /* What the counter did between two pairs. False: more than can be. */
-static bool counted(const struct pair *from, const struct pair *to, int64_t *n)
+static bool counted(const struct clockrate_pair *from, const struct clockrate_pair *to, int64_t *n)
 {
 	bool back = to->ts < from->ts;
 	uint64_t d = back ? from->ts - to->ts : to->ts - from->ts;
@@ -66,7 +61,7 @@ static bool counted(const struct pair *from, const struct pair *to, int64_t *n)
 }
 
 /* 0: the pairs don't agree on one, or are too near to each other. */
-static int64_t frequency(const struct pair *p, size_t n)
+static int64_t frequency(const struct clockrate_pair *p, size_t n)
 {
 	int64_t dt, dts, hz, error;
 
@@ -91,12 +86,19 @@ static int64_t frequency(const struct pair *p, size_t n)
 	return usual(hz, error);
 }
 
+uint64_t clockrate_of(struct clockrate_pair *p, size_t n)
+{
+	if (n)
+		qsort(p, n, sizeof *p, by_time);
+	return (uint64_t)frequency(p, n);
+}
+
 int clockrate_solve(struct kview *v, struct etw_system *sys)
 {
 	struct note note = NOTE(NOTE_CONTEXT_BAD);
-	struct pair *p;
+	struct clockrate_pair *p;
 	size_t n = 0;
-	int64_t hz;
+	uint64_t hz;
 
 	if (sys->perf_freq || v->n_refs == 0)
 		return 0;
@@ -105,14 +107,12 @@ int clockrate_solve(struct kview *v, struct etw_system *sys)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < v->n_refs; i++)
 		n += read_pair(v, &v->ref[i], &p[n]);
-	if (n)
-		qsort(p, n, sizeof *p, by_time);
-	hz = frequency(p, n);
+	hz = clockrate_of(p, n);
 	free(p);
 	if (hz) {
-		sys->perf_freq = (uint64_t)hz;
-		notes_add(v->notes, &note, "frequency of the performance counter: %lld Hz, worked out from the starts of %zu sessions",
-			  (long long)hz, n);
+		sys->perf_freq = hz;
+		notes_add(v->notes, &note, "frequency of the performance counter: %llu Hz, worked out from the starts of %zu sessions",
+			  (unsigned long long)hz, n);
 	} else if (n) {
 		notes_add(v->notes, &note,
 			  "the performance counter's frequency is not known: times of sessions that count in it are not sure");

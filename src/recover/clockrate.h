@@ -9,4 +9,12 @@
  * also when it stays unknown. Call when the sessions are found. 0 or ERR_NOMEM. */
 int clockrate_solve(struct kview *v, struct etw_system *sys);
 
+struct clockrate_pair {
+	int64_t time; /* FILETIME, > 0 */
+	uint64_t ts;
+};
+
+/* The frequency that all pairs {wall time, counter} agree on, in Hz; 0: none, or they are too near to each other. Sorts them. */
+uint64_t clockrate_of(struct clockrate_pair *p, size_t n);
+
 #endif

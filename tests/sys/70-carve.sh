@@ -83,6 +83,18 @@ for b in 7601 9600 14393 22000; do
 	cmp b.json b
 	rm -rf b b.img
 done
+# Windows 7 without symbols: the counter's frequency stands in a cached file's header of this boot, or is that of two contexts' starts
+for h in 1 0; do
+	sed "s/^cached header=1/cached header=$h/" "$R/carve.recipe" >b.recipe
+	"$TOOLS/mkdump" -b 7601 b.recipe b.img b.json || exit 1
+	"$ETLIFT" recover -q --carve --no-builtin b.img -o b || bad "7601 without symbols, header=$h: recover --carve ends with $?"
+	jq -e --argjson h $h '([.orphans[]|select(.name=="StoppedFirst" or .name=="Unmapped" or .name=="Private" or .name=="PrivateWow")|.time_anchor.sure]==["certain","certain","certain","certain"])
+		and ([.orphans[]|select(.name=="carved-14" or .name=="carved-13")|.time_anchor.source]==["system","system"])
+		and ([.losses[]|select(.detail|test("frequency of the performance counter: 10000000 Hz, "+(if $h==1 then "named by a file" else "worked out" end)))]|length)==1' \
+		b/report.json >/dev/null || bad "7601 without symbols, header=$h: what times rest on"
+	cmp b.json b
+	rm -rf b b.img
+done
 "$ETLIFT" carve -q --session 30 carve.img -o one && [ "$(find one -name '*.etl')" = one/sessions/orphan-30-65536-file_cache.etl ] || bad "--session"
 "$ETLIFT" carve -q carve.img 2>e.txt && bad "carve without a folder"
 
