@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "copies.h"
 #include "rd.h"
 #include "settle.h"
 
@@ -43,6 +44,25 @@ static void verify(const struct etw_buffer *b, const uint8_t *raw, uint32_t raw_
 	must(n == b->n_events);
 }
 
+/* Without what the same buffer has when one more range of it is missing: nothing is lost or moved. */
+static void drop(struct etw_buffer *b, const uint8_t *raw, uint32_t n, const struct etw_settle_opts *o)
+{
+	struct etw_range miss = {n / 3, n / 5 + 1};
+	struct etw_settle_opts less = *o;
+	struct etw_buffer a = {0};
+	struct etw_other other = {.b = &a};
+	uint32_t copied, all = b->n_events;
+
+	less.missing = &miss;
+	less.n_missing = 1;
+	must(etw_settle(&a, raw, n, &less, NULL) == 0);
+	copied = etw_count_copied(b, etw_other_has, &(struct etw_other){.b = &a});
+	must(etw_drop_copied(b, etw_other_has, &other) == 0 && b->n_events == all - copied);
+	verify(b, raw, n, o);
+	must(etw_count_copied(b, etw_other_has, &(struct etw_other){.b = &a}) == 0);
+	etw_buffer_clear(&a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct etw_settle_opts o = {0};
@@ -63,6 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	o.has_max_ts = data[1] & 2;
 	o.buffer_size = data[1] & 4 ? n : 0;
 	o.n_missing = data[1] >> 3 & 3;
+	o.in_memory = data[1] & 0x20;
+	o.page_off = (data[1] >> 6) * 0x400u;
 	if (o.n_missing > 2)
 		o.n_missing = 2;
 	o.max_ts = le64(data + 2);
@@ -75,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(res.orig_start >= b.orig_end);
 		verify(&res, raw, n, &o);
 	}
+	drop(&b, raw, n, &o);
 	etw_buffer_clear(&b);
 	etw_buffer_clear(&res);
 	free(raw);
