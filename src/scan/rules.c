@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "child.h"
 #include "input.h"
 #include "path.h"
 
@@ -129,12 +130,43 @@ static size_t memory_read(void *ptr, size_t size, size_t count, void *user)
 	return k;
 }
 
+static int load_in(struct memory *m, YR_RULES **out)
+{
+	YR_STREAM stream = {.user_data = m, .read = memory_read};
+
+	return yr_rules_load_stream(&stream, out) == ERROR_SUCCESS ? 0 : 1;
+}
+
+static int nothing(YR_SCAN_CONTEXT *context, int message, void *data, void *user)
+{
+	(void)context;
+	(void)message;
+	(void)data;
+	(void)user;
+	return CALLBACK_CONTINUE;
+}
+
+/* libyara believes compiled rules: what does not fit makes it abort, or jump anywhere, when they are loaded or run. Runs in a copy of this process. */
+static int try_load(void *ctx)
+{
+	struct memory m = *(const struct memory *)ctx;
+	static const uint8_t some[4096];
+	YR_RULES *rules;
+
+	if (load_in(&m, &rules) != 0)
+		return 1;
+	yr_rules_scan_mem(rules, some, sizeof(some), 0, nothing, NULL, 10);
+	return 0;
+}
+
 static int load(const uint8_t *p, size_t n, const char *path, YR_RULES **out, struct err *e)
 {
 	struct memory m = {p, n, 0};
-	YR_STREAM stream = {.user_data = &m, .read = memory_read};
+	int tried = child_try(try_load, &m);
 
-	if (yr_rules_load_stream(&stream, out) != ERROR_SUCCESS)
+	if (tried == CHILD_DIED)
+		return err_set(e, ERR_FORMAT, "%s: compiled rules that are damaged: libyara (" YR_VERSION ") crashes on them", path);
+	if (tried != 0 || load_in(&m, out) != 0)
 		return err_set(e, ERR_FORMAT, "%s: compiled rules that this libyara (" YR_VERSION ") can't load", path);
 	return 0;
 }

@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FAILED 127 /* as shells have it: the program could not be started */
+#define TRY_SECONDS 60
+#define FAILED      127 /* as shells have it: the program could not be started */
 
 static void redirect(const char *log)
 {
@@ -85,6 +86,28 @@ int child_wait(struct child_end *out, unsigned ms, struct err *e)
 void child_kill(pid_t pid)
 {
 	kill(pid, SIGKILL);
+}
+
+int child_try(int (*fn)(void *ctx), void *ctx)
+{
+	const struct rlimit none = {0, 0};
+	int status = 0;
+	pid_t pid = fork(), got;
+
+	if (pid < 0)
+		return 0;
+	if (pid == 0) {
+		setrlimit(RLIMIT_CORE, &none);
+		signal(SIGABRT, SIG_DFL);
+		signal(SIGALRM, SIG_DFL);
+		alarm(TRY_SECONDS);
+		redirect(NULL);
+		_exit(fn(ctx));
+	}
+	do
+		got = waitpid(pid, &status, 0);
+	while (got < 0 && errno == EINTR);
+	return got == pid && WIFEXITED(status) && WEXITSTATUS(status) <= 100 ? WEXITSTATUS(status) : CHILD_DIED;
 }
 
 uint64_t child_bytes_read(pid_t pid)

@@ -32,6 +32,11 @@ int child_wait(struct child_end *out, unsigned ms, struct err *e);
 
 void child_kill(pid_t pid);
 
+/* Does fn(ctx) in a copy of this process, whose memory and output are lost, and says how that went: what fn answered (0 to 100), or CHILD_DIED: it crashed or took
+ * more than a minute. Where the system has no copies of a process, or makes none now, 0. The caller must have no other threads. */
+#define CHILD_DIED 127
+int child_try(int (*fn)(void *ctx), void *ctx);
+
 /* Bytes that it has read so far, from files and elsewhere; 0: not known. */
 uint64_t child_bytes_read(pid_t pid);
 
