@@ -10,6 +10,9 @@
 
 #define BLOB_HEADER     0x10u
 #define BLOCK_HEADER    0x20u
+#define TRIAGE_LEAST    0x10u /* what is read of the structures behind the header */
+#define TABLE_LEAST     0x38u
+#define REST_LOOKS      256u                 /* pages looked at behind the last one */
 #define BLOB_SEARCH_MAX (UINT64_C(64) << 20) /* how far a lost "DumpBlob" is looked for; triage dumps are smaller */
 
 /* ---- secondary data -------------------------------------------------------------------------------------------------------------------------- */
@@ -121,13 +124,39 @@ static int open_triage(struct dump *d, const struct crash_layout *l, struct err 
 	return 0;
 }
 
+/* What stands behind the last page and is no secondary data: nothing, zeros, or pages that the header does not tell of. before: the notes that
+ * were there before the pages were looked at; among the later ones may be one that says it. */
+static void name_rest(struct dump *d, uint64_t end, size_t before)
+{
+	uint64_t size = input_size(d->in);
+	struct note note = NOTE(NOTE_PAGE_MISSING);
+	uint8_t p[CRASH_PAGE];
+	bool any = false;
+
+	if (!d->notes || end >= size || size - end < CRASH_PAGE || crash_blob_at(d, end))
+		return;
+	for (size_t i = before; i < d->notes->n; i++)
+		if (d->notes->v[i].what == NOTE_PAGE_MISSING || d->notes->v[i].what == NOTE_IMAGE_TRUNCATED)
+			return;
+	for (unsigned k = 0; k < REST_LOOKS && !any && size - end >= (k + 1) * (uint64_t)CRASH_PAGE; k++) {
+		if (input_read_all(d->in, end + k * (uint64_t)CRASH_PAGE, p, sizeof(p), NULL) < 0)
+			break;
+		for (size_t i = 0; i < sizeof(p) && !any; i++)
+			any = p[i] != 0;
+	}
+	note.has_bytes = true; /* where they belong is not known */
+	note.bytes = size - end;
+	if (any)
+		notes_add(d->notes, &note, "%llu bytes from file offset %llu on belong to no page that the header tells of",
+			  (unsigned long long)(size - end), (unsigned long long)end);
+}
+
 int crash_open(struct dump *d, const struct crash_layout *l, const uint8_t *h, uint32_t type, struct err *e)
 {
 	uint64_t end = l->header;
+	size_t before;
 	int rc;
 
-	if (type == CRASH_FILL32)
-		type = CRASH_FULL; /* headers by tools that leave the type out are those of full dumps */
 	type = crashpages_type(d, l, h, type);
 	d->hints.is_crash_dump = true;
 	d->hints.dump_type = type;
@@ -135,11 +164,18 @@ int crash_open(struct dump *d, const struct crash_layout *l, const uint8_t *h, u
 		 type_names[type < sizeof(type_names) / sizeof(type_names[0]) ? type : 0]);
 	if (type == CRASH_HEADER)
 		return 0;
+	if (type != CRASH_FULL && input_size(d->in) < l->header + (type == CRASH_TRIAGE ? TRIAGE_LEAST : TABLE_LEAST)) {
+		notes_add(d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "the dump ends with its header, at file offset %llu",
+			  (unsigned long long)input_size(d->in));
+		return 0;
+	}
 	if (type == CRASH_TRIAGE)
 		return open_triage(d, l, e);
+	before = d->notes ? d->notes->n : 0;
 	rc = crashpages_add(d, l, h, type, &end, e);
 	if (rc < 0)
 		return rc;
 	find_blobs(d, end, false, 0);
+	name_rest(d, end, before);
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* crashpages.c - see crashpages.h */
+/* crashpages.c - see crashpages.h. One file, because what settles a lie in one table is what the others say. */
 #include "crashpages.h"
 
 #include <stdlib.h>
@@ -104,6 +104,8 @@ struct runs {
 	size_t n, cap;
 	uint64_t claimed, pages; /* how many runs, how many pages in all of them, by the header; 0: it does not say */
 	uint64_t first;          /* file offset of the first page */
+	size_t zero_at;          /* the entry of frame 0 that is not the first one; 0: none */
+	bool odd;                /* the number of pages is one that no machine has */
 };
 
 static int push(struct runs *t, uint64_t pfn, uint64_t n, struct err *e)
@@ -208,12 +210,32 @@ static void mend_run(struct dump *d, struct runs *t, size_t at, size_t n_lies, c
 	t->n = at;
 }
 
+static bool has_empty(const struct runs *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!t->v[i].n)
+			return true;
+	return false;
+}
+
+/* The number of pages is not that of the runs. */
+static void name_count(struct dump *d, const struct runs *t, uint64_t sum)
+{
+	if (t->odd)
+		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the header counts more pages than any machine has; its runs have %llu",
+			  (ull)sum);
+	else if (t->pages && t->pages != sum)
+		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the header counts %llu pages; its runs have %llu", (ull)t->pages, (ull)sum);
+}
+
 /* Cuts the table to what it is, and mends what can't be. */
 static int settle_runs(struct dump *d, struct runs *t, struct err *e)
 {
 	size_t k = runs_by_sum(t), n_lies = 0, at = 0;
 	uint64_t *begins, sum;
 
+	if (k && has_empty(t, k) && !ends_well(d, t->first, t->pages))
+		t->pages = k = 0; /* a run without a page, and a number of pages that goes by it */
 	if (k || (t->claimed && t->claimed < t->n)) {
 		if (k && t->claimed && k != t->claimed)
 			notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD),
@@ -221,8 +243,10 @@ static int settle_runs(struct dump *d, struct runs *t, struct err *e)
 		t->n = k ? k : (size_t)t->claimed;
 	}
 	sum = sum_of(t, t->n);
-	if (k || !t->n || ends_well(d, t->first, sum))
+	if (k || !t->n || ends_well(d, t->first, sum)) {
+		name_count(d, t, sum);
 		return 0;
+	}
 	begins = malloc(t->n * sizeof(*begins));
 	if (!begins)
 		return err_set(e, ERR_NOMEM, "out of memory");
@@ -239,6 +263,8 @@ static int settle_runs(struct dump *d, struct runs *t, struct err *e)
 	else if (t->pages > sum && ends_well(d, t->first, t->pages))
 		notes_add(d->notes, &NOTE(NOTE_PAGE_MISSING),
 			  "the header counts %llu pages, and its runs have %llu: where they belong is uncertain", (ull)t->pages, (ull)sum);
+	else
+		name_count(d, t, sum);
 	free(begins);
 	return 0;
 }
@@ -266,7 +292,8 @@ static int load_header_runs(struct runs *t, const struct crash_layout *l, const 
 	t->first = l->header;
 	t->claimed = le32(h + l->n_runs);
 	t->pages = l->run_size == 16 ? le64(h + l->n_runs + 8) : le32(h + l->n_runs + 4);
-	if (t->pages == fill || t->pages > PFN_MAX)
+	t->odd = t->pages != fill && t->pages > PFN_MAX;
+	if (t->pages == fill || t->odd)
 		t->pages = 0;
 	for (uint32_t i = 0; rc == 0 && i < l->max_runs; i++) {
 		const uint8_t *r = h + l->runs + (size_t)i * l->run_size;
@@ -410,13 +437,31 @@ static void mend_first(struct dump *d, struct bitmap *b, uint64_t n)
 		  (ull)b->first, found ? ", by the number of pages" : ", the page behind the bitmap");
 }
 
+/* Bits, pages, and the file say that the first page stands right behind the bitmap; the header says that it stands elsewhere. */
+static bool first_lies(struct dump *d, const struct bitmap *b)
+{
+	uint64_t first;
+
+	return b->pages && b->bits / 8 < input_size(d->in) - b->at && !ends_well(d, b->first, b->pages) &&
+	       find_first(d, b->at + (b->bits + 7) / 8, b->pages, &first) && count_pages(d, b, b->bits, UINT64_MAX).n == b->pages;
+}
+
+static size_t notes_n(const struct dump *d)
+{
+	return d->notes ? d->notes->n : 0;
+}
+
 static int settle_bitmap(struct dump *d, struct bitmap *b, struct err *e)
 {
-	uint64_t size = input_size(d->in), n;
+	uint64_t size = input_size(d->in), n, said;
+	size_t before;
 	bool first_ok = b->first > b->at && b->first < size;
 
 	if (b->at >= size)
 		return err_set(e, ERR_TRUNC, "the dump ends before its page bitmap");
+	first_ok = first_ok && !first_lies(d, b);
+	said = b->pages;
+	before = notes_n(d);
 	b->room = ((first_ok ? b->first : size) - b->at) * 8;
 	if (b->pages > b->room)
 		b->pages = 0;
@@ -435,34 +480,52 @@ static int settle_bitmap(struct dump *d, struct bitmap *b, struct err *e)
 	}
 	if (!first_ok)
 		mend_first(d, b, n);
+	if (said && said != n && notes_n(d) == before)
+		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the header counts %llu pages; the page bitmap has %llu", (ull)said, (ull)n);
 	b->sound = n && n == b->pages && ends_well(d, b->first, n);
 	return 0;
+}
+
+static int read_bitmap(struct dump *d, const struct crash_layout *l, uint32_t type, struct bitmap *b, bool *marked, struct err *e)
+{
+	uint8_t h[BITMAP_HEADER];
+	int rc = input_read_all(d->in, l->header, h, sizeof(h), e);
+
+	if (rc < 0)
+		return rc;
+	memset(b, 0, sizeof(*b));
+	*marked = (le32(h) == SIG_BITMAP || le32(h) == SIG_BITMAP_FULL) && le32(h + 4) == SIG_DUMP;
+	if (type == CRASH_SUMMARY) {
+		b->at = l->header + (l->run_size == 16 ? 0x28 : 0x20);
+		b->bits = le32(h + 0x10);
+		b->first = le32(h + 0xc);
+		b->pages = le32(h + 0x14);
+	} else {
+		b->at = l->header + BITMAP_HEADER;
+		b->bits = le64(h + 0x30);
+		b->first = le64(h + 0x20);
+		b->pages = le64(h + 0x28);
+	}
+	return 0;
+}
+
+/* Bits, pages, the first page's place and the file say the same. */
+static bool fits(struct dump *d, const struct bitmap *b)
+{
+	return b->first > b->at && b->bits && b->bits <= (b->first - b->at) * 8 && ends_well(d, b->first, b->pages) &&
+	       count_pages(d, b, b->bits, UINT64_MAX).n == b->pages;
 }
 
 static int open_bitmap(struct dump *d, const struct crash_layout *l, uint32_t type, uint64_t *end, struct err *e)
 {
 	struct pages p = {.d = d};
-	uint8_t h[BITMAP_HEADER];
-	struct bitmap b = {0};
-	int rc = input_read_all(d->in, l->header, h, sizeof(h), e);
+	struct bitmap b;
 	bool marked;
+	int rc = read_bitmap(d, l, type, &b, &marked, e);
 
 	if (rc < 0)
 		return rc;
-	marked = (le32(h) == SIG_BITMAP || le32(h) == SIG_BITMAP_FULL) && le32(h + 4) == SIG_DUMP;
-	if (type == CRASH_SUMMARY) {
-		b.at = l->header + (l->run_size == 16 ? 0x28 : 0x20);
-		b.bits = le32(h + 0x10);
-		b.first = le32(h + 0xc);
-		b.pages = le32(h + 0x14);
-	} else {
-		b.at = l->header + BITMAP_HEADER;
-		b.bits = le64(h + 0x30);
-		b.first = le64(h + 0x20);
-		b.pages = le64(h + 0x28);
-	}
-	if (!marked && (b.first <= b.at || !b.bits || b.bits > (b.first - b.at) * 8 ||
-			count_pages(d, &b, b.bits, UINT64_MAX).n != b.pages || !ends_well(d, b.first, b.pages)))
+	if (!marked && !fits(d, &b))
 		return err_set(e, ERR_FORMAT, "no page bitmap where this type of dump has one");
 	if (!marked)
 		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the page bitmap's mark is damaged; what it says of the file is right");
@@ -492,8 +555,11 @@ static int load_ranges(struct dump *d, struct runs *t, uint64_t at, uint64_t end
 		for (size_t i = 0; rc == 0 && i + 16 <= (size_t)got; i += 16, at += 16) {
 			uint64_t pfn = le64(chunk + i), n = le64(chunk + i + 8);
 
-			if ((t->n && !pfn && !full) || (!pfn && !n) || (!end && (pfn >= PFN_MAX || !n || n > PFN_MAX)))
+			if ((!pfn && !n) || (t->n && !pfn && !full && (t->zero_at || n > PFN_MAX)) ||
+			    (!end && (pfn >= PFN_MAX || !n || n > PFN_MAX)))
 				return 0;
+			if (t->n && !pfn && !full)
+				t->zero_at = t->n;
 			rc = push(t, pfn, n, e);
 		}
 		if (got < 16)
@@ -516,6 +582,37 @@ static int mend_first_range(struct dump *d, struct runs *t, uint64_t at, uint64_
 	notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the first page can't stand at file offset %llu: %llu is taken, by the %s", (ull)was,
 		  (ull)t->first, behind ? "size of the table" : "number of pages");
 	return 0;
+}
+
+/* The table that ends before `first` has the pages that the file holds from there on. */
+static bool ranges_fit(struct dump *d, uint64_t at, uint64_t first, bool full)
+{
+	struct runs t = {0};
+	bool yes = load_ranges(d, &t, at, first, full, NULL) == 0 &&
+		   (ends_well(d, first, sum_of(&t, t.n)) || (t.zero_at && ends_well(d, first, sum_of(&t, t.zero_at))));
+
+	free(t.v);
+	return yes;
+}
+
+/* Frame 0 ends the tables of types 8 and 9. A range that begins there is one all the same if the file's length goes with it. */
+static void settle_zero(struct dump *d, struct runs *t)
+{
+	uint64_t size = input_size(d->in), before = sum_of(t, t->zero_at), off;
+	struct note note = NOTE(NOTE_PAGE_MISSING);
+
+	if (!t->zero_at || (!ends_well(d, t->first, before) && ends_well(d, t->first, sum_of(t, t->n))))
+		return;
+	off = before < (size - t->first) / CRASH_PAGE ? t->first + before * CRASH_PAGE : size;
+	note.has_bytes = true; /* where they belong is not known */
+	note.bytes = size - off;
+	if (off < size && !ends_well(d, t->first, before))
+		notes_add(
+			d->notes, &note,
+			"the table of ranges ends at frame 0, and says that it has %llu pages: what stands from file offset %llu on has no "
+			"certain place",
+			(ull)t->v[t->zero_at].n, (ull)off);
+	t->n = t->zero_at;
 }
 
 static int open_ranges(struct dump *d, const struct crash_layout *l, uint32_t type, uint64_t *end, struct err *e)
@@ -545,11 +642,17 @@ static int open_ranges(struct dump *d, const struct crash_layout *l, uint32_t ty
 	if (full && !t.pages)
 		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the table of ranges claims %llu pages", (ull)le64(h + 0x28));
 	tabled = first_ok ? t.first : behind;
+	if (first_ok && behind && behind != t.first && !ranges_fit(d, at, t.first, full) && ranges_fit(d, at, behind, full)) {
+		first_ok = false;
+		tabled = behind;
+	}
 	if (!full && meta && meta < size && at + meta < tabled)
 		tabled = at + meta;
 	rc = load_ranges(d, &t, at, tabled, full, e);
 	if (rc == 0 && !first_ok)
 		rc = mend_first_range(d, &t, at, behind, e);
+	if (rc == 0)
+		settle_zero(d, &t);
 	if (rc == 0)
 		rc = add_runs(d, &t, end, e);
 	free(t.v);
@@ -582,24 +685,44 @@ static bool is_full(struct dump *d, const struct crash_layout *l, const uint8_t 
 	return yes;
 }
 
+/* A triage dump's own structure leads to its secondary data. */
+static bool is_triage(struct dump *d, const struct crash_layout *l)
+{
+	uint8_t t[8];
+
+	return input_read_all(d->in, l->header, t, sizeof(t), NULL) == 0 && crash_blob_at(d, le32(t + 4));
+}
+
+/* Both kinds of bitmap have the same mark: the other one, if only its numbers fit. */
+static uint32_t which_bitmap(struct dump *d, const struct crash_layout *l, uint32_t type)
+{
+	uint32_t other = type == CRASH_SUMMARY ? CRASH_BITMAP_FULL : CRASH_SUMMARY;
+	struct bitmap a, b;
+	bool marked;
+
+	if (read_bitmap(d, l, type, &a, &marked, NULL) < 0 || read_bitmap(d, l, other, &b, &marked, NULL) < 0 || !marked)
+		return type;
+	return !fits(d, &a) && fits(d, &b) ? other : type;
+}
+
 uint32_t crashpages_type(struct dump *d, const struct crash_layout *l, const uint8_t *h, uint32_t type)
 {
-	uint32_t mark, n = le32(h + l->n_runs), is = type;
+	uint32_t mark = type_by_mark(d, l), is = type;
+	bool full = is_full(d, l, h), tells_nothing = type == 0 || type == CRASH_HEADER || type > CRASH_RANGE_FULL;
 
-	if (type == CRASH_HEADER || type == CRASH_TRIAGE)
-		return type;
-	mark = type_by_mark(d, l);
-	if (type == CRASH_FULL) {
-		if (mark && (n == 0 || n > l->max_runs) && !is_full(d, l, h))
-			is = mark;
-	} else if (type > CRASH_RANGE_FULL || type == 0) {
-		is = mark ? mark : is_full(d, l, h) ? CRASH_FULL : type;
-	} else if (!mark) {
-		is = is_full(d, l, h) ? CRASH_FULL : type;
-	} else if ((mark >= CRASH_RANGE_KERNEL) != (type >= CRASH_RANGE_KERNEL)) {
+	if (type == CRASH_TRIAGE && !is_triage(d, l))
+		tells_nothing = true;
+	if (type == CRASH_FULL || type == CRASH_FILL32)
+		is = mark && !full ? mark : CRASH_FULL;
+	else if (tells_nothing)
+		is = mark ? mark : full ? CRASH_FULL : type;
+	else if (!mark && type != CRASH_TRIAGE)
+		is = full ? CRASH_FULL : type;
+	else if (mark && type != CRASH_TRIAGE && (mark >= CRASH_RANGE_KERNEL) != (type >= CRASH_RANGE_KERNEL))
 		is = mark;
-	}
-	if (is != type)
+	if (is == CRASH_SUMMARY || (is >= CRASH_BITMAP_FULL && is <= CRASH_AUTOMATIC))
+		is = which_bitmap(d, l, is);
+	if (is != type && type != CRASH_FILL32)
 		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the header says type %u; what stands behind it is that of type %u", type, is);
 	return is;
 }

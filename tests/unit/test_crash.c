@@ -190,7 +190,10 @@ static const struct lie lies[] = {
 	{5, true, 0x2020, 8, 0, ALL, false},
 	{5, false, 0x2020, 8, HUGE_, ALL, false},
 	{5, false, 0x2028, 8, 0, ALL, true},
-	{5, false, 0x2028, 8, HUGE_, ALL, true},
+	{5, false, 0x2028, 8, HUGE_, ALL, false},
+	{5, false, 0x2028, 8, 7, ALL, false},
+	{5, false, 0x2020, 8, 0x4000, ALL, false},
+	{10, false, 0x2018, 8, 0x4000, ALL, false},
 	{5, false, 0x2030, 8, 0, ALL, false},
 	{6, true, 0x2030, 8, 0, ALL, false},
 	{7, false, 0x2030, 8, HUGE_, ALL, false},
@@ -209,7 +212,7 @@ static const struct lie lies[] = {
 	{10, true, 0x2018, 8, HUGE_, ALL, false},
 	{10, false, 0x2028, 8, 0, ALL, false},
 	{10, false, 0x2028, 8, HUGE_, ALL, false},
-	{10, false, 0x2028, 8, 7, ALL, true},
+	{10, false, 0x2028, 8, 7, ALL, false},
 	/* the count of a range */
 	{10, false, 0x2038, 8, HUGE_, ALL, false},
 	{10, true, 0x2038, 8, 0, ALL, false},
@@ -223,7 +226,9 @@ static const struct lie lies[] = {
 	{1, false, 0x88, 4, 200, ALL, false},
 	{1, false, 0x88, 4, 0xffffffff, ALL, false},
 	{1, false, 0x90, 8, 0, ALL, true},
-	{1, false, 0x90, 8, HUGE_, ALL, true},
+	{1, false, 0x90, 8, HUGE_, ALL, false},
+	{1, false, 0x90, 8, 7, ALL, false},
+	{1, false, 0x90, 8, 1000, ALL, false},
 	{1, false, 0xa0, 8, 0, ALL, false},
 	{1, true, 0xa0, 8, HUGE_, ALL, false},
 	{1, true, 0xb0, 8, 0, ALL, false},
@@ -288,6 +293,115 @@ Test(crash, a_lie_that_the_rest_gives_away)
 	make_memory();
 	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
 		check_lie(i);
+}
+
+/* Whatever type the header says, the tables and the file tell; where it says none at all, nothing has lied. */
+static void check_type(bool wide, uint32_t is, uint32_t says)
+{
+	struct mkcrash o = {.wide = wide, .type = is, .memory = memory, .n_pages = PAGES};
+	struct notes notes;
+	struct err e = {0};
+	struct dump *d;
+	struct buf b;
+
+	buf_init(&b);
+	notes_init(&notes);
+	mkcrash_build(&b, &o); /* its header has runs, as Windows writes them for every type */
+	put_le32(b.p + (wide ? 0xf98 : 0xf88), says);
+	cr_assert_eq(open_bytes(&d, &b, &notes, &e), 0, "%u said to be %x: %s", is, says, e.msg);
+	expect_memory(d);
+	cr_assert_eq(notes.n, says != CRASH_FILL, "%u said to be %x: %zu notes", is, says, notes.n);
+	dump_close(d);
+	notes_free(&notes);
+	buf_free(&b);
+}
+
+Test(crash, the_type_is_that_of_the_tables)
+{
+	static const uint32_t is[] = {1, 2, 5, 10, 8}, says[] = {1, 2, 3, 4, 5, 8, 0, 11, CRASH_FILL};
+
+	make_memory();
+	for (size_t i = 0; i < sizeof(is) / sizeof(is[0]); i++)
+		for (size_t k = 0; k < sizeof(says) / sizeof(says[0]); k++) {
+			if (is[i] == says[k] || (is[i] == 10 && says[k] == 8))
+				continue;
+			check_type(true, is[i], says[k]);
+			if (is[i] < 8 && says[k] < 8)
+				check_type(false, is[i], says[k]);
+		}
+}
+
+/* Frame 0 ends a table of ranges, but not where its pages are what the file still has. */
+Test(crash, a_range_from_frame_0_on)
+{
+	struct mkcrash o = {.wide = true, .type = 9, .memory = memory, .n_pages = PAGES};
+	struct notes notes;
+	struct dump *d;
+	uint8_t p[4096];
+	struct buf b;
+
+	make_memory();
+	buf_init(&b);
+	mkcrash_build(&b, &o);
+	put_le64(b.p + 0x2030 + 16, 0); /* the second range */
+	notes_init(&notes);
+	cr_assert_eq(open_bytes(&d, &b, &notes, NULL), 0);
+	cr_assert_eq(phys_bytes(d->phys), 4096 + sizeof(memory) / 2); /* frame 1 on is the first range's */
+	cr_assert_eq(phys_read(d->phys, 0, p, sizeof(p)), 0);
+	cr_assert_eq(memcmp(p, memory + sizeof(memory) / 2, sizeof(p)), 0);
+	dump_close(d);
+	notes_free(&notes);
+	b.n -= 5000; /* a cut file tells nothing */
+	notes_init(&notes);
+	cr_assert_eq(open_bytes(&d, &b, &notes, NULL), 0);
+	cr_assert_eq(phys_bytes(d->phys), sizeof(memory) / 2);
+	cr_assert(notes.n == 1 && notes.v[0].what == NOTE_PAGE_MISSING);
+	dump_close(d);
+	notes_free(&notes);
+	buf_free(&b);
+}
+
+/* A run without a page whose pages are in the file; pages that no run has; a file of nothing but its header. */
+Test(crash, what_no_count_has_is_named)
+{
+	struct mkcrash o = {.wide = true, .type = 1, .memory = memory, .n_pages = PAGES};
+	static const uint32_t types[] = {2, 4, 5, 8, 10};
+	struct notes notes;
+	struct dump *d;
+	struct buf b;
+
+	make_memory();
+	buf_init(&b);
+	mkcrash_build(&b, &o);
+	put_le64(b.p + 0xa0, 0);
+	put_le64(b.p + 0x90, PAGES / 2);
+	notes_init(&notes);
+	cr_assert_eq(open_bytes(&d, &b, &notes, NULL), 0);
+	expect_memory(d);
+	cr_assert(notes.n == 1 && notes.v[0].what == NOTE_CONTEXT_BAD);
+	dump_close(d);
+	notes_free(&notes);
+	put_le64(b.p + 0xa0, PAGES / 2);
+	put_le64(b.p + 0x90, PAGES);
+	buf_fill(&b, 0x99, 8192);
+	notes_init(&notes);
+	cr_assert_eq(open_bytes(&d, &b, &notes, NULL), 0);
+	expect_memory(d);
+	cr_assert(notes.n == 1 && notes.v[0].what == NOTE_PAGE_MISSING && notes.v[0].bytes == 8192);
+	dump_close(d);
+	notes_free(&notes);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		b.n = 0;
+		o.type = types[i];
+		mkcrash_build(&b, &o);
+		b.n = 0x2000;
+		notes_init(&notes);
+		cr_assert_eq(open_bytes(&d, &b, &notes, NULL), 0, "type %u", types[i]);
+		cr_assert(phys_bytes(d->phys) == 0 && notes.n == 1 && notes.v[0].what == NOTE_IMAGE_TRUNCATED, "type %u", types[i]);
+		dump_close(d);
+		notes_free(&notes);
+	}
+	buf_free(&b);
 }
 
 /* Of a bitmap with a bit gone it is known only that one is. */
