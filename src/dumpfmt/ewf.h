@@ -1,4 +1,5 @@
-/* ewf.h - the parts of the EWF reader: ewf.c opens and reads, ewfwalk.c walks the sections of one segment file into chunks.
+/* ewf.h - the parts of the EWF reader: ewf.c opens and reads, ewfwalk.c walks the sections of one segment file into chunks, ewfsalvage.c finds chunks that
+ * no table leads to.
  * Facts: docs/formats/ewf.md. */
 #ifndef ETLIFT_EWF_H
 #define ETLIFT_EWF_H
@@ -9,13 +10,14 @@
 #include "dumpfmt.h"
 #include "inputset.h"
 
-#define EWF_HEADER       13u
-#define EWF_SECTION      76u
-#define EWF_CHUNK_MAX    (64u << 20) /* bytes of a chunk; the format's usual ones are 32 KiB to 1 MiB */
-#define EWF_CHUNK_USUAL  32768u      /* 64 sectors of 512: taken when nothing says how large a chunk is */
-#define EWF_TABLE_MAX    (1u << 24)  /* entries of one table */
-#define EWF_CHUNKS_MAX   (UINT64_C(1) << 28)
-#define EWF_SECTIONS_MAX (1u << 20) /* of one segment */
+#define EWF_HEADER         13u
+#define EWF_SECTION        76u
+#define EWF_CHUNK_MAX      (64u << 20) /* bytes of a chunk; the format's usual ones are 32 KiB to 1 MiB */
+#define EWF_CHUNK_USUAL    32768u      /* 64 sectors of 512: taken when nothing says how large a chunk is */
+#define EWF_TABLE_MAX      (1u << 24)  /* entries of one table */
+#define EWF_CHUNKS_MAX     (UINT64_C(1) << 28)
+#define EWF_SECTIONS_MAX   (1u << 20)                 /* of one segment */
+#define EWF_PACKED_MAX(sz) ((sz) + (sz) / 512 + 1024) /* no chunk is packed into more */
 
 struct ewf_chunk {
 	uint64_t off;
@@ -61,6 +63,13 @@ uint32_t ewf_adler(const void *p, size_t n);
  * want of memory or at a limit. *ended: the segment is the last one (`done`), or goes on in another (`next`). */
 enum ewf_end { EWF_END_CUT, EWF_END_NEXT, EWF_END_DONE };
 int ewf_walk(struct ewf *x, unsigned seg, enum ewf_end *ended, struct err *e);
+
+/* Finds the chunks in [from, end) of segment file `seg` without a table: those that prove themselves, in order. lost: something that is no chunk stands
+ * before this one. found() returns 0, or ERR_*, which ends it. *proved: bytes of all chunks. Returns how far they go, or ERR_*. */
+enum { EWF_SALVAGE_CUT, EWF_SALVAGE_TO_END, EWF_SALVAGE_ALL };
+typedef int ewf_found_fn(void *ctx, const struct ewf_chunk *c, bool lost, struct err *e);
+int ewf_salvage(const struct ewf *x, unsigned seg, uint64_t from, uint64_t end, ewf_found_fn *found, void *ctx, uint64_t *proved,
+		struct err *e);
 
 int ewf_add_gap(struct ewf *x, struct err *e); /* at the present end of v; once */
 

@@ -7,13 +7,12 @@
 #include "ewf.h"
 #include "rd.h"
 
-#define TABLE_HEADER   24u
-#define VOLUME_ENCASE  1052u
-#define VOLUME_SMART   94u
-#define OFFSET_31      0x7fffffffu
-#define SEARCH_MAX     (UINT64_C(1) << 32) /* how far the next section is looked for behind a damaged one */
-#define SEARCH_CHUNK   65536u
-#define PACKED_MAX(sz) ((sz) + (sz) / 512 + 1024) /* no chunk is packed into more */
+#define TABLE_HEADER  24u
+#define VOLUME_ENCASE 1052u
+#define VOLUME_SMART  94u
+#define OFFSET_31     0x7fffffffu
+#define SEARCH_MAX    (UINT64_C(1) << 32) /* how far the next section is looked for behind a damaged one */
+#define SEARCH_CHUNK  65536u
 
 struct section {
 	uint64_t off, next, size; /* of the descriptor in the file; size with it */
@@ -188,11 +187,57 @@ static struct ewf_chunk place(const struct walk *w, const struct frame *f, unsig
 	} else if (*wide) {
 		packed = next - off < stored;
 	}
-	most = packed ? PACKED_MAX(w->x->chunk_size) : stored;
+	most = packed ? EWF_PACKED_MAX(w->x->chunk_size) : stored;
 	c.off = off;
 	c.len = (uint32_t)(next - off < most ? next - off : most);
 	c.packed = packed;
 	return c;
+}
+
+static int salvaged(void *ctx, const struct ewf_chunk *c, bool lost, struct err *e)
+{
+	struct walk *w = ctx;
+	int rc = lost ? ewf_add_gap(w->x, e) : 0;
+
+	return rc < 0 ? rc : add_chunk(w, c, e);
+}
+
+/* No table is of use: the chunks that prove themselves, if they are more than `least` (0: any), or all that stand there. 1: they are taken; 0: not. */
+static int salvage(struct walk *w, uint64_t least, struct err *e)
+{
+	size_t n = w->x->n, n_gaps = w->x->n_gaps;
+	uint64_t proved, bytes = w->data_end - w->data_off;
+	int rc = ewf_salvage(w->x, w->seg, w->data_off, w->data_end, salvaged, w, &proved, e);
+
+	if (rc < 0)
+		return rc;
+	if (least && rc != EWF_SALVAGE_ALL && w->x->n - n <= least) {
+		w->x->n = n;
+		w->x->n_gaps = n_gaps;
+		return 0;
+	}
+	notes_add(w->x->notes, &NOTE(NOTE_CONTEXT_BAD),
+		  "%s: chunks without a table that is of use, at file offset %llu: %zu are found one behind the other by their own "
+		  "checksums, in %llu of %llu bytes",
+		  inputset_name(w->x->files, w->seg), (unsigned long long)w->data_off, w->x->n - n, (unsigned long long)proved,
+		  (unsigned long long)bytes);
+	if (rc == EWF_SALVAGE_CUT)
+		rc = ewf_add_gap(w->x, e);
+	return rc < 0 ? rc : 1;
+}
+
+/* How many entries of the better table lead into the chunks, each behind the one before. */
+static uint64_t useful(const struct walk *w, const struct frame *f, unsigned best)
+{
+	uint64_t count = 0, last = 0, off;
+	bool packed;
+
+	for (uint32_t i = 0; i < w->t[best].n; i++)
+		if (entry(w, f, best, i, false, &off, &packed) && off > last) {
+			last = off;
+			count++;
+		}
+	return count;
 }
 
 /* Makes chunks of the table (and its copy) that were read. */
@@ -207,13 +252,11 @@ static int take_tables(struct walk *w, struct err *e)
 	int rc = 0;
 
 	if (!a->there && !b->there) {
-		if (w->data_end) {
-			note_bad(w, w->data_off, "chunks without a table that is of use");
-			rc = ewf_add_gap(w->x, e);
-		}
+		if (w->data_end)
+			rc = salvage(w, 0, e);
 		w->data_off = w->data_end = 0;
 		drop_tables(w);
-		return rc;
+		return rc < 0 ? rc : 0;
 	}
 	best = a->there && ((a->header_ok && a->entries_ok) || !b->there || !(b->header_ok && (b->entries_ok || !a->header_ok))) ? 0 : 1;
 	if (!w->data_end) {
@@ -222,6 +265,14 @@ static int take_tables(struct walk *w, struct err *e)
 	}
 	settle_base(w, &f, 0);
 	settle_base(w, &f, 1);
+	if (w->data_end && !(w->t[best].header_ok && w->t[best].entries_ok)) {
+		rc = salvage(w, useful(w, &f, best) + 1, e);
+		if (rc) {
+			w->data_off = w->data_end = 0;
+			drop_tables(w);
+			return rc < 0 ? rc : 0;
+		}
+	}
 	n = w->t[best].n;
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
 		struct ewf_chunk c = place(w, &f, best, i, n, &wide);
