@@ -104,6 +104,7 @@ static int learn(struct scan *s, struct err *e)
 
 #define PIECE   ((size_t)4 << 20) /* bytes that rules see at once */
 #define OVERLAP ((size_t)64 << 10)
+#define BEFORE  ((size_t)16) /* what words and anchors at a piece's edge look back at */
 
 struct memory {
 	struct scan *s;
@@ -115,17 +116,17 @@ struct memory {
 struct in_piece {
 	struct memory *m;
 	uint64_t pa;
-	size_t n;
+	size_t before, n;
 };
 
 static int on_memory_match(void *ctx, const struct rule_match *m)
 {
 	struct in_piece *x = ctx;
-	struct hit h = {.where = HIT_MEMORY, .has_pa = true, .pa = x->pa + (m->string ? m->offset : 0)};
+	struct hit h = {.where = HIT_MEMORY, .has_pa = true, .pa = x->pa + (m->string ? m->offset - x->before : 0)};
 	int rc;
 
-	if (m->string && m->offset >= x->n)
-		return 0; /* the next piece begins there */
+	if (m->string && (m->offset < x->before || m->offset - x->before >= x->n))
+		return 0; /* the piece before, or the next one, has it */
 	hit_take(&h, m);
 	pthread_mutex_lock(&x->m->lock);
 	rc = hits_add(&x->m->s->hits, &h);
@@ -136,9 +137,9 @@ static int on_memory_match(void *ctx, const struct rule_match *m)
 static int on_piece(void *ctx, unsigned thread, uint64_t pa, const uint8_t *p, size_t n, size_t more)
 {
 	struct memory *m = ctx;
-	struct in_piece x = {m, pa, n};
+	struct in_piece x = {m, pa, pa ? BEFORE : 0, n}; /* memory's first byte has none before it: ^ and "at 0" hold there */
 	struct err e;
-	int rc = rules_scan(m->scanner[thread], p, n + more, on_memory_match, &x, &e);
+	int rc = rules_scan(m->scanner[thread], p - x.before, x.before + n + more, on_memory_match, &x, &e);
 
 	if (rc == 0)
 		return 0;
@@ -159,8 +160,12 @@ static bool on_progress(void *ctx, uint64_t done, uint64_t total)
 
 static int scan_memory(struct scan *s, const struct phys *phys, struct err *e)
 {
-	struct physscan_opts o = {
-		.threads = cli_threads(s->c), .chunk = PIECE, .overlap = OVERLAP, .progress = on_progress, .progress_ctx = s->c};
+	struct physscan_opts o = {.threads = cli_threads(s->c),
+				  .chunk = PIECE,
+				  .overlap = OVERLAP,
+				  .before = BEFORE,
+				  .progress = on_progress,
+				  .progress_ctx = s->c};
 	struct memory m = {.s = s};
 	unsigned n = physscan_threads(&o);
 	int rc = 0;

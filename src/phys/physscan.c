@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -32,7 +33,8 @@ struct scan {
 struct worker {
 	struct scan *s;
 	unsigned number;
-	uint8_t *buf;
+	uint8_t *room; /* owned */
+	uint8_t *buf;  /* in it, behind what stands before a piece */
 	struct task task;
 };
 
@@ -108,6 +110,17 @@ static void piece(const struct scan *s, uint64_t k, uint64_t *pa, size_t *n, uin
 	*behind = end - to;
 }
 
+/* Hands out what w->buf holds, with the bytes before it. */
+static int hand_out(struct worker *w, uint64_t pa, size_t n, size_t more)
+{
+	const struct scan *s = w->s;
+	size_t k = s->o->before;
+
+	if (k && (pa < k || phys_read(s->p, pa - k, w->buf - k, k) != 0))
+		memset(w->buf - k, 0, k);
+	return s->fn(s->ctx, w->number, pa, w->buf, n, more);
+}
+
 /* A piece of which something can't be read: what can be, page by page, in stretches without a break. */
 static int by_pages(struct worker *w, uint64_t pa, size_t n)
 {
@@ -128,7 +141,7 @@ static int by_pages(struct worker *w, uint64_t pa, size_t n)
 			atomic_fetch_add(&s->unreadable, step);
 		at += step;
 		if (have && (!good || at == n)) {
-			rc = s->fn(s->ctx, w->number, pa + at - (good ? 0 : step) - have, w->buf, have, 0);
+			rc = hand_out(w, pa + at - (good ? 0 : step) - have, have, 0);
 			have = 0;
 		}
 	}
@@ -157,11 +170,11 @@ static int visit(struct worker *w, uint64_t k, bool *end)
 	more = behind < s->o->overlap ? (size_t)behind : s->o->overlap;
 	if (s->open_end) {
 		*end = !read_on(w, pa, &n, &more);
-		rc = *end ? 0 : s->fn(s->ctx, w->number, pa, w->buf, n, more);
+		rc = *end ? 0 : hand_out(w, pa, n, more);
 	} else if (phys_read(s->p, pa, w->buf, n + more) == 0) {
-		rc = s->fn(s->ctx, w->number, pa, w->buf, n, more);
+		rc = hand_out(w, pa, n, more);
 	} else if (more && phys_read(s->p, pa, w->buf, n) == 0) {
-		rc = s->fn(s->ctx, w->number, pa, w->buf, n, 0);
+		rc = hand_out(w, pa, n, 0);
 	} else {
 		rc = by_pages(w, pa, n);
 	}
@@ -206,8 +219,12 @@ static int run(struct scan *s, unsigned threads)
 	int rc = w ? 0 : ERR_NOMEM;
 
 	for (unsigned i = 0; rc == 0 && i < threads; i++) {
-		w[i] = (struct worker){.s = s, .number = i, .buf = malloc(s->chunk + s->o->overlap)};
-		if (!w[i].buf)
+		size_t lead = s->o->before ? PAGE : 0;
+
+		w[i] = (struct worker){.s = s, .number = i, .room = malloc(lead + s->chunk + s->o->overlap)};
+		if (w[i].room)
+			w[i].buf = w[i].room + lead;
+		else
 			rc = ERR_NOMEM;
 	}
 	if (rc == 0) {
@@ -219,7 +236,7 @@ static int run(struct scan *s, unsigned threads)
 		rc = atomic_load(&s->rc);
 	}
 	for (unsigned i = 0; w && i < threads; i++)
-		free(w[i].buf);
+		free(w[i].room);
 	free(w);
 	return rc;
 }

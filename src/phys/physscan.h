@@ -19,6 +19,7 @@ struct physscan_opts {
 	unsigned threads; /* 0: one for each processor of this machine */
 	size_t chunk;     /* bytes, a multiple of 4,096; 0: PHYSSCAN_CHUNK. Pieces end at multiples of it */
 	size_t overlap;   /* bytes behind a piece that a visit sees too, at most `chunk` */
+	size_t before;    /* and before it, at p[-before, 0), at most 4,096: zeros where nothing can be read there */
 	/* Called by the calling thread now and then; may be NULL. False stops the scan with ERR_INTR. total: a guess while the end of memory is not known
 	 * (phys_open_end()), never less than done. */
 	bool (*progress)(void *ctx, uint64_t done, uint64_t total);

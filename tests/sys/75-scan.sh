@@ -81,6 +81,24 @@ printf 'rule ok { condition: true }\nrule x {\n condition: nothing }\n' >wrong.y
 printf 'YARA\1\2\3\4junk' >junk.yarc
 "$ETLIFT" scan full.img -y junk.yarc 2>err.txt && bad "junk rules are taken"
 [ "$(wc -l <err.txt)" = 1 ] || bad "junk rules: $(cat err.txt)"
+# words and anchors at the edges of what the rules see at once
+/usr/bin/python3 - "$ETLIFT" <<'PY' || bad "edges of pieces"
+import json, random, subprocess, sys
+m, b = 4 << 20, bytearray(random.Random(3).randbytes(9 << 20))
+for at, what in ((0, b"needle "), (m - 1, b"xneedle "), (m + 100, b" needle "), (2 * m - 1, b" needle "), (2 * m - 4099, b"needle")):
+    b[at:at + len(what)] = what
+open("edge.img", "wb").write(b)
+open("edge.yar", "w").write('rule r { strings: $f = "needle" fullword $a = /^needle/ $b = /\\bneedle/ $p = "needle" condition: any of them }\n')
+out = subprocess.run([sys.argv[1], "scan", "--memory", "edge.img", "-y", "edge.yar", "--json"], capture_output=True, text=True).stdout
+got = {(h["string"], int(h["pa"], 16)) for h in json.loads(out)["hits"]}
+word = lambda at: at == 0 or not chr(b[at - 1]).isascii() or not (chr(b[at - 1]).isalnum() or b[at - 1] == 0x5F)
+after = lambda at: not (chr(b[at + 6]).isascii() and chr(b[at + 6]).isalnum())
+places = [0, m, m + 101, 2 * m, 2 * m - 4099]
+want = {("$p", p) for p in places} | {("$b", p) for p in places if word(p)} | {("$a", 0)}
+want |= {("$f", p) for p in places if word(p) and after(p)}
+print("edges:", sorted(got ^ want) or "right")
+sys.exit(got != want)
+PY
 # compiled rules that are damaged: refused in one line, or run; libyara's crash is not ours
 if [ -s rules.yarc ]; then
 	head -c 8192 /dev/zero >small.img
