@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""One session, eight processors that log side by side, records of one size, every page anywhere, nothing mapped: carvecpus.py ETLIFT SCRATCH [SEED...]
+"""One session, eight processors that log side by side, records of one size, nothing mapped, every page anywhere, or all of them in order and some lost:
+carvecpus.py ETLIFT SCRATCH [SEED...]
 
 All pages are in the image, but most fit into more than one buffer by place and time. What can't be told apart may be left out, and named as a gap. No record may be made of
-two buffers' bytes, none may stand in another buffer, and so under another processor, than the one it was logged to, and none may come twice.
+two buffers' bytes, none may stand in another buffer, and so under another processor, than the one it was logged to, and none may come twice. In order, all that stands before a buffer's
+first lost page must come back as well.
 """
 import collections
 import json
@@ -36,7 +38,7 @@ def session(rng, size, kinds, payload, n):
         cpu = rng.randrange(CPUS)
         t += max(1, int(rng.expovariate(1 / 1000)))
         number += 1
-        r = record(rng, rng.choice(kinds), t, number, payload)
+        r = record(rng, rng.choice(kinds), t, number, payload or 8 * rng.randrange(1, 16))
         b = now[cpu]
         if b and b["end"] + len(r) > size:
             b["over"], b["flushed"] = len(r), t
@@ -57,19 +59,21 @@ def session(rng, size, kinds, payload, n):
     return done
 
 
-def case(seed, size, kinds, payload, n):
+def case(seed, size, kinds, payload, n, share=None):
+    """share: of the pages that are lost, headers apart; then they stand in order."""
     global bad
     rng = random.Random(seed)
     bufs = session(rng, size, kinds, payload, n)
     image, out = os.path.join(scratch, "cpus.raw"), os.path.join(scratch, "cpus")
     pages = [(k, i) for k in range(len(bufs)) for i in range(size // PAGE)]
     total = 16 + 2 * len(pages)
-    places = dict(zip(rng.sample(range(16, total), len(pages)), pages))
+    places = dict(zip(rng.sample(range(16, total), len(pages)) if share is None else range(16, total), pages))
+    lost = {p for p in pages if share and p[1] and rng.random() < share}
     first = {at: k for at, (k, i) in places.items() if i == 0}
     with open(image, "wb") as f:
         for at in range(total):
             k, i = places.get(at, (None, 0))
-            f.write(rng.randbytes(PAGE) if k is None else bufs[k]["raw"][i * PAGE:(i + 1) * PAGE])
+            f.write(rng.randbytes(PAGE) if k is None or (k, i) in lost else bufs[k]["raw"][i * PAGE:(i + 1) * PAGE])
     shutil.rmtree(out, ignore_errors=True)
     p = subprocess.run([etlift, "carve", image, "-q", "-o", out], capture_output=True, text=True)
     owner = {r: k for k, b in enumerate(bufs) for r in b["recs"]}
@@ -92,9 +96,11 @@ def case(seed, size, kinds, payload, n):
                 off += n_ + 7 & ~7
             at += size_
     twice = sum(n - 1 for n in got.values())
-    print("seed %d, buffers of %d: %d records, %d came back, %d mixed, %d moved, %d twice, %d buffers not found" %
-          (seed, size, len(owner), len(got), mixed, moved, twice, len(headless)))
-    if p.returncode != 0 or mixed or moved or twice or headless:
+    hole = {k: min([i for n_, i in lost if n_ == k] + [size]) * PAGE for k in range(len(bufs))}
+    before = sum(r not in got for k, b in enumerate(bufs) for r, at in b["recs"].items() if share is not None and at + len(r) <= hole[k])
+    print("seed %d, buffers of %d, %s: %d records, %d came back, %d mixed, %d moved, %d twice, %d of those before a hole missing, %d buffers not found" %
+          (seed, size, "anywhere" if share is None else "in order, %g lost" % share, len(owner), len(got), mixed, moved, twice, before, len(headless)))
+    if p.returncode != 0 or mixed or moved or twice or before or headless:
         bad = 1
         print("carve ends with", p.returncode, p.stderr)
     shutil.rmtree(out)
@@ -105,4 +111,6 @@ for seed in map(int, sys.argv[3:] or (1, 2, 3)):
     case(seed, 16384, ("system", "perfinfo"), 40, 48)
     case(seed, 65536, ("event",), 40, 32)
     case(seed, 262144, ("event",), 16, 16)
+    case(seed, 65536, ("event",), 0, 48, 0.15)
+    case(seed, 65536, ("system", "perfinfo"), 0, 48, 0.15)
 sys.exit(bad)

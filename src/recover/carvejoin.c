@@ -20,6 +20,7 @@
 #define TORN_SURE    2u    /* and when nothing goes on behind it */
 #define OLD_SURE     3u    /* records of an earlier use that tell whose page it is */
 #define ROW_SURE     3u    /* pages that follow each other with records that go on: no chance */
+#define DISPLACED    2u    /* the same, that show where a page has its place */
 #define PROC_WIN7    0x800u
 #define STATE_FREE   0u
 #define STATE_FLUSH  3u
@@ -49,6 +50,10 @@ static bool mapped(const struct join *j, uint32_t i, uint64_t *pa)
 {
 	if (i + 1 < j->o->n_known && j->o->known[i + 1] != ETW_NO_PA) {
 		*pa = j->o->known[i + 1];
+		return true;
+	}
+	if (i < j->b->n_row) {
+		*pa = (j->b->f->pa & ~(uint64_t)(CARVE_PAGE - 1)) + (uint64_t)(i + 1) * CARVE_PAGE;
 		return true;
 	}
 	return j->vm && vm_pa(j->vm, j->b->va + carve_page_start(j, i), pa);
@@ -238,6 +243,19 @@ static bool too_late(const struct join *j, const struct carve_walk *w, uint64_t 
 	return j->o->tight || parts_before(j->c, ts) - parts_before(j->c, w->last_ts + 1) > others;
 }
 
+/* The pages before follow each other from the buffer's first on, and this one stands farther on in the same row: there it is in its place, not here. */
+static bool displaced(const struct join *j, uint32_t i, uint64_t pa)
+{
+	uint64_t first = j->b->f->pa & ~(uint64_t)(CARVE_PAGE - 1);
+
+	if (i < DISPLACED || pa <= first + (uint64_t)(i + 1) * CARVE_PAGE || pa - first >= j->b->f->shape.h.buffer_size)
+		return false;
+	for (uint32_t k = 0; k < i; k++)
+		if (j->level[k].pa != first + (uint64_t)(k + 1) * CARVE_PAGE)
+			return false;
+	return true;
+}
+
 /* Is there no other page that could stand where this one does? */
 static bool alone(const struct join *j, const struct carve_level *l, const struct carve_part *p, uint64_t last)
 {
@@ -292,7 +310,7 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 					break; /* and so are all behind */
 				if ((j->o->all || j->o->mutual) && l->how == CARVE_TIMED && too_late(j, &l->before, p->ts))
 					break;
-				if (gone(j, p->pa))
+				if (gone(j, p->pa) || displaced(j, i, p->pa))
 					continue;
 				l->tried++;
 				if (taken(j, i, p->pa) || (j->o->mutual && p->ts && !nearest(j, i, p)))
@@ -593,8 +611,10 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 			rc = how->all ? carve_chain(&j, want, how->doubt) : search(&j, want);
 			drop_unproved(&j);
 		}
-		if (rc == 0 && how->whole && j.n_all < want)
+		if (rc == 0 && (how->whole ? j.n_all < want : how->row && !row_sure(&j, j.n)))
 			goto out;
+		if (how->row)
+			b->n_row = j.n;
 		b->n_used = j.n;
 	}
 	if (rc == 0)

@@ -1,7 +1,8 @@
 /* carverounds.c - in which order buffers are put together.
  *
  * Buffers whose pages are found by their records compete for them. So those that leave no doubt come first: mapped ones, then whole ones whose pages
- * follow each other, then those that can be put together in one way only, again and again, since each that is leaves less to choose from for the rest.
+ * follow each other, then what of others follows so far that it is no chance, with what stands in its place behind a lost page. Then those that can be put
+ * together in one way only, again and again, since each that is leaves less to choose from for the rest.
  * What is the only way by a rule that can fail (a page seldom begins much later than the one before ends) is believed only when no other buffer
  * wants one of its pages by the same rule: else it has failed for one of them. Where there are several ways, what they have in common is taken; what can't be had
  * whole at last keeps the pages that fit it alone. Those are tried again, since what the others have left may fit in one way now. */
@@ -21,7 +22,8 @@ struct round {
 
 static const struct round sure[] = {{true, false, {.patience = PATIENCE, .whole = true}},
 				    {true, false, {.patience = PATIENCE}},
-				    {false, false, {.patience = PATIENCE, .whole = true, .row = true}}};
+				    {false, false, {.patience = PATIENCE, .whole = true, .row = true}},
+				    {false, false, {.patience = PATIENCE, .row = true}}};
 static const struct round one_way[] = {{false, true, {.patience = PATIENCE, .whole = true, .all = true, .tight = true}},
 				       {false, true, {.patience = PATIENCE, .whole = true, .all = true}},
 				       {false, true, {.patience = 16, .whole = true, .all = true}},
@@ -248,10 +250,20 @@ static int tries(struct carve *c)
 	return rc < 0 ? rc : 0;
 }
 
+static int behind(struct carve *c)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < c->n && rc == 0; i++)
+		rc = carve_behind(c, &c->buf[i]);
+	return rc;
+}
+
 int carve_join_all(struct carve *c)
 {
 	int rc = run(c, sure, N(sure));
 
+	rc = rc == 0 ? behind(c) : rc;
 	if (rc == 0)
 		rc = run(c, one_way, N(one_way));
 	if (rc == 0)
@@ -262,7 +274,5 @@ int carve_join_all(struct carve *c)
 		rc = run(c, parts, N(parts));
 	if (rc == 0)
 		rc = tries(c);
-	for (size_t i = 0; i < c->n && rc == 0; i++)
-		rc = carve_behind(c, &c->buf[i]);
-	return rc;
+	return rc == 0 ? behind(c) : rc;
 }

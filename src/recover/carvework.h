@@ -23,6 +23,8 @@ struct carve_buf { /* one place where a buffer begins */
 	uint64_t *before; /* owned; `page` as it was before a second try */
 	uint64_t *own;    /* owned; the same, ascending: these pages may be taken again */
 	uint32_t n_before;
+	uint32_t
+		n_row; /* pages behind the first that follow it physically, with records that go on: known before anything is looked for elsewhere */
 	uint32_t n_used;      /* of `page`, behind the first, that no other buffer may have */
 	bool pending, wishes; /* this pass's answer, or `held`, is not checked against the other buffers' yet */
 	/* of a packed one (f->shape.stored), by carve_unpack_find(); `page` is NULL when it is none after all: */

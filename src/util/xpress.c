@@ -162,6 +162,8 @@ size_t xpress_go_on(struct xpress_at *x, const uint8_t *in, size_t n_in, uint8_t
 		if (!left) {
 			if (s.at == s.n)
 				break;
+			if (s.n - s.at < 4) /* cut in their midst: it goes on from before them, not from the last match */
+				*x = (struct xpress_at){.at = s.at, .made = made, .half = s.half};
 			flags = take(&s, 4);
 			left = 32;
 			continue;
