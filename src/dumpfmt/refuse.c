@@ -31,6 +31,11 @@ static const struct magic magics[] = {
 	{0, "LibvirtQemudPart", 16, NO, "a libvirt saved state that was never finished"},
 	{0, "HPAK", 4, NO, "an HPAK archive without sections"},
 	{0, "EVF2\r\n\x81", 7, LATER, "an EWF2 image (Ex01): not read, use ewfexport"},
+	{0, "LVF\t\r\n\xff\0", 8, LATER, "an EWF image of single files (L01), not of memory"},
+	{0, "LEF2\r\n\x81\0", 8, LATER, "an EWF2 image of single files (Lx01), not of memory"},
+	{0, "LZIP\1", 5, NO, "packed with lzip: unpack it first"},
+	{0, "LRZI\0", 5, NO, "packed with lrzip: unpack it first"},
+	{0, "MSCF\0\0\0\0", 8, NO, "a cabinet (CAB): unpack it first"},
 	{0, "\x89PNG\r\n\x1a\n", 8, NO, "a PNG picture"},
 	{0, "\xff\xd8\xff", 3, NO, "a JPEG picture"},
 	{0, "GIF8", 4, NO, "a GIF picture"},
@@ -74,6 +79,30 @@ static bool is_etl(const uint8_t *head, size_t n)
 
 	return rd_u16(&r, 0x36) == 4 && size >= 0x100 && size <= 0x1000000 && (marker >> 16 == 0xc001 || marker >> 16 == 0xc002) &&
 	       rd_u16(&r, 0x4e) == 0 && !r.bad;
+}
+
+/* A file of compress(1): two bytes of magic, a byte of flags of which two bits are not used, and a first code, which can only be a byte as it is. */
+static bool is_compress(const uint8_t *head, size_t n)
+{
+	return n > 5 && head[0] == 0x1f && head[1] == 0x9d && (head[2] & 0x60) == 0 && (head[2] & 0x1f) >= 9 && (head[2] & 0x1f) <= 16 &&
+	       !(head[4] & 1);
+}
+
+/* A file of LZMA alone has no magic: the usual properties, a dictionary of 2^n or 3 * 2^n bytes, a length that is not known or could be, and the zero
+ * that the coded bytes begin with. */
+static bool is_lzma(const uint8_t *head, size_t n)
+{
+	uint32_t dict;
+	uint64_t size;
+
+	if (n < 18 || head[0] != 0x5d)
+		return false;
+	dict = le32(head + 1);
+	size = le64(head + 5);
+	while (dict && !(dict & 1))
+		dict >>= 1;
+	return (dict == 1 || dict == 3) && le32(head + 1) >= 4096 && (size == UINT64_MAX || (size && size < (UINT64_C(1) << 46))) &&
+	       head[13] == 0;
 }
 
 static bool has_controls(const uint8_t *p, size_t n)
@@ -121,6 +150,10 @@ int refuse_by_content(const uint8_t *head, size_t n, struct input *in, struct er
 		return err_set(e, ERR_NOIMAGE, "a Windows program or driver (PE), not a memory image");
 	if (is_etl(head, n))
 		return err_set(e, ERR_NOIMAGE, "a trace file (.etl), not a memory image: use 'etlift check' or 'etlift events' on it");
+	if (is_compress(head, n))
+		return err_set(e, ERR_NOIMAGE, "packed with compress (.Z): unpack it first");
+	if (is_lzma(head, n))
+		return err_set(e, ERR_NOIMAGE, "packed as .lzma: unpack it first");
 	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
 		if (has(head, n, &magics[i]))
 			return err_set(e, magics[i].code, "%s", magics[i].what);

@@ -46,4 +46,20 @@ for n in 20 35 50 65 80 95; do
 	[ -f out/report.json ] || { echo "cut to $n %: no report.json"; fail=1; }
 	[ $s != 0 ] || [ "$(jq '.losses|length' out/report.json)" -gt 0 ] || [ $n -ge 95 ] || { echo "cut to $n %: no loss is named"; fail=1; }
 done
+# what is packed in a way that is not read, and evidence of files: by name, with the mend
+refused() { # NAME PATTERN HEAD
+	{ printf "$3"; head -c 100000 whole.raw | tail -c 90000; } >refused
+	expect "$1" 3 "$2" refused
+}
+refused L01 'single files \(L01\)' 'LVF\t\r\n\377\0'
+refused Lx01 'single files \(Lx01\)' 'LEF2\r\n\201\0'
+refused lzip 'lzip: unpack it first' 'LZIP\1\014'
+refused lrzip 'lrzip: unpack it first' 'LRZI\0\6'
+refused CAB 'CAB\): unpack it first' 'MSCF\0\0\0\0'
+refused .Z '\.Z\): unpack it first' '\037\235\220\0\0\4'
+head -c 300000 whole.raw | xz --format=lzma >l.lzma
+expect .lzma 3 '\.lzma: unpack it first' l.lzma
+# the same bytes where they are no such head: memory
+{ printf '\037\235\377\1\1\1'; head -c 33554426 /dev/zero; } >memory.raw
+expect "no .Z" 4 'no Windows kernel' memory.raw
 exit $fail
