@@ -9,6 +9,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "dirlist.h"
 #include "rd.h"
 
 #define LOOK_AHEAD   64    /* names tried behind a missing segment */
@@ -234,6 +235,7 @@ static char first_letter(const char *name)
 struct chain { /* walking from segment to segment */
 	struct dump *d;
 	struct ewf *x;
+	char *target;                /* what the file's name leads to, if it is a link; or NULL */
 	unsigned given, found, last; /* number of the file that was given; how many; the highest */
 	unsigned first_missing;      /* 0: none is known to be */
 	enum ewf_end end;
@@ -254,6 +256,11 @@ static int add_segment(struct chain *c, unsigned n, struct err *e)
 	path = segment_name(name, n, first_letter(name));
 	i = path ? inputset_add_path(c->x->files, path, NULL) : ERR_NOTFOUND;
 	free(path);
+	if (i < 0 && i != ERR_NOMEM && i != ERR_LIMIT && c->target) {
+		path = segment_name(c->target, n, first_letter(c->target));
+		i = path ? inputset_add_path(c->x->files, path, NULL) : ERR_NOTFOUND;
+		free(path);
+	}
 	if (i < 0)
 		return i == ERR_NOMEM || i == ERR_LIMIT ? err_set(e, i, "too many segments") : 0;
 	if (inputset_read_all(c->x->files, (unsigned)i, 0, h, sizeof(h), NULL) < 0 || memcmp(h, magic, sizeof(magic)) != 0 ||
@@ -379,7 +386,9 @@ static int walk_all(struct dump *d, struct ewf *x, struct err *e)
 		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "a segment file that says it is number 0: taken for the first");
 		c.given = 1;
 	}
+	c.target = path_target(input_name(d->in));
 	rc = walk_segments(&c, e);
+	free(c.target);
 	if (rc < 0)
 		return rc;
 	d->n_segments = c.found;

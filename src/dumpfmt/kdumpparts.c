@@ -105,10 +105,9 @@ static int look(struct dump *d, const char *path, const uint8_t *want, uint64_t 
 	return rc < 0 ? rc : keep(t, &p, e);
 }
 
-static int look_beside(struct dump *d, const uint8_t *want, uint64_t max_pfn, uint32_t page, struct parts *t,
+static int look_beside(struct dump *d, const char *name, const uint8_t *want, uint64_t max_pfn, uint32_t page, struct parts *t,
 		       int (*add)(void *ctx, struct input *in, struct err *e), void *ctx, struct err *e)
 {
-	const char *name = input_name(d->in);
 	size_t folder = (size_t)(path_base(name) - name);
 	struct dirlist list = {0};
 	struct buf path;
@@ -140,12 +139,16 @@ int kdumpparts_find(struct dump *d, const struct kdump_part *own, uint64_t max_p
 {
 	uint8_t want[HEADER];
 	struct parts t = {0};
+	char *target = path_target(input_name(d->in));
 	int rc = input_read_all(d->in, 0, want, HEADER, e);
 
 	if (rc == 0)
 		rc = keep(&t, own, e);
 	if (rc == 0)
-		rc = look_beside(d, want, max_pfn, page, &t, add, ctx, e);
+		rc = look_beside(d, input_name(d->in), want, max_pfn, page, &t, add, ctx, e);
+	if (rc == 0 && target)
+		rc = look_beside(d, target, want, max_pfn, page, &t, add, ctx, e);
+	free(target);
 	if (rc == 0)
 		tell_missing(d, &t, max_pfn, page);
 	free(t.v);

@@ -101,11 +101,30 @@ static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, co
 	}
 }
 
+/* Pieces that were packed one by one: the first one is read, and that there are more is told. */
+static void tell_packed_pieces(struct dump *d)
+{
+	const char *name = input_name(d->file);
+	size_t n = unwrap_name_length(name);
+	struct segments_facts f;
+
+	if (d->n_layers || !d->compression[0] || !name[n] || !segments_packed(name, n, &f))
+		return;
+	notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, input_size(d->in), 0),
+		  "a piece of an image, packed by itself: %s and what follows it are left out", f.missing);
+	snprintf(d->advice, sizeof(d->advice),
+		 "pieces packed one by one are not joined: unpack %.80s and the others, and give the first one", path_base(name));
+}
+
 int dump_unwrap(struct dump *d, struct err *e)
 {
 	int rc = d->n_layers ? 0 : join_pieces(d, e); /* a layer is no file of that name */
 
-	return rc < 0 ? rc : take_off(d, &d->in, input_size(d->file), "", true, e);
+	if (rc == 0)
+		rc = take_off(d, &d->in, input_size(d->file), "", true, e);
+	if (rc == 0)
+		tell_packed_pieces(d);
+	return rc;
 }
 
 int dump_unwrap_beside(struct dump *d, struct input **in, bool memory, struct err *e)

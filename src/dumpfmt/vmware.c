@@ -333,7 +333,7 @@ static void to_upper(char *s, size_t n)
 }
 
 /* NAME.xxxx, packed or not, with another ending, in lower and upper case; what is not packed first. */
-static int open_beside(struct input **out, const char *name, const char *ending)
+static int open_beside_name(struct input **out, const char *name, const char *ending)
 {
 	size_t n = unwrap_name_length(name), base = n, before = (size_t)(path_base(name) - name), k = strlen(ending);
 	char *path = malloc(n + ENDINGS_MAX);
@@ -352,10 +352,22 @@ static int open_beside(struct input **out, const char *name, const char *ending)
 	return rc;
 }
 
+/* The same beside what a link leads to. */
+static int open_beside(struct input **out, const char *name, const char *ending)
+{
+	int rc = open_beside_name(out, name, ending);
+	char *target = rc < 0 ? path_target(name) : NULL;
+
+	if (target)
+		rc = open_beside_name(out, target, ending);
+	free(target);
+	return rc;
+}
+
 typedef bool fits_fn(const void *ctx, struct input *in);
 
 /* The only file of the folder of `name` with one of these endings that fits. */
-static int open_fitting(struct input **out, const char *name, const char *const ending[2], fits_fn *fits, const void *ctx)
+static int open_fitting_at(struct input **out, const char *name, const char *const ending[2], fits_fn *fits, const void *ctx)
 {
 	const char *slash = path_last_sep(name);
 	size_t n = slash ? (size_t)(slash - name) + 1 : 2, found = 0;
@@ -388,6 +400,18 @@ static int open_fitting(struct input **out, const char *name, const char *const 
 	if (found == 2)
 		input_close(*out);
 	return found == 1 ? 0 : ERR_NOTFOUND;
+}
+
+/* The same beside what a link leads to. */
+static int open_fitting(struct input **out, const char *name, const char *const ending[2], fits_fn *fits, const void *ctx)
+{
+	int rc = open_fitting_at(out, name, ending, fits, ctx);
+	char *target = rc < 0 ? path_target(name) : NULL;
+
+	if (target)
+		rc = open_fitting_at(out, target, ending, fits, ctx);
+	free(target);
+	return rc;
 }
 
 static uint64_t memory_bytes(const struct state *s)

@@ -116,3 +116,14 @@ int dirlist_glob(struct dirlist *d, const char *pattern, struct err *e)
 	}
 	return 0;
 }
+
+char *path_target(const char *path)
+{
+	char *real = realpath(path, NULL);
+
+	if (real && strcmp(real, path) == 0) {
+		free(real);
+		real = NULL;
+	}
+	return real;
+}

@@ -24,6 +24,8 @@ int dirlist_glob(struct dirlist *d, const char *pattern, struct err *e);
 
 bool path_is_folder(const char *path);
 bool path_same(const char *a, const char *b); /* one file or folder under two names? Links are followed */
-bool path_is_file(const char *path);          /* a regular file, or anything readable that is no folder */
+/* What a symbolic link leads to, or NULL: it is none. To be freed. */
+char *path_target(const char *path);
+bool path_is_file(const char *path); /* a regular file, or anything readable that is no folder */
 
 #endif

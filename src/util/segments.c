@@ -111,22 +111,39 @@ static bool first_name(const char *path, struct naming *m)
 	return i && m->width >= 2 && path[i - 1] != '/' && m->number <= 1;
 }
 
+static uint64_t ten_to(size_t n)
+{
+	uint64_t v = 1;
+
+	while (n--)
+		v *= 10;
+	return v;
+}
+
 static void name_of(struct buf *out, const struct naming *m, uint64_t number)
 {
 	uint8_t *p;
 
+	size_t width = m->width;
+
+	for (uint64_t n = number; !m->loose && width < 20 && n / ten_to(width);) /* behind 999 comes 1000 */
+		width++;
 	buf_clear(out);
 	buf_put(out, m->path, m->at);
-	p = buf_grow(out, m->width);
-	for (size_t i = m->width; p && i-- > 0; number /= m->base)
+	p = buf_grow(out, width);
+	for (size_t i = width; p && i-- > 0; number /= m->base)
 		p[i] = (uint8_t)((m->base == 10 ? '0' : 'a') + number % m->base);
 }
 
 /* split(1) runs out of numbers before the last: behind 89 comes 9000, behind yz zaaa. */
 static bool is_there(struct buf *name, struct naming *m)
 {
-	uint64_t square = (uint64_t)m->base * m->base;
+	uint64_t square = (uint64_t)m->base * m->base, all = 1;
 
+	for (size_t i = 0; m->loose && i < m->width && all <= m->number; i++)
+		all *= m->base;
+	if (m->loose && m->number >= all) /* no name is left: a number of more digits would be cut to that of an earlier piece */
+		return false;
 	name_of(name, m, m->number);
 	if (path_is_file(buf_str(name)) || !m->loose || m->width > 8)
 		return path_is_file(buf_str(name));
@@ -191,14 +208,16 @@ static bool sizes_agree(const struct segments *s)
 	return size != 0;
 }
 
-int segments_open(struct input **out, struct input *first, const char *path, struct segments_facts *facts, struct err *e)
+/* named: the file's name that tells the others' names. */
+static int open_named(struct input **out, struct input *first, const char *named, const char *path, struct segments_facts *facts,
+		      struct err *e)
 {
 	struct segments *s;
 	struct naming m;
 	int rc;
 
 	memset(facts, 0, sizeof(*facts));
-	if (!first_name(path, &m))
+	if (!first_name(named, &m))
 		return ERR_NOTMINE;
 	s = calloc(1, sizeof(*s));
 	if (!s || add(s, first) < 0) {
@@ -218,4 +237,36 @@ int segments_open(struct input **out, struct input *first, const char *path, str
 		segments_close(s);
 	}
 	return rc;
+}
+
+int segments_open(struct input **out, struct input *first, const char *path, struct segments_facts *facts, struct err *e)
+{
+	int rc = open_named(out, first, path, path, facts, e);
+	char *target = rc == ERR_NOTMINE ? path_target(path) : NULL;
+
+	if (target)
+		rc = open_named(out, first, target, path, facts, e);
+	free(target);
+	return rc;
+}
+
+bool segments_packed(const char *path, size_t n, struct segments_facts *facts)
+{
+	char *stem = strndup(path, n);
+	struct naming m;
+	struct buf name;
+	bool there = false;
+
+	buf_init(&name);
+	memset(facts, 0, sizeof(*facts));
+	if (stem && first_name(stem, &m) && !m.loose) {
+		name_of(&name, &m, m.number + 1);
+		buf_put(&name, path + n, strlen(path + n));
+		there = !name.failed && path_is_file(buf_str(&name));
+		if (there)
+			snprintf(facts->missing, sizeof(facts->missing), "%s", path_base(buf_str(&name)));
+	}
+	buf_free(&name);
+	free(stem);
+	return there;
 }

@@ -15,7 +15,12 @@ struct segments_facts {
 };
 
 /* When `path` is the name of a first piece and the next one exists: opens all of them. Names that may mean something else (no dot, two digits, letters)
- * count only when the sizes are those of pieces. ERR_NOTMINE: it is no such file. `first` is the opened first piece; it is taken over on success. */
+ * count only when the sizes are those of pieces. Pieces beside a symbolic link come before those beside what it leads to. ERR_NOTMINE: it is no such
+ * file. `first` is the opened first piece; it is taken over on success. */
 int segments_open(struct input **out, struct input *first, const char *path, struct segments_facts *facts, struct err *e);
+
+/* `path` is that of a first piece and, from byte n on, an ending of packed files (NAME.001.gz), and the next piece lies beside it; its name is left in
+ * facts->missing. Such pieces are not joined. */
+bool segments_packed(const char *path, size_t n, struct segments_facts *facts);
 
 #endif

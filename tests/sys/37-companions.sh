@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Files that belong together: pieces with more than three digits, what lies beside the file that a symbolic link leads to, pieces that were packed one by
+# one; a stream by --spill.
+set -u
+cd "$SCRATCH" || exit 1
+fail=0
+bad() { echo "$*"; fail=1; }
+of() { jq -r "$2" <"$1"; }
+"$TOOLS/mkdump" "$TOP/testdata/recipes/demo.recipe" m.raw || exit 1
+size=$(stat -c %s m.raw)
+
+# 1002 pieces: .001 to .999, .1000 to .1002; one of the last missing is named as it is called
+mkdir p there
+split -b $((size / 1001)) -a 4 -d --numeric-suffixes=1 m.raw p/k.
+for f in p/k.0*; do mv "$f" "p/k.${f##p/k.0}"; done
+n=$(find p -type f | wc -l)
+[ -f p/k.1001 ] || bad "split made $n pieces"
+"$ETLIFT" info --json p/k.001 >i.json 2>e.txt || bad "1002 pieces: $(cat e.txt)"
+[ "$(of i.json '.image.physical_bytes')" = "$size" ] && [ "$(of i.json '.losses|length')" = 0 ] || bad "1002 pieces: $(of i.json '.image')"
+mv p/k.1000 aside
+"$ETLIFT" info --json p/k.001 >i.json 2>e.txt
+of i.json '.losses[].detail' | grep -q 'piece k\.1000 is missing' || bad "a missing piece: $(of i.json '.losses')"
+mv aside p/k.1000
+
+# a link of another name, and one of a piece's name elsewhere
+ln -s "$PWD/p/k.001" there/image
+ln -s ../p/k.001 there/x.001
+for l in there/image there/x.001; do
+	"$ETLIFT" info --json $l >i.json 2>e.txt || bad "$l: $(cat e.txt)"
+	[ "$(of i.json '.image.physical_bytes')" = "$size" ] || bad "$l: $(of i.json '.image')"
+done
+mkdir e v
+"$TOOLS/mkdump" -f ewf -m 256 -H 192 "$TOP/testdata/recipes/demo.recipe" e/m.E01 || exit 1
+[ -f e/m.E02 ] || bad "one segment only"
+ln -s "$PWD/e/m.E01" there/e.E01
+"$ETLIFT" info --json e/m.E01 >a.json 2>e.txt
+"$ETLIFT" info --json there/e.E01 >i.json 2>e.txt || bad "a link to E01: $(cat e.txt)"
+cmp -s <(of a.json '.image.runs,.losses') <(of i.json '.image.runs,.losses') || bad "a link to E01: $(of i.json '.losses')"
+"$TOOLS/mkdump" -f vmware -m 256 -H 192 "$TOP/testdata/recipes/demo.recipe" v/w.vmem || exit 1
+ln -s "$PWD/v/w.vmem" there/w.vmem
+"$ETLIFT" info --json v/w.vmem >a.json 2>e.txt
+"$ETLIFT" info --json there/w.vmem >i.json 2>e.txt || bad "a link to a .vmem: $(cat e.txt)"
+cmp -s <(of a.json '.image.runs') <(of i.json '.image.runs') || bad "a link to a .vmem: $(of i.json '.image')"
+rm -r e v
+
+# pieces that were packed one by one: what is left out is a loss, and the mend is said
+split -b $((size / 3 + 1)) -a 3 --numeric-suffixes=1 m.raw z.
+gzip -1 z.00?
+"$ETLIFT" info --json z.001.gz >i.json 2>e.txt
+of i.json '.losses[].detail' | grep -q 'z\.002\.gz and what follows it are left out' || bad "packed pieces: $(of i.json '.losses')"
+grep -q 'unpack z\.001\.gz and the others' e.txt || bad "packed pieces: no advice: $(cat e.txt)"
+mv z.001.gz alone.001.gz
+"$ETLIFT" info --json alone.001.gz >i.json 2>e.txt
+[ "$(of i.json '.losses|length')" = 0 ] || bad "a packed file that is no piece: $(of i.json '.losses')"
+exit $fail
