@@ -219,7 +219,11 @@ int sources_add(struct cli *c, struct sources *s, size_t arg)
 	const char *name = keep_name(s, c->arg[arg]);
 	struct etlfile f;
 	struct err e;
-	int rc = name ? etlfile_open(&f, c->arg[arg], &e) : out_of_memory(&e);
+	int rc;
+
+	if (name && input_is_stream(c->arg[arg])) /* to look whether it is a trace file would take of its bytes */
+		return add_image(c, s, arg, name);
+	rc = name ? etlfile_open(&f, c->arg[arg], &e) : out_of_memory(&e);
 
 	if (rc < 0)
 		return cli_fail(c, &e, true);

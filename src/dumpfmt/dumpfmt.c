@@ -119,8 +119,13 @@ int dump_open_input(struct dump **out, struct input *in, const struct dump_opts 
 int dump_open(struct dump **out, const char *path, const struct dump_opts *opts, struct notes *notes, struct err *e)
 {
 	struct input *in;
-	int rc = input_open(&in, path, e);
+	bool spill = opts && opts->spill, stream = input_is_stream(path);
+	int rc;
 
+	if (stream && !spill)
+		return err_set(e, ERR_NOIMAGE,
+			       "%s: a stream can be read only once: give --spill DIR, and it is copied there, or write it to a file", path);
+	rc = stream ? input_open_spilled(&in, path, opts->spill, e) : input_open(&in, path, e);
 	return rc < 0 ? rc : dump_open_input(out, in, opts, notes, e);
 }
 

@@ -16,7 +16,7 @@
 
 struct dump_opts {
 	const char *sidecar; /* --sidecar, or NULL */
-	const char *spill;   /* --spill DIR, or NULL: never write a temporary file */
+	const char *spill;   /* --spill DIR, or NULL: never write a temporary file; nothing in it outlives the dump */
 };
 
 /* An opened image. Filled by the container's open(); lives until dump_close(). */
@@ -57,7 +57,7 @@ struct dumpfmt {
 #define DUMP_HEAD       8192
 #define DUMP_LAYERS_MAX 4
 
-/* Opens an image. Files that are no memory image (PE, JPEG, PDF, MDMP, archives ...) are refused by name with ERR_NOIMAGE. `notes` may be
+/* Opens an image. A stream (a pipe) is copied into the spill folder first; without one it is ERR_NOIMAGE. Files that are no memory image (PE, JPEG, PDF, MDMP, archives ...) are refused by name with ERR_NOIMAGE. `notes` may be
  * NULL and must live as long as the dump. */
 int dump_open(struct dump **out, const char *path, const struct dump_opts *opts, struct notes *notes, struct err *e);
 

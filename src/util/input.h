@@ -29,6 +29,11 @@ int input_slurp(struct buf *out, const char *path, uint64_t max, struct err *e);
 /* Opens a regular file or block device ("-" = standard input, which must be seekable). A folder is ERR_NOIMAGE. */
 int input_open(struct input **out, const char *path, struct err *e);
 
+/* Is it a stream, of which each byte can be read once (a FIFO, a socket; "-" where that is one)? It is not opened. */
+bool input_is_stream(const char *path);
+/* A stream, read to its end into a nameless file in `folder` (--spill), which goes with the input. A disk that is full is ERR_IO. */
+int input_open_spilled(struct input **out, const char *path, const char *folder, struct err *e);
+
 /* Bytes in memory, borrowed: they must outlive the input. `name` is copied. */
 int input_open_memory(struct input **out, const void *p, size_t n, const char *name, struct err *e);
 

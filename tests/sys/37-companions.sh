@@ -52,4 +52,25 @@ grep -q 'unpack z\.001\.gz and the others' e.txt || bad "packed pieces: no advic
 mv z.001.gz alone.001.gz
 "$ETLIFT" info --json alone.001.gz >i.json 2>e.txt
 [ "$(of i.json '.losses|length')" = 0 ] || bad "a packed file that is no piece: $(of i.json '.losses')"
+
+# a stream: copied into the spill folder, where nothing is left of it; without one, one line that says so
+mkdir sp
+"$ETLIFT" recover -q m.raw -o whole || bad "recover of the image ends with $?"
+"$ETLIFT" recover -q - -o o --spill sp --sha256 < <(cat m.raw) || bad "recover of a pipe ends with $?"
+diff -r whole/sessions o/sessions || bad "a pipe gives other bytes"
+[ "$(of o/report.json '.image.sha256')" = "$(sha256sum <m.raw | cut -c1-64)" ] || bad "a pipe has another hash"
+rm -r o
+mkfifo fifo
+gzip -1c m.raw >fifo &
+"$ETLIFT" recover -q fifo -o o --spill sp || bad "recover of a packed FIFO ends with $?"
+wait
+diff -r whole/sessions o/sessions || bad "a packed FIFO gives other bytes"
+"$ETLIFT" events -q - --spill sp < <(cat m.raw) >a.jsonl || bad "events of a pipe ends with $?"
+cmp a.jsonl <("$ETLIFT" events -q - <m.raw) || bad "events of a pipe are others"
+[ -z "$(ls -A sp)" ] || bad "the spill folder holds $(ls sp)"
+cat m.raw | "$ETLIFT" info - >o.txt 2>e.txt
+[ "${PIPESTATUS[1]}" = 3 ] && [ "$(wc -l <e.txt)" = 1 ] && grep -q -e '^etlift: -: .*--spill' e.txt || bad "a pipe without --spill: $(cat e.txt)"
+cat m.raw | (ulimit -f 1000; trap '' XFSZ; "$ETLIFT" info - --spill sp) >o.txt 2>e.txt
+[ "${PIPESTATUS[1]}" != 0 ] || bad "a full spill folder: $(cat e.txt)"
+[ "$(wc -l <e.txt)" = 1 ] && grep -q 'the spill folder: ' e.txt || bad "a full spill folder: $(cat e.txt)"
 exit $fail
