@@ -1,7 +1,8 @@
 /* Packed files: any bytes as gzip, bzip2, xz, zstd, lz4, snappy, S2, lzop, up to three of them over one another, read at any offset.
  *
  * What the codec unpacks by itself, from the beginning and without a layer around it, is what every read through the layer must give, whatever was
- * read before, from a mark, a place or the cache; bytes behind a damaged place that only a later place leads to must be the same each time.
+ * read before, from a mark, a place or the cache; bytes behind a damaged place that only a later place leads to must be the same each time. Where the codec
+ * itself goes on behind damage, what it passes over must be an error, and all else be there.
  * Size and facts must be those of that one way. Byte 0: chunks in the cache (2 bits), how far apart snapshots are (2), how many (2), how it is
  * opened (0 plain; 1 with a spill file; 2: one read of the packed file, number byte 1, fails; 3: its size is not asked for before, by byte 1, all or some of
  * it is read, or nothing). Bytes 2, 3: where is read. */
@@ -43,11 +44,28 @@ static int64_t flaky_read(void *ctx, uint64_t off, void *buf, size_t len, struct
 struct truth {
 	uint8_t bytes[MOST];
 	uint8_t there[MOST]; /* behind n: the byte was read once */
-	size_t n;            /* what comes out on the way from the beginning */
-	bool opens, known;   /* without unpacking: `size` */
+	uint8_t hole[MOST];
+	size_t n;          /* what comes out on the way from the beginning */
+	uint64_t lost;     /* bytes of holes */
+	bool opens, known; /* without unpacking: `size` */
 	uint64_t size;
 	int end; /* 0: at the end, 1: there is more; negative: damage */
 };
+
+/* Behind damage, where the codec goes on: what it said before, or 1. */
+static int64_t step_over(struct truth *t, const struct layer_codec *c, void *state, int64_t said)
+{
+	uint64_t next = 0;
+
+	if (said >= 0 || said == ERR_NOMEM || said == ERR_IO || !c->skip || c->skip(state, t->n, &next, NULL) <= 0 || next < t->n)
+		return said;
+	t->lost += next - t->n;
+	next = next < MOST ? next : MOST;
+	memset(t->bytes + t->n, 0, (size_t)next - t->n);
+	memset(t->hole + t->n, 1, (size_t)next - t->n);
+	t->n = (size_t)next;
+	return 1;
+}
 
 /* In the pieces that the layer takes. */
 static void unpack(struct truth *t, const struct layer_codec *c, struct input *in)
@@ -56,6 +74,8 @@ static void unpack(struct truth *t, const struct layer_codec *c, struct input *i
 	int64_t k = 1;
 
 	t->n = 0;
+	t->lost = 0;
+	memset(t->hole, 0, sizeof(t->hole));
 	t->size = 0;
 	t->known = false;
 	t->end = c->open(&state, in, NULL);
@@ -64,7 +84,7 @@ static void unpack(struct truth *t, const struct layer_codec *c, struct input *i
 		return;
 	t->known = c->known && c->known(state, &t->size);
 	if (t->known)
-		k = t->size ? c->seek(state, 0, NULL) : 0;
+		k = t->size ? step_over(t, c, state, c->seek(state, 0, NULL)) : 0;
 	if (t->known && k == 0 && t->size)
 		k = 1;
 	while (k > 0 && t->n < MOST) {
@@ -74,6 +94,7 @@ static void unpack(struct truth *t, const struct layer_codec *c, struct input *i
 		if (k > (int64_t)want)
 			abort();
 		t->n += k > 0 ? (size_t)k : 0;
+		k = step_over(t, c, state, k);
 	}
 	t->end = k > 0 ? 1 : (int)k;
 	c->close(state);
@@ -84,8 +105,10 @@ static void peek(const struct truth *t, const struct layer_codec *c, struct inpu
 {
 	uint8_t head[5000];
 	int64_t k = layer_peek(c, in, head, sizeof(head));
+	const uint8_t *hole = memchr(t->hole, 1, t->n);
+	size_t n = hole ? (size_t)(hole - t->hole) : t->n; /* no way over it here */
 
-	if (k > (int64_t)sizeof(head) || (k < 0 && t->n) || (k > 0 && memcmp(head, t->bytes, (size_t)k < t->n ? (size_t)k : t->n) != 0))
+	if (k > (int64_t)sizeof(head) || (k < 0 && n) || (k > 0 && memcmp(head, t->bytes, (size_t)k < n ? (size_t)k : n) != 0))
 		abort();
 }
 
@@ -107,6 +130,8 @@ static bool may_fail(const struct truth *t, uint64_t off, uint64_t size)
 {
 	uint64_t end = (off / LAYER_CHUNK + 1) * LAYER_CHUNK;
 
+	if (off < t->n && t->hole[off])
+		return true;
 	return (end < size ? end : size) > t->n;
 }
 
@@ -117,6 +142,8 @@ static void compare(struct truth *t, const uint8_t *got, size_t off, size_t n)
 	sure = sure < n ? sure : n;
 	if (memcmp(t->bytes + off, got, sure) != 0)
 		abort(); /* the same place, other bytes */
+	if (memchr(t->hole + off, 1, sure))
+		abort(); /* bytes that nobody has */
 	for (size_t i = sure; i < n; i++) {
 		if (t->there[off + i] && t->bytes[off + i] != got[i])
 			abort();
@@ -161,10 +188,14 @@ static void read_unknown(struct truth *t, struct input *in, uint64_t x, unsigned
 		size_t len = step < MOST - at ? step : MOST - at;
 		int64_t k = input_read(in, at, got, len, NULL);
 
-		if (k < 0 || (k < (int64_t)len && at + (size_t)k < t->n))
+		size_t end = at + (size_t)(k > 0 ? k : 0);
+
+		if ((k < 0 || (k < (int64_t)len && end < t->n)) && !(end < t->n && t->hole[end]))
 			abort();
-		compare(t, got, at, (size_t)k);
-		at = reads > 1000 ? at + (size_t)k : (size_t)roll(&x) % MOST;
+		compare(t, got, at, end - at);
+		while (end < t->n && t->hole[end])
+			k = (int64_t)++end;
+		at = reads > 1000 ? end : (size_t)roll(&x) % MOST;
 		if (k == 0 && reads > 1000)
 			break;
 	}
@@ -173,6 +204,7 @@ static void read_unknown(struct truth *t, struct input *in, uint64_t x, unsigned
 static void read_all(struct truth *t, struct input *in, struct flaky *fl, uint64_t x)
 {
 	uint64_t size = input_size(in), up, down;
+	struct layer_facts f;
 	size_t step = (size_t)(roll(&x) % 3 ? 40000 + roll(&x) % 60000 : 2 * LAYER_CHUNK);
 
 	if (size > t->n)
@@ -188,6 +220,9 @@ static void read_all(struct truth *t, struct input *in, struct flaky *fl, uint64
 		read_one(t, in, fl, roll(&x), (size_t)1 << roll(&x) % 18);
 	if (input_read(in, size, &x, 1, NULL) != 0)
 		abort(); /* something behind the end */
+	layer_look(in, &f);
+	if (!fl->fails_at && (t->known && !f.spilled ? f.lost > t->lost : f.lost != t->lost) && t->n == size)
+		abort(); /* damage that nobody tells of */
 }
 
 static void options(struct layer_opts *o, uint8_t b)

@@ -148,6 +148,7 @@ int document_end(struct cli *c, struct job *j, struct jsonw *w, struct buf *b)
 {
 	int status = 0;
 
+	dump_late_notes(job_image(j)->dump);
 	if (report_losses(w, &job_image(j)->notes) < 0)
 		b->failed = true;
 	report_end(w);
@@ -165,6 +166,7 @@ int losses_status(struct cli *c, struct job *j)
 {
 	const struct notes *ns = &job_image(j)->notes;
 
+	dump_late_notes(job_image(j)->dump);
 	for (size_t i = 0; i < ns->n; i++)
 		cli_info(c, "loss: %s: %s", note_word(ns->v[i].what), ns->v[i].detail);
 	if (ns->n)

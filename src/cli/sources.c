@@ -207,6 +207,7 @@ static int add_image(struct cli *c, struct sources *s, size_t arg, const char *n
 	if (status)
 		return status;
 	rc = find(&is, job_image(j), &e);
+	dump_late_notes(job_image(j)->dump);
 	s->losses += job_image(j)->notes.n;
 	if (rc < 0)
 		status = fail_on_image(&one, &e, rc != ERR_NOMEM);

@@ -7,6 +7,7 @@
 #include "chunkcache.h"
 #include "crc32c.h"
 #include "dumpfmt.h"
+#include "late.h"
 #include "rd.h"
 #include "snappyblock.h"
 
@@ -29,6 +30,7 @@ struct avml {
 	struct chunk *v; /* by address, once they are sorted */
 	size_t n, cap;
 	struct chunkcache *cache;
+	struct late late; /* chunks */
 };
 
 static bool probe(const uint8_t *head, size_t n)
@@ -185,6 +187,8 @@ static int64_t load(void *ctx, uint64_t n, uint8_t *buf, struct err *e)
 	if (rc == 0 && (k < 0 || k > CHUNK_MAX || crc32c_masked(buf, (size_t)k) != le32(p)))
 		rc = err_set(e, ERR_FORMAT, "avml: a damaged chunk");
 	free(p);
+	if (rc < 0 && rc != ERR_NOMEM)
+		late_hit(&a->late, n, c->off - 4);
 	return rc < 0 ? rc : (int64_t)c->unpacked; /* never more than k: by the block's own length */
 }
 
@@ -246,8 +250,16 @@ static void close_avml(struct dump *d)
 	if (!a)
 		return;
 	chunkcache_free(a->cache);
+	late_free(&a->late);
 	free(a->v);
 	free(a);
+}
+
+static void tell_late(void *ctx, struct notes *notes)
+{
+	struct avml *a = ctx;
+
+	late_tell(&a->late, notes, "avml", "chunks are damaged");
 }
 
 static int open_avml(struct dump *d, struct err *e)
@@ -267,6 +279,9 @@ static int open_avml(struct dump *d, struct err *e)
 	if (rc < 0)
 		return rc;
 	sort(d, a);
+	rc = late_init(&a->late, a->n, e);
+	d->late = tell_late;
+	d->late_ctx = a;
 	for (size_t i = 0; rc == 0 && i < a->n; i++)
 		rc = phys_add(d->phys, a->v[i].pa, a->v[i].unpacked, read_chunks, a, e);
 	return rc;

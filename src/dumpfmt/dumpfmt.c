@@ -87,6 +87,7 @@ void dump_settle(struct dump *d)
 void dump_late_notes(struct dump *d)
 {
 	dump_tell_end(d);
+	dump_tell_flaws(d);
 	if (d->late)
 		d->late(d->late_ctx, d->notes);
 }
@@ -140,6 +141,7 @@ void dump_close(struct dump *d)
 	while (d->n_more)
 		input_close(d->more[--d->n_more]);
 	free(d->more);
+	free(d->packed);
 	input_close(d->in);
 	free(d);
 }

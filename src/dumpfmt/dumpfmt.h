@@ -14,6 +14,8 @@
 #include "note.h"
 #include "phys.h"
 
+struct dump_packed;
+
 struct dump_opts {
 	const char *sidecar; /* --sidecar, or NULL */
 	const char *spill;   /* --spill DIR, or NULL: never write a temporary file; nothing in it outlives the dump */
@@ -37,7 +39,9 @@ struct dump {
 	void *state;            /* the container's own; freed by its close() */
 	bool has_md5, has_sha1; /* what the container says all bytes of `file` hash to */
 	uint8_t md5[HASH_MAX], sha1[HASH_MAX];
-	struct input *later;                          /* borrowed; a layer whose end is still to be told, or NULL */
+	struct input *later;        /* borrowed; a layer whose end is still to be told, or NULL */
+	struct dump_packed *packed; /* layers, whose damage is told as it is met; owned */
+	size_t n_packed, cap_packed;
 	void (*late)(void *ctx, struct notes *notes); /* damage met while reading: see dump_late_notes(); may be NULL */
 	void *late_ctx;
 	struct notes *notes; /* borrowed; may be NULL */

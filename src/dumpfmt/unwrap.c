@@ -5,9 +5,16 @@
 #include <string.h>
 #include <strings.h>
 
+#include "buf.h"
 #include "layer.h"
 #include "path.h"
 #include "segments.h"
+
+struct dump_packed {
+	struct input *in; /* borrowed */
+	uint64_t told_flaws, told_lost;
+	char whose[80]; /* what a note begins with */
+};
 
 const char *const unwrap_endings[] = {".gz", ".zst", ".xz", ".lz4", ".bz2", ".sz", ".s2", ".zz", ".lzo", ".zstd", ".gzip", ".snappy", NULL};
 
@@ -61,6 +68,35 @@ void dump_tell_end(struct dump *d)
 	d->later = NULL;
 }
 
+void dump_tell_flaws(struct dump *d)
+{
+	for (size_t i = 0; i < d->n_packed; i++) {
+		struct dump_packed *p = &d->packed[i];
+		struct layer_facts f;
+
+		layer_look(p->in, &f);
+		if (f.flaws == p->told_flaws && f.lost == p->told_lost)
+			continue;
+		p->told_flaws = f.flaws;
+		p->told_lost = f.lost;
+		notes_add(d->notes, &NOTE_AT(NOTE_CONTEXT_BAD, f.flaw, f.lost),
+			  "%s%s: %llu damaged places: %llu bytes can't be unpacked; the first at unpacked byte %llu: %s", p->whose, f.name,
+			  (unsigned long long)f.flaws, (unsigned long long)f.lost, (unsigned long long)f.flaw, f.flaw_why);
+	}
+}
+
+static int watch(struct dump *d, struct input *layer, const char *whose, struct err *e)
+{
+	void *arr = d->packed;
+
+	if (arr_reserve(&arr, &d->cap_packed, d->n_packed, sizeof(*d->packed)) < 0)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	d->packed = arr;
+	d->packed[d->n_packed] = (struct dump_packed){.in = layer};
+	snprintf(d->packed[d->n_packed++].whose, sizeof(d->packed->whose), "%s", whose);
+	return 0;
+}
+
 /* Takes off what *in is packed with. packed_bytes: of the evidence file. */
 static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, const char *whose, bool memory, struct err *e)
 {
@@ -96,6 +132,8 @@ static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, co
 			tell(d, &f, whose, memory);
 		*in = inner;
 		rc = dump_keep(d, outer, e); /* it stays open beneath */
+		if (rc == 0)
+			rc = watch(d, inner, whose, e);
 		if (rc < 0)
 			return rc;
 	}

@@ -13,6 +13,9 @@ int dump_unwrap(struct dump *d, struct err *e);
 /* What there is to say of the end of d->later, once it is known. */
 void dump_tell_end(struct dump *d);
 
+/* Damage of packed bytes that was met since the last call. */
+void dump_tell_flaws(struct dump *d);
+
 /* A companion's bytes: what is inside takes the place of *in, whose outer layers are handed to d. `memory`: it is what the image is made of, and compression
  * and advice speak of it too; else only damage is named. On failure *in is still the caller's. */
 int dump_unwrap_beside(struct dump *d, struct input **in, bool memory, struct err *e);

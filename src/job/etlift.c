@@ -233,6 +233,7 @@ int etlift_image_facts(etlift_image *im, struct etlift_facts *out, char *error, 
 
 size_t etlift_losses(const etlift_image *im)
 {
+	dump_late_notes(job_image(im->job)->dump);
 	return job_image(im->job)->notes.n;
 }
 

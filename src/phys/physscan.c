@@ -110,6 +110,14 @@ static void piece(const struct scan *s, uint64_t k, uint64_t *pa, size_t *n, uin
 	*behind = end - to;
 }
 
+/* How much of [pa, pa + n) is memory; while its end is not known, all of it. */
+static size_t there_of(const struct scan *s, uint64_t pa, size_t n)
+{
+	uint64_t at, guess;
+
+	return s->open_end && !phys_open_end(s->p, &at, &guess) ? (size_t)phys_present(s->p, pa, n) : n;
+}
+
 /* Hands out what w->buf holds, with the bytes before it. */
 static int hand_out(struct worker *w, uint64_t pa, size_t n, size_t more)
 {
@@ -135,6 +143,11 @@ static int by_pages(struct worker *w, uint64_t pa, size_t n)
 		if (step > n - at)
 			step = n - at;
 		good = phys_read(s->p, pa + at, w->buf + have, step) == 0;
+		if (!good && there_of(s, pa + at, step) < step) { /* memory ends here, as is known now */
+			n = at + there_of(s, pa + at, step);
+			step = n - at;
+			good = step && phys_read(s->p, pa + at, w->buf + have, step) == 0;
+		}
 		if (good)
 			have += step;
 		else
@@ -148,14 +161,18 @@ static int by_pages(struct worker *w, uint64_t pa, size_t n)
 	return rc;
 }
 
-/* While the end of memory is not known what comes says how much there is. False: nothing any more. */
-static bool read_on(struct worker *w, uint64_t pa, size_t *n, size_t *more)
+/* While the end of memory is not known what comes says how much there is; *end: nothing any more. */
+static int read_on(struct worker *w, uint64_t pa, size_t *n, bool *end)
 {
 	size_t have = phys_read_some(w->s->p, pa, w->buf, *n + w->s->o->overlap);
 
-	*n = have < *n ? have : *n;
-	*more = have - *n;
-	return have != 0;
+	if (have >= *n)
+		return hand_out(w, pa, *n, have - *n);
+	*n = there_of(w->s, pa, *n);
+	*end = *n == 0;
+	if (have < *n)
+		return by_pages(w, pa, *n);
+	return *n ? hand_out(w, pa, *n, 0) : 0;
 }
 
 /* *end: piece k is behind the end of memory. */
@@ -169,8 +186,7 @@ static int visit(struct worker *w, uint64_t k, bool *end)
 	piece(s, k, &pa, &n, &behind);
 	more = behind < s->o->overlap ? (size_t)behind : s->o->overlap;
 	if (s->open_end) {
-		*end = !read_on(w, pa, &n, &more);
-		rc = *end ? 0 : hand_out(w, pa, n, more);
+		rc = read_on(w, pa, &n, end);
 	} else if (phys_read(s->p, pa, w->buf, n + more) == 0) {
 		rc = hand_out(w, pa, n, more);
 	} else if (more && phys_read(s->p, pa, w->buf, n) == 0) {

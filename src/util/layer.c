@@ -33,6 +33,11 @@ struct point {
 	size_t bytes;
 };
 
+/* Bytes that can't be unpacked; none: they came out, and are not what was packed. */
+struct flaw {
+	uint64_t off, end;
+};
+
 struct chunk {
 	uint64_t number;
 	struct chunk *newer, *older; /* by last use */
@@ -71,9 +76,12 @@ struct layer {
 	struct point *point;
 	size_t n_points, cap_points, point_bytes;
 	struct layer_limits limits;
-	uint64_t step;  /* between points */
-	unsigned ratio; /* ... in sizes of the last one */
-	bool marks;     /* there are points, or will be */
+	uint64_t step;     /* between points */
+	unsigned ratio;    /* ... in sizes of the last one */
+	bool marks;        /* there are points, or will be */
+	struct flaw *flaw; /* by place; none overlaps another */
+	size_t n_flaws, cap_flaws;
+	uint64_t hole_left; /* bytes between `at` and where the codec stands */
 	pthread_mutex_t lock;
 	struct chunk *row[ROWS], *newest, *oldest;
 	struct slab *slabs;  /* the newest first */
@@ -152,6 +160,33 @@ int layer_find(struct input *in, const struct layer_codec **codec, const char **
 	else if (!*codec && missing)
 		*missing = layer_missing(head, (size_t)n);
 	return 0;
+}
+
+int layer_next_member(bool (*probe)(const uint8_t *head, size_t n), const char *name, struct input *in, uint64_t *at, struct err *e)
+{
+	uint8_t head[LAYER_HEAD];
+	uint64_t off = *at, size = input_size(in);
+	size_t zeros = sizeof(head);
+	int64_t k = 1;
+
+	while (off < size && zeros == sizeof(head)) {
+		k = input_read(in, off, head, sizeof(head), e);
+		if (k <= 0)
+			break;
+		for (zeros = 0; zeros < (size_t)k && head[zeros] == 0; zeros++)
+			;
+		off += zeros;
+	}
+	if (k > 0 && off < size)
+		k = input_read(in, off, head, sizeof(head), e);
+	if (k <= 0 || off >= size)
+		return k < 0 ? (int)k : 0;
+	if (!probe || !probe(head, (size_t)k))
+		return err_set(e, ERR_FORMAT,
+			       "%s: what stands at packed byte %llu goes on with nothing before it: %llu packed bytes are left unread",
+			       name, (unsigned long long)off, (unsigned long long)(size - off));
+	*at = off;
+	return 1;
 }
 
 /* ---- cache --------------------------------------------------------------------------------------------------------------------------------- */
@@ -359,7 +394,7 @@ static int take_mark(struct layer *l)
 	size_t bytes = 0;
 	int rc;
 
-	if (!l->marks || l->at < next_point(l))
+	if (!l->marks || l->hole_left || l->at < next_point(l))
 		return 0;
 	rc = l->codec->mark(l->state, &mark, &bytes);
 	if (rc < 0 || !mark)
@@ -376,6 +411,113 @@ static int take_mark(struct layer *l)
 	return 0;
 }
 
+/* ---- damage -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* The first flaw that is not before `off`, or l->n_flaws. */
+static size_t flaw_at(const struct layer *l, uint64_t off)
+{
+	size_t lo = 0, hi = l->n_flaws;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (l->flaw[mid].end <= off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The first hole that ends behind `off`: where it begins and ends, or UINT64_MAX. */
+static struct flaw hole_at(const struct layer *l, uint64_t off)
+{
+	size_t i = flaw_at(l, off);
+
+	while (i < l->n_flaws && l->flaw[i].off == l->flaw[i].end)
+		i++;
+	return i < l->n_flaws ? l->flaw[i] : (struct flaw){UINT64_MAX, UINT64_MAX};
+}
+
+/* Damage is met again whenever somebody comes by: it counts once. */
+static int add_flaw(struct layer *l, uint64_t off, uint64_t end, const struct err *why)
+{
+	struct layer_facts *f = &l->facts;
+	size_t i = flaw_at(l, off);
+	void *arr = l->flaw;
+
+	for (size_t k = i; off == end && k-- > 0 && l->flaw[k].end == off;)
+		if (l->flaw[k].off == off)
+			return 0;
+	if (i < l->n_flaws && l->flaw[i].off < end) { /* a part of it is known */
+		struct flaw *h = &l->flaw[i];
+		uint64_t most = i + 1 < l->n_flaws ? h[1].off : UINT64_MAX, was = h->end - h->off;
+
+		h->off = off < h->off ? off : h->off;
+		h->end = end > h->end ? (end < most ? end : most) : h->end;
+		f->lost += h->end - h->off - was;
+		return 0;
+	}
+	if (l->n_flaws == LAYER_FLAWS_MAX)
+		return ERR_LIMIT;
+	if (arr_reserve(&arr, &l->cap_flaws, l->n_flaws, sizeof(*l->flaw)) < 0)
+		return ERR_NOMEM;
+	l->flaw = arr;
+	memmove(l->flaw + i + 1, l->flaw + i, (l->n_flaws - i) * sizeof(*l->flaw));
+	l->flaw[i] = (struct flaw){off, end};
+	l->n_flaws++;
+	if (!f->flaws++ || off < f->flaw) {
+		f->flaw = off;
+		snprintf(f->flaw_why, sizeof(f->flaw_why), "%.150s", why->msg);
+	}
+	f->lost += end - off;
+	return 0;
+}
+
+/* Is it the evidence that is bad, or this machine? */
+static bool is_damage(int64_t rc)
+{
+	return rc < 0 && rc != ERR_NOMEM && rc != ERR_IO;
+}
+
+/* Damage where the codec stands: on to where it certainly goes on. 1, or what read() said. */
+static int64_t step_over(struct layer *l, int64_t said, struct err *why)
+{
+	struct err e = {0};
+	uint64_t next = l->at;
+	int rc = l->codec->skip && is_damage(said) ? l->codec->skip(l->state, l->at, &next, &e) : 0;
+
+	if (rc > 0 && next >= l->at)
+		rc = add_flaw(l, l->at, next, why) < 0 ? ERR_NOMEM : 1;
+	if (rc < 0 && !is_damage(rc)) {
+		*why = e;
+		return rc;
+	}
+	if (rc <= 0 || next < l->at)
+		return said;
+	l->hole_left = next - l->at;
+	return 1;
+}
+
+/* The codec's next bytes, up to n: as its read(). What it can't unpack is zeros here, and a hole. */
+static int64_t take(struct layer *l, uint8_t *p, size_t n, struct err *why)
+{
+	int64_t k = 1;
+
+	while (!l->hole_left && k > 0) {
+		k = l->codec->read(l->state, p, n, why);
+		if (k >= 0)
+			return k;
+		k = step_over(l, k, why);
+	}
+	if (k < 0)
+		return k;
+	n = l->hole_left < n ? (size_t)l->hole_left : n;
+	memset(p, 0, n);
+	l->hole_left -= n;
+	return (int64_t)n;
+}
+
 /* The next chunk: fewer bytes only at the end or before damage, which *e then tells (code 0: the end). */
 static size_t next_chunk(struct layer *l, uint8_t *p, struct err *e)
 {
@@ -383,9 +525,9 @@ static size_t next_chunk(struct layer *l, uint8_t *p, struct err *e)
 
 	e->code = 0;
 	while (n < LAYER_CHUNK) {
-		int64_t k = l->codec->read(l->state, p + n, LAYER_CHUNK - n, e);
+		int64_t k = take(l, p + n, LAYER_CHUNK - n, e);
 
-		if (k < 0)
+		if (k <= 0)
 			e->code = (int)k;
 		if (k <= 0)
 			break;
@@ -505,6 +647,20 @@ static size_t points_before(const struct layer *l, uint64_t off)
 	return lo;
 }
 
+static int go_to_place(struct layer *l, uint64_t place, struct err *e)
+{
+	struct err why = {0};
+	int64_t rc;
+
+	l->at = place;
+	rc = l->codec->seek(l->state, place, &why);
+	if (rc < 0)
+		rc = step_over(l, rc, &why);
+	if (rc < 0 && e)
+		*e = why;
+	return rc < 0 ? (int)rc : 0;
+}
+
 /* Sets the codec to the best place at or before `off`. */
 static int go_back(struct layer *l, uint64_t off, struct err *e)
 {
@@ -513,10 +669,10 @@ static int go_back(struct layer *l, uint64_t off, struct err *e)
 	int rc;
 
 	l->broken = true;
+	l->hole_left = 0;
 	l->went_back |= l->at > off;
 	if (l->seeks && (!i || place >= point)) {
-		l->at = place;
-		rc = l->codec->seek(l->state, place, e);
+		rc = go_to_place(l, place, e);
 	} else {
 		l->at = point;
 		rc = l->codec->resume(l->state, i ? l->point[i - 1].mark : NULL, e);
@@ -540,7 +696,7 @@ static int64_t go_on(struct layer *l, uint8_t *p, size_t most, struct err *e)
 	size_t n = 0;
 
 	while (n < most) {
-		int64_t k = l->codec->read(l->state, p + n, most - n, &why);
+		int64_t k = take(l, p + n, most - n, &why);
 
 		if (k <= 0) {
 			l->broken = true;
@@ -609,6 +765,25 @@ static int one_chunk(struct layer *l, uint64_t number, bool whole, uint8_t *room
 	return rc;
 }
 
+static int in_hole(const struct layer *l, const struct flaw *h, struct err *e)
+{
+	if (h->off == l->facts.flaw)
+		return err_set(e, ERR_FORMAT, "%s", l->facts.flaw_why);
+	return err_set(e, ERR_FORMAT, "%s: bytes that can't be unpacked", l->codec->name);
+}
+
+/* All holes are known, and do not change any more. */
+static int64_t read_spilled(struct layer *l, uint64_t off, void *buf, size_t len, struct err *e)
+{
+	struct flaw h = hole_at(l, off);
+
+	if (h.off <= off && len && off < l->size)
+		return in_hole(l, &h, e);
+	if (h.off > off && h.off - off < len)
+		len = (size_t)(h.off - off);
+	return tempfile_read(l->temp, off, buf, len, e);
+}
+
 static int64_t layer_read(void *ctx, uint64_t off, void *buf, size_t len, struct err *e)
 {
 	struct layer *l = ctx;
@@ -617,12 +792,19 @@ static int64_t layer_read(void *ctx, uint64_t off, void *buf, size_t len, struct
 	int rc = 0;
 
 	if (l->temp)
-		return tempfile_read(l->temp, off, buf, len, e);
+		return read_spilled(l, off, buf, len, e);
 	pthread_mutex_lock(&l->lock);
 	while (rc == 0 && done < len && off + done < l->size) {
 		uint64_t number = (off + done) / LAYER_CHUNK;
 		size_t in = (size_t)((off + done) % LAYER_CHUNK), n = LAYER_CHUNK - in;
 		const uint8_t *from;
+		struct flaw h;
+
+		h = hole_at(l, off + done);
+		if (h.off <= off + done) {
+			rc = in_hole(l, &h, e);
+			break;
+		}
 
 		if (n > len - done)
 			n = len - done;
@@ -631,6 +813,13 @@ static int64_t layer_read(void *ctx, uint64_t off, void *buf, size_t len, struct
 			break;
 		if (n > l->size - (off + done))
 			n = (size_t)(l->size - (off + done));
+		h = hole_at(l, off + done); /* it may have been met just now */
+		if (h.off <= off + done)
+			rc = in_hole(l, &h, e);
+		else if (h.off - (off + done) < n)
+			n = (size_t)(h.off - (off + done));
+		if (rc < 0)
+			break;
 		if (from != out + done)
 			memcpy(out + done, from + in, n);
 		done += n;
@@ -647,6 +836,7 @@ static void layer_close(void *ctx)
 	for (size_t i = 0; i < l->n_points; i++)
 		l->codec->mark_free(l->point[i].mark);
 	free(l->point);
+	free(l->flaw);
 	free(l->zero);
 	free(l->bounce);
 	if (l->state)
@@ -734,12 +924,12 @@ static int prepare(struct layer *l, const struct layer_opts *o, struct err *e)
 	} else {
 		l->size = NOT_YET;
 		if (l->seeks)
-			rc = known ? l->codec->seek(l->state, 0, e) : 0;
+			rc = known ? go_to_place(l, 0, e) : 0;
 		if (rc == 0)
 			rc = o->size_later && !l->temp ? begin(l, e) : first_way(l, e);
 	}
 	if (rc == 0 && l->size == 0)
-		rc = err_set(e, ERR_FORMAT, "%s: %s", l->codec->name, f->why[0] ? f->why : "nothing in it");
+		rc = f->why[0] ? err_set(e, ERR_FORMAT, "%s", f->why) : err_set(e, ERR_FORMAT, "%s: nothing in it", l->codec->name);
 	return rc;
 }
 

@@ -23,6 +23,7 @@
 #define LAYER_STEP_RATIO  8u                  /* ... and so many times a snapshot's size */
 #define LAYER_MARK_MAX    ((size_t)80 << 20)  /* bytes of a snapshot: xz -9 has a dictionary of 64 MiB */
 #define LAYER_MARK_BYTES  ((size_t)256 << 20) /* of all snapshots */
+#define LAYER_FLAWS_MAX   ((size_t)1 << 20)   /* damaged places; at the next one it ends */
 /* What is believed of unpacked sizes: a bomb ends here, and the result says so. */
 #define LAYER_BYTES_MAX ((uint64_t)1 << 43) /* 8 TiB */
 #define LAYER_RATIO_MAX 4096u               /* times the evidence file's size; whatever that is, */
@@ -57,6 +58,9 @@ struct layer_codec {
 	/* What the layer goes by, no member 0; called behind open(), before known(). NULL: of no interest. */
 	void (*limit)(void *state, const struct layer_limits *limits);
 	bool (*marks_too)(void *state); /* snapshots are taken although places are known: those stand far apart. May be NULL. */
+	/* Behind damage that read() met when `at` bytes had come out. 1: the codec stands where it certainly goes on with byte *next; *next == at: all bytes
+	 * came out, but something says that they are not what was packed. 0: there is no such place. Negative: that can't be told now. May be NULL. */
+	int (*skip)(void *state, uint64_t at, uint64_t *next, struct err *e);
 };
 
 struct layer_facts {
@@ -68,6 +72,11 @@ struct layer_facts {
 	bool limited;   /* more than is believed: cut at `size` */
 	bool later;     /* the size is not known yet (layer_opts.size_later), nor what stands above but the name */
 	char why[160];  /* of truncated */
+	/* Damage that was met until now and does not end it: reading goes on behind. */
+	uint64_t flaws;     /* places */
+	uint64_t lost;      /* bytes there that can't be unpacked: reading them is an error */
+	uint64_t flaw;      /* the lowest place, in unpacked bytes */
+	char flaw_why[160]; /* what it is there */
 };
 
 #define LAYER_HEAD 4096u /* bytes that a probe likes to see */
@@ -86,6 +95,10 @@ int64_t layer_peek(const struct layer_codec *codec, struct input *in, uint8_t *b
 
 /* Which library a packed file would want that is not built in: its name, or NULL. */
 const char *layer_missing(const uint8_t *head, size_t n);
+
+/* For codecs: what stands behind a member, stream or frame that ends at *at. 1: another one, by `probe` (NULL: there never is one), and *at is where; zeros
+ * between them are padding. 0: nothing, or zeros. ERR_FORMAT: something else, and *e says how much of it is left unread. */
+int layer_next_member(bool (*probe)(const uint8_t *head, size_t n), const char *name, struct input *in, uint64_t *at, struct err *e);
 
 struct layer_opts {
 	const char *spill;     /* a folder for a temporary file; NULL: none */

@@ -262,16 +262,16 @@ static void unpack(void *ctx)
 		b->rc = err_set(&b->why, rc == BZ_OK ? ERR_LIMIT : ERR_FORMAT, "bzip2: a damaged block");
 }
 
-/* A stream's header at p->stream: 1, or 0: what stands there is none, the end. */
+/* The next stream's header from p->stream on: 1, or 0: the end. */
 static int open_stream(struct bzip2 *z, struct pos *p, struct err *e)
 {
-	uint8_t h[10];
-	int64_t k = input_read(z->in, p->stream, h, sizeof(h), e);
+	uint8_t h[4];
+	int rc = layer_next_member(bzip2_probe, "bzip2", z->in, &p->stream, e);
 
-	if (k < 0)
-		return (int)k;
-	if (!bzip2_probe(h, (size_t)k))
-		return 0;
+	if (rc > 0)
+		rc = input_read_all(z->in, p->stream, h, sizeof(h), e) < 0 ? ERR_TRUNC : 1;
+	if (rc <= 0)
+		return rc;
 	p->level = h[3];
 	p->bit = (p->stream + 4) * 8;
 	return 1;

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "rd.h"
+
 #define IN_BYTES 65536u
 
 #define FORM_ZLIB 15
@@ -17,6 +19,7 @@ struct gzip {
 	z_stream z;
 	bool ready;      /* z is initialised */
 	bool over;       /* between members, or behind the last one */
+	uint64_t member; /* where it began */
 	uint64_t in_off; /* of what is read next */
 	uint32_t have;   /* bytes of `buf` in use */
 	uint8_t buf[IN_BYTES];
@@ -27,6 +30,7 @@ struct gzip {
 struct gzip_mark {
 	z_stream z;
 	bool over;
+	uint64_t member;
 	uint64_t in_off; /* of the first byte that zlib has not taken */
 };
 
@@ -122,18 +126,15 @@ static int fill(struct gzip *g, struct err *e)
 	return 1;
 }
 
-/* Behind a member: 1: another one begins, 0: the end (what follows is no member: padding, or something else). */
+/* Behind a member: 1: another one begins, 0: the end. */
 static int next_member(struct gzip *g, struct err *e)
 {
 	uint64_t at = g->in_off - g->z.avail_in;
-	uint8_t head[10];
-	int64_t k = input_read(g->in, at, head, sizeof(head), e);
+	int rc = layer_next_member(g->form == FORM_ZLIB ? NULL : gzip_probe, name_of(g), g->in, &at, e);
 
-	if (k < 0)
-		return (int)k;
-	if (g->form == FORM_ZLIB || !gzip_probe(head, (size_t)k))
-		return 0;
-	g->in_off = at;
+	if (rc <= 0)
+		return rc;
+	g->in_off = g->member = at;
 	return start(g) < 0 ? err_set(e, ERR_NOMEM, "out of memory") : 1;
 }
 
@@ -168,6 +169,71 @@ static int64_t gzip_read(void *state, uint8_t *buf, size_t n, struct err *e)
 	}
 }
 
+/* All of a member came out, and zlib, which has just taken the checksum or the length, says that it is another one's. */
+static int skip_trailer(struct gzip *g, uint64_t at, uint64_t *next, struct err *e)
+{
+	bool sum = strcmp(g->z.msg, "incorrect data check") == 0;
+	uint64_t end = g->in_off - g->z.avail_in;
+	uint8_t length[4];
+
+	if (!sum && strcmp(g->z.msg, "incorrect length check") != 0)
+		return 0;
+	if (sum && g->form == FORM_GZIP) {
+		int rc = input_read_all(g->in, end, length, 4, e);
+
+		if (rc < 0)
+			return rc == ERR_IO || rc == ERR_NOMEM ? rc : 0;
+		if (le32(length) != (uint32_t)g->z.total_out) /* then who knows what came out */
+			return 0;
+		end += 4;
+	}
+	g->in_off = end;
+	*next = at;
+	return 1;
+}
+
+/* A block of BGZF (SAM specification 4.1): its header has its packed length, and its end how much it unpacks to, 64 KiB at most. */
+static int skip_bgzf(struct gzip *g, uint64_t at, uint64_t *next, struct err *e)
+{
+	uint8_t h[18], behind[14];
+	uint64_t end;
+	int64_t k = input_read(g->in, g->member, h, sizeof(h), e);
+	uint32_t length;
+
+	if (k < 0)
+		return (int)k;
+	if (k < (int64_t)sizeof(h) || !gzip_probe(h, sizeof(h)) || !(h[3] & 4) || le16(h + 10) < 6 || memcmp(h + 12, "BC\2\0", 4) != 0)
+		return 0;
+	end = g->member + le16(h + 16) + 1u;
+	if (end < g->member + sizeof(h) + 8)
+		return 0;
+	k = input_read(g->in, end - 4, behind, sizeof(behind), e);
+	if (k < 0)
+		return (int)k;
+	if (k < 4 || (k > 4 && !gzip_probe(behind + 4, (size_t)k - 4)))
+		return 0;
+	length = le32(behind);
+	if (length > 65536 || length < g->z.total_out)
+		return 0;
+	*next = at + length - g->z.total_out;
+	g->in_off = end;
+	return 1;
+}
+
+static int gzip_skip(void *state, uint64_t at, uint64_t *next, struct err *e)
+{
+	struct gzip *g = state;
+	int rc = g->over || !g->z.msg ? 0 : skip_trailer(g, at, next, e);
+
+	if (rc == 0 && !g->over && g->form == FORM_GZIP)
+		rc = skip_bgzf(g, at, next, e);
+	if (rc > 0) {
+		g->over = true;
+		g->z.avail_in = 0;
+	}
+	return rc;
+}
+
 static int gzip_mark(void *state, void **mark, size_t *bytes)
 {
 	struct gzip *g = state;
@@ -178,6 +244,7 @@ static int gzip_mark(void *state, void **mark, size_t *bytes)
 		return ERR_NOMEM;
 	}
 	m->over = g->over;
+	m->member = g->member;
 	m->in_off = g->in_off - g->z.avail_in;
 	*bytes = GZIP_STATE;
 	*mark = m;
@@ -199,7 +266,7 @@ static int gzip_resume(void *state, const void *mark, struct err *e)
 	int rc;
 
 	if (!m) {
-		g->in_off = 0;
+		g->in_off = g->member = 0;
 		rc = start(g);
 	} else {
 		if (g->ready)
@@ -208,6 +275,7 @@ static int gzip_resume(void *state, const void *mark, struct err *e)
 		rc = inflateCopy(&g->z, (z_stream *)(uintptr_t)&m->z) == Z_OK ? 0 : ERR_NOMEM;
 		g->ready = rc == 0;
 		g->over = m->over;
+		g->member = m->member;
 		g->in_off = m->in_off;
 	}
 	g->z.avail_in = 0;
@@ -221,7 +289,8 @@ const struct layer_codec layer_gzip = {.name = "gzip",
 				       .read = gzip_read,
 				       .mark = gzip_mark,
 				       .resume = gzip_resume,
-				       .mark_free = gzip_mark_free};
+				       .mark_free = gzip_mark_free,
+				       .skip = gzip_skip};
 
 const struct layer_codec layer_zlib = {.name = "zlib",
 				       .probe = zlib_probe,
@@ -230,4 +299,5 @@ const struct layer_codec layer_zlib = {.name = "zlib",
 				       .read = gzip_read,
 				       .mark = gzip_mark,
 				       .resume = gzip_resume,
-				       .mark_free = gzip_mark_free};
+				       .mark_free = gzip_mark_free,
+				       .skip = gzip_skip};

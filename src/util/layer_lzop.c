@@ -45,7 +45,9 @@ struct lzop {
 	size_t n, cap;
 	uint64_t size;
 	bool known;
-	struct spot now; /* behind the block in `out` */
+	struct spot now;    /* behind the block in `out` */
+	struct spot behind; /* a damaged block of `lost` bytes */
+	uint32_t lost;
 	struct blockout out;
 	uint8_t *packed;
 	size_t out_cap, packed_cap;
@@ -99,20 +101,21 @@ static int check_member(const struct member *m, struct err *e)
 	return 0;
 }
 
-/* The member's header at s->in_off. 1: s is before its first block; 0: the end, also where something else follows a member. */
+/* The member's header from s->in_off on. 1: s is before its first block; 0: the end. */
 static int open_member(struct lzop *z, struct spot *s, struct err *e)
 {
 	uint8_t h[HEADER_MAX], x[4];
 	struct member m;
-	int64_t k = input_read(z->in, s->in_off, h, sizeof(h), e);
+	int rc = layer_next_member(lzop_probe, "lzop", z->in, &s->in_off, e);
 	uint32_t sum;
+	int64_t k;
 	size_t n;
-	int rc;
 
+	if (rc <= 0)
+		return rc;
+	k = input_read(z->in, s->in_off, h, sizeof(h), e);
 	if (k < 0)
 		return (int)k;
-	if (!lzop_probe(h, (size_t)k))
-		return 0;
 	n = parse_member(h, (size_t)k, &m);
 	if (!n)
 		return err_set(e, ERR_TRUNC, "lzop: the data ends early");
@@ -269,7 +272,7 @@ static int lzop_seek(void *state, uint64_t place, struct err *e)
 	if (!z->n)
 		return err_set(e, ERR_FORMAT, "lzop: nothing in it");
 	z->now = place_of(z, place)->spot;
-	z->out.n = z->out.at = 0;
+	z->out.n = z->out.at = z->lost = 0;
 	return 0;
 }
 
@@ -322,11 +325,15 @@ static int64_t lzop_read(void *state, uint8_t *buf, size_t n, struct err *e)
 		struct block b;
 		int rc = next_header(z, &s, &b, e);
 
-		z->out.n = z->out.at = 0;
-		if (rc > 0)
+		z->out.n = z->out.at = z->lost = 0;
+		if (rc > 0) {
+			z->behind = s;
+			z->lost = b.plain;
 			rc = unpack(z, &b, e);
+		}
 		if (rc <= 0)
 			return rc;
+		z->lost = 0;
 		z->now = s;
 	}
 	return (int64_t)blockout_take(&z->out, buf, n);
@@ -356,8 +363,21 @@ static int lzop_resume(void *state, const void *mark, struct err *e)
 
 	(void)e;
 	z->now = m ? *m : (struct spot){0};
-	z->out.n = z->out.at = 0;
+	z->out.n = z->out.at = z->lost = 0;
 	return 0;
+}
+
+static int lzop_skip(void *state, uint64_t at, uint64_t *next, struct err *e)
+{
+	struct lzop *z = state;
+	uint32_t lost = z->lost;
+
+	(void)e;
+	if (lost)
+		z->now = z->behind;
+	z->lost = 0;
+	*next = at + lost;
+	return lost > 0;
 }
 
 const struct layer_codec layer_lzop = {.name = "lzop",
@@ -370,7 +390,8 @@ const struct layer_codec layer_lzop = {.name = "lzop",
 				       .seek = lzop_seek,
 				       .mark = lzop_mark,
 				       .resume = lzop_resume,
-				       .mark_free = free};
+				       .mark_free = free,
+				       .skip = lzop_skip};
 #else
 const struct layer_codec layer_lzop = {.name = "lzop"};
 #endif

@@ -24,6 +24,7 @@ struct snappy {
 	struct place *v;
 	size_t n, cap;
 	uint64_t size, in_off;
+	uint32_t lost; /* what the chunk before in_off holds, which is damaged; 0: none is */
 	bool known;
 	uint8_t *packed;
 	struct blockout out;
@@ -48,6 +49,8 @@ static int chunk_at(struct snappy *s, uint64_t at, uint8_t *type, uint32_t *len,
 
 	if (k <= 0)
 		return (int)k;
+	if (h[0] == 0 && (k < 4 || (h[1] | h[2] | h[3]) == 0) && input_only_zeros(s->in, at)) /* padding */
+		return 0;
 	if (k < 4)
 		return err_set(e, ERR_TRUNC, "%s: the data ends early", s->name);
 	*type = h[0];
@@ -56,7 +59,7 @@ static int chunk_at(struct snappy *s, uint64_t at, uint8_t *type, uint32_t *len,
 		return err_set(e, ERR_TRUNC, "%s: the data ends early", s->name);
 	if (*type >= 0x80)
 		return 2;
-	if (*type > 1 || *len < 5 || *len > CHUNK_PACKED_MAX)
+	if (*type > 1 || *len < (*type ? 4 : 5) || *len > CHUNK_PACKED_MAX)
 		return err_set(e, ERR_FORMAT, "%s: a chunk of type 0x%02x with %u bytes", s->name, *type, *len);
 	*unpacked = *len - 4;
 	if (*type == 0 && !snappyblock_length(h + 8, (size_t)k - 8, unpacked, &used))
@@ -168,7 +171,7 @@ static int snappy_seek(void *state, uint64_t place, struct err *e)
 	if (!s->n)
 		return err_set(e, ERR_FORMAT, "%s: nothing in it", s->name);
 	s->in_off = place_of(s, place)->in_off;
-	s->out.n = s->out.at = 0;
+	s->out.n = s->out.at = s->lost = 0;
 	return 0;
 }
 
@@ -178,13 +181,14 @@ static int next_chunk(struct snappy *s, struct err *e)
 	uint8_t type;
 	int rc;
 
-	s->out.n = s->out.at = 0;
+	s->out.n = s->out.at = s->lost = 0;
 	while ((rc = chunk_at(s, s->in_off, &type, &len, &unpacked, e)) > 0) {
 		uint64_t at = s->in_off + 4;
 
 		s->in_off = at + len;
 		if (rc == 2 || unpacked == 0)
 			continue;
+		s->lost = unpacked;
 		rc = input_read_all(s->in, at, s->packed, len, e);
 		if (rc < 0)
 			return rc;
@@ -195,6 +199,7 @@ static int next_chunk(struct snappy *s, struct err *e)
 		if (crc32c_masked(s->out.p, unpacked) != le32(s->packed))
 			return err_set(e, ERR_FORMAT, "%s: a block with a wrong checksum", s->name);
 		s->out.n = unpacked;
+		s->lost = 0;
 		return 1;
 	}
 	return rc;
@@ -237,8 +242,19 @@ static int snappy_resume(void *state, const void *mark, struct err *e)
 
 	(void)e;
 	s->in_off = m ? *m : 0;
-	s->out.n = s->out.at = 0;
+	s->out.n = s->out.at = s->lost = 0;
 	return 0;
+}
+
+static int snappy_skip(void *state, uint64_t at, uint64_t *next, struct err *e)
+{
+	struct snappy *s = state;
+	uint32_t lost = s->lost;
+
+	(void)e;
+	s->lost = 0;
+	*next = at + lost;
+	return lost > 0;
 }
 
 #define CODEC(NAME)                                                                                                                        \
@@ -252,6 +268,7 @@ static int snappy_resume(void *state, const void *mark, struct err *e)
 						 .seek = snappy_seek,                                                                      \
 						 .mark = snappy_mark,                                                                      \
 						 .resume = snappy_resume,                                                                  \
-						 .mark_free = free}
+						 .mark_free = free,                                                                        \
+						 .skip = snappy_skip}
 CODEC(snappy);
 CODEC(s2);

@@ -22,6 +22,7 @@ struct xz {
 	lzma_allocator alloc; /* of it */
 	lzma_stream s;
 	bool ready;
+	bool over; /* behind the last block, which is damaged */
 	lzma_block block;
 	lzma_filter filters[LZMA_FILTERS_MAX + 1];
 	lzma_index_iter iter;
@@ -59,17 +60,41 @@ static int code_of(lzma_ret r, struct err *e)
 	}
 }
 
+/* Where the last stream ends: its last byte is no zero, and what stands behind is padding, as long as it may be. */
+static int without_padding(struct xz *x, uint64_t *end, struct err *e)
+{
+	*end = input_size(x->in);
+	while (*end) {
+		size_t n = *end < IN_BYTES ? (size_t)*end : IN_BYTES, i = n;
+		int rc = input_read_all(x->in, *end - n, x->buf, n, e);
+
+		if (rc < 0)
+			return rc == ERR_NOMEM || rc == ERR_IO ? rc : 0;
+		while (i && x->buf[i - 1] == 0)
+			i--;
+		*end -= n - i;
+		if (i)
+			break;
+	}
+	return 0;
+}
+
 /* The index of all streams: reads the end of the file, not all of it. Failure leaves x->index NULL. */
 static int read_index(struct xz *x, struct err *e)
 {
 	lzma_stream s = LZMA_STREAM_INIT;
-	lzma_ret r = lzma_file_info_decoder(&s, &x->index, INDEX_MEMORY, input_size(x->in));
-	uint64_t at = 0;
+	lzma_ret r;
+	uint64_t at = 0, end;
 	unsigned steps = 0;
+	int rc = without_padding(x, &end, e);
+
+	if (rc < 0)
+		return rc;
+	r = lzma_file_info_decoder(&s, &x->index, INDEX_MEMORY, end);
 
 	while (r == LZMA_OK && steps++ < 1000000) {
 		if (s.avail_in == 0) {
-			int64_t k = input_read(x->in, at, x->buf, IN_BYTES, e);
+			int64_t k = input_read(x->in, at, x->buf, end - at < IN_BYTES ? (size_t)(end - at) : IN_BYTES, e);
 
 			if (k < 0) {
 				lzma_end(&s);
@@ -101,6 +126,7 @@ static void set_fresh(struct xz *x)
 	x->s = fresh;
 	x->s.allocator = &x->alloc;
 	x->ready = false;
+	x->over = false;
 	x->out_n = 0;
 }
 
@@ -261,7 +287,30 @@ static int64_t xz_read(void *state, uint8_t *buf, size_t n, struct err *e)
 			return code_of(r, e);
 		}
 	}
-	return x->index ? err_set(e, ERR_FORMAT, "xz: not set to a block") : 0;
+	return x->index && !x->over ? err_set(e, ERR_FORMAT, "xz: not set to a block") : 0;
+}
+
+/* Where each block's bytes belong the index says. */
+static int xz_skip(void *state, uint64_t at, uint64_t *next, struct err *e)
+{
+	struct xz *x = state;
+
+	(void)at;
+	if (!x->index)
+		return 0;
+	while (!lzma_index_iter_next(&x->iter, LZMA_INDEX_ITER_NONEMPTY_BLOCK)) {
+		int rc = open_block(x, e);
+
+		*next = x->iter.block.uncompressed_file_offset;
+		if (rc == ERR_NOMEM || rc == ERR_IO)
+			return rc;
+		if (rc == 0)
+			return 1;
+	}
+	set_fresh(x);
+	x->over = true;
+	*next = lzma_index_uncompressed_size(x->index);
+	return 1;
 }
 
 static void xz_limit(void *state, const struct layer_limits *limits)
@@ -346,6 +395,7 @@ static int xz_resume(void *state, const void *mark, struct err *e)
 		x->in_off = m->in_off;
 		x->out_n = m->at;
 		x->ready = true;
+		x->over = false;
 		return 0;
 	}
 	if (m)
@@ -366,7 +416,8 @@ const struct layer_codec layer_xz = {.name = "xz",
 				     .resume = xz_resume,
 				     .mark_free = xz_mark_free,
 				     .limit = xz_limit,
-				     .marks_too = xz_marks_too};
+				     .marks_too = xz_marks_too,
+				     .skip = xz_skip};
 #else
 const struct layer_codec layer_xz = {.name = "xz"};
 #endif

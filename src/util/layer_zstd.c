@@ -39,6 +39,8 @@ struct zstd {
 	bool known;                   /* what every frame holds */
 	uint64_t frame_in, frame_out; /* of the frame under way: where it began, bytes taken of it */
 	bool between;                 /* frames: the next byte begins one */
+	bool ignores;                 /* libzstd looks at no checksum, as ... */
+	uint64_t unsound;             /* ... that of the frame here is wrong */
 	uint64_t in_off;
 	ZSTD_inBuffer ib;
 	uint8_t buf[IN_BYTES];
@@ -48,12 +50,18 @@ struct zstd_mark {
 	uint64_t in_off, skip;
 	/* inside a frame; copy is NULL where the two are enough */
 	struct snapmem_copy *copy;
+	bool ignores;
 	uint64_t next_in; /* of what libzstd has not taken */
 };
 
 static bool is_skippable(const uint8_t *p)
 {
 	return (le32(p) & 0xfffffff0) == 0x184d2a50;
+}
+
+static bool frame_probe(const uint8_t *head, size_t n)
+{
+	return n >= 4 && (le32(head) == ZSTD_MAGICNUMBER || (n >= 8 && is_skippable(head)));
 }
 
 static bool zstd_probe(const uint8_t *head, size_t n)
@@ -171,6 +179,8 @@ static int list_frames(struct zstd *z, struct err *e)
 		uint64_t content = 0, len = frame_length(z->in, at, &content);
 		void *arr = z->frame;
 
+		if (!len && at && input_only_zeros(z->in, at)) /* padding */
+			break;
 		if (!len || content == NO_SIZE || content > LAYER_BYTES_MAX)
 			return 0;
 		if (content) {
@@ -182,7 +192,7 @@ static int list_frames(struct zstd *z, struct err *e)
 		at += len;
 		out += content;
 	}
-	z->known = at == input_size(z->in);
+	z->known = at == input_size(z->in) || z->n < FRAMES_MAX;
 	z->size = out;
 	return 0;
 }
@@ -221,6 +231,7 @@ static int zstd_open(void **state, struct input *in, struct err *e)
 	ZSTD_DCtx_setParameter(z->s, ZSTD_d_windowLogMax, z->window_log);
 	z->in = in;
 	z->ib.src = z->buf;
+	z->unsound = UINT64_MAX;
 	rc = window_fits(z, first_frame(in), e);
 	if (rc == 0)
 		rc = list_frames(z, e);
@@ -273,28 +284,39 @@ static int zstd_seek(void *state, uint64_t place, struct err *e)
 	return 0;
 }
 
-/* A frame begins where libzstd stands. Formats from before zstd 0.8, which it may know too, are refused: it does not ask our allocator for their memory, so
+static int set_ignores(struct zstd *z, bool to)
+{
+	if (z->ignores == to)
+		return 0;
+	ZSTD_DCtx_reset(z->s, ZSTD_reset_session_only);
+	if (ZSTD_isError(ZSTD_DCtx_setParameter(z->s, ZSTD_d_forceIgnoreChecksum, to ? ZSTD_d_ignoreChecksum : ZSTD_d_validateChecksum)))
+		return ERR_UNSUPPORTED;
+	z->ignores = to;
+	return 0;
+}
+
+/* A frame begins where libzstd stands: 1, or 0: none does, the end. Formats from before zstd 0.8, which it may know too, are refused: it does not ask our allocator for their memory, so
  * copies of its state would share that, and it leaks once one is put back. */
 static int begin_frame(struct zstd *z, struct err *e)
 {
 	size_t n = z->ib.size - z->ib.pos;
-	const uint8_t *h = z->buf + z->ib.pos;
-	uint8_t far[4];
 
 	z->frame_in = z->in_off - n;
 	z->frame_out = 0;
-	if (n < sizeof(far)) { /* in two reads of the file */
-		int64_t k = input_read(z->in, z->frame_in, far, sizeof(far), e);
+	if (!frame_probe(z->buf + z->ib.pos, n)) { /* or in two reads of the file */
+		uint64_t at = z->frame_in;
+		int rc = layer_next_member(frame_probe, "zstd", z->in, &at, e);
 
-		if (k < 0)
-			return (int)k;
-		n = (size_t)k;
-		h = far;
+		if (rc <= 0)
+			return rc;
+		if (at != z->frame_in)
+			go(z, at);
+		z->frame_in = at;
 	}
-	if (n >= 4 && le32(h) != ZSTD_MAGICNUMBER && !is_skippable(h))
-		return err_set(e, ERR_FORMAT, "zstd: what follows is no frame, or one from before zstd 0.8");
+	if (set_ignores(z, z->unsound == z->frame_in) < 0)
+		return err_set(e, ERR_FORMAT, "zstd: a wrong checksum");
 	z->between = false;
-	return 0;
+	return 1;
 }
 
 static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
@@ -321,8 +343,8 @@ static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
 			z->ib.size = (size_t)k;
 			z->ib.pos = 0;
 		}
-		rc = z->between ? begin_frame(z, e) : 0;
-		if (rc < 0)
+		rc = z->between ? begin_frame(z, e) : 1;
+		if (rc <= 0)
 			return rc;
 		r = ZSTD_decompressStream(z->s, &ob, &z->ib);
 		if (ZSTD_isError(r)) {
@@ -330,12 +352,72 @@ static int64_t zstd_read(void *state, uint8_t *buf, size_t n, struct err *e)
 				return err_set(e, ERR_NOMEM, "out of memory");
 			if (window_fits(z, z->frame_in, e) < 0)
 				return ERR_LIMIT;
+			if (ZSTD_getErrorCode(r) == ZSTD_error_checksum_wrong)
+				z->unsound = z->frame_in;
 			return err_set(e, ERR_FORMAT, "zstd: %s", ZSTD_getErrorName(r));
 		}
 		z->frame_out += ob.pos;
 		z->between = r == 0;
 	}
 	return (int64_t)ob.pos;
+}
+
+/* A frame begins here, and `skip` of its bytes have been handed out. Once its checksum has turned out to be wrong nobody looks at that again. */
+static int skip_to(struct zstd *z, uint64_t skip, struct err *e)
+{
+	uint64_t all = skip;
+
+	uint8_t *waste = malloc(IN_BYTES);
+	int rc = waste ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+
+	while (rc == 0 && skip) {
+		int64_t k = zstd_read(z, waste, skip < IN_BYTES ? (size_t)skip : IN_BYTES, e);
+
+		if (k < 0 && !z->ignores && z->unsound == z->frame_in) {
+			go(z, z->frame_in);
+			skip = all;
+		} else if (k <= 0)
+			rc = k < 0 ? (int)k : err_set(e, ERR_FORMAT, "zstd: a frame is shorter now");
+		else
+			skip -= (uint64_t)k;
+	}
+	free(waste);
+	return rc;
+}
+
+/* Over the frame under way, when it says how much it holds and where it ends, and another one begins there, or nothing. */
+static int skip_frame(struct zstd *z, uint64_t at, uint64_t *next, struct err *e)
+{
+	uint64_t content = NO_SIZE, len = z->between ? 0 : frame_length(z->in, z->frame_in, &content);
+	uint8_t h[4];
+	int64_t k;
+
+	if (!len || content == NO_SIZE || content < z->frame_out)
+		return 0;
+	k = input_read(z->in, z->frame_in + len, h, sizeof(h), e);
+	if (k < 0)
+		return (int)k;
+	if (k && (k < 4 || (le32(h) != ZSTD_MAGICNUMBER && !is_skippable(h))))
+		return 0;
+	*next = at - z->frame_out + content;
+	go(z, z->frame_in + len);
+	return 1;
+}
+
+/* A wrong checksum: the frame once more, and nobody looks at that. */
+static int zstd_skip(void *state, uint64_t at, uint64_t *next, struct err *e)
+{
+	struct zstd *z = state;
+	uint64_t had = z->frame_out;
+	int rc;
+
+	if (!z->between && !z->ignores && z->unsound == z->frame_in) {
+		*next = at;
+		go(z, z->frame_in);
+		rc = skip_to(z, had, e);
+		return rc < 0 ? rc : 1;
+	}
+	return skip_frame(z, at, next, e);
 }
 
 static void zstd_limit(void *state, const struct layer_limits *limits)
@@ -379,6 +461,7 @@ static int zstd_mark(void *state, void **mark, size_t *bytes)
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return ERR_NOMEM;
+	m->ignores = z->ignores;
 	m->next_in = z->in_off - (z->ib.size - z->ib.pos);
 	m->in_off = z->between ? m->next_in : z->frame_in;
 	m->skip = z->between ? 0 : z->frame_out;
@@ -391,23 +474,6 @@ static int zstd_mark(void *state, void **mark, size_t *bytes)
 	return 0;
 }
 
-static int skip_to(struct zstd *z, uint64_t skip, struct err *e)
-{
-	uint8_t *waste = malloc(IN_BYTES);
-	int rc = waste ? 0 : err_set(e, ERR_NOMEM, "out of memory");
-
-	while (rc == 0 && skip) {
-		int64_t k = zstd_read(z, waste, skip < IN_BYTES ? (size_t)skip : IN_BYTES, e);
-
-		if (k <= 0)
-			rc = k < 0 ? (int)k : err_set(e, ERR_FORMAT, "zstd: a frame is shorter now");
-		else
-			skip -= (uint64_t)k;
-	}
-	free(waste);
-	return rc;
-}
-
 static int zstd_resume(void *state, const void *mark, struct err *e)
 {
 	struct zstd *z = state;
@@ -417,6 +483,7 @@ static int zstd_resume(void *state, const void *mark, struct err *e)
 		z->in_off = m->next_in;
 		z->ib.size = z->ib.pos = 0;
 		z->between = false;
+		z->ignores = m->ignores; /* it is in what was put back */
 		z->frame_in = m->in_off;
 		z->frame_out = m->skip;
 		return 0;
@@ -439,7 +506,8 @@ const struct layer_codec layer_zstd = {.name = "zstd",
 				       .resume = zstd_resume,
 				       .mark_free = zstd_mark_free,
 				       .limit = zstd_limit,
-				       .marks_too = zstd_marks_too};
+				       .marks_too = zstd_marks_too,
+				       .skip = zstd_skip};
 #else
 const struct layer_codec layer_zstd = {.name = "zstd"};
 #endif

@@ -472,3 +472,28 @@ Test(runtables, xen_cut_before_its_table)
 	}
 	buf_free(&b);
 }
+
+/* A chunk with a wrong checksum is a hole that is named once it was met; its neighbours are read. */
+Test(runtables, avml_names_a_damaged_chunk)
+{
+	uint8_t got[PAGE];
+	struct world w;
+	struct buf b;
+
+	buf_init(&b);
+	for (unsigned i = 1; i <= 3; i++)
+		avml(&b, i * PAGE, PAGE, (uint8_t)i);
+	b.p[b.n / 2] ^= 1;
+	open_it(&w, &b);
+	cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+	expect(&w, PAGE, 1);
+	expect(&w, 3 * PAGE, 3);
+	dump_late_notes(w.d);
+	cr_assert_eq(w.notes.n, 0);
+	cr_assert_lt(phys_read(w.d->phys, 2 * PAGE, got, PAGE), 0);
+	dump_late_notes(w.d);
+	dump_late_notes(w.d);
+	cr_assert(w.notes.n == 1 && told(&w, NOTE_CONTEXT_BAD));
+	end(&w);
+	buf_free(&b);
+}
