@@ -4,6 +4,7 @@
 text    the first page of a raw image is text: no text file, for any command; a text file is one still
 cut     the image ends inside a page: every record that is whole in it comes back, whether its buffer begins there or goes on there
 cpu     a header names a processor that no machine has: its records come back, the report says what it says, and the file has a processor for each of its buffers
+late    text, noise or a later time stands over a record's header from its time on: it is torn, all before it comes back, and nothing of the year 26000
 local   a performance log's records have local time, its header UTC: buffers that lie anywhere get its name, those of another day don't
 """
 import glob
@@ -142,6 +143,31 @@ def case_cpu():
                 say(form, "processor", cpu, ": the file has", n, "processors, too few for its buffers")
 
 
+def case_late():
+    rng = random.Random(4)
+    for form in ("freed", "logging", "file"):
+        for size in (4096, 16384, 65536):
+            for kind in ("text", "noise", "soon"):
+                b, recs = buffer(rng, size, form)
+                # a time that is late by no more than an hour is known by that of the buffer, which one that is being written has not
+                if kind == "soon" and (form == "logging" or size > PAGE):
+                    continue
+                o, r = rng.choice([x for x in recs[8:-8] if (x[0] + 8) % 16 == 0])
+                at = o + 8
+                over = (b"Lorem ipsum dolor sit amet, " * size)[:size - at] if kind == "text" else b"\x7f" * 8 + rng.randbytes(size - at - 8)
+                if kind == "soon":
+                    over = struct.pack("<Q", struct.unpack_from("<Q", recs[-1][1], 8)[0] + 36 * 10**9) + over[8:]
+                write(rng.randbytes(20 * PAGE) + b[:at] + over + rng.randbytes(3 * PAGE))
+                rc, report, got = carve()
+                want = [x for p, x in recs if p < o]
+                if rc != 0 or got != want:
+                    say(form, size, kind, "over the record at", o, ":", len(got), "of", len(want), "records, ends with", rc)
+                    continue
+                gaps = [g for k in report["orphans"] for x in k["buffers"] for g in x["gaps"]]
+                if not gaps or gaps[0]["offset"] != o or gaps[0]["why"] != "torn_record":
+                    say(form, size, kind, "over the record at", o, ": gaps are", gaps)
+
+
 def header(size, start, end, bias, name, ident):
     """The buffer that a file begins with; its clock is wall time. bias: minutes, standard and daylight time."""
     zone = struct.pack("<i", bias[0]) + bytes(0xA8 - 4) + struct.pack("<i", bias[1] - bias[0])
@@ -175,6 +201,6 @@ def case_local():
 
 with open(scratch + "/edge.yar", "w") as f:
     f.write('rule r { strings: $a = "never there" condition: $a }')
-for name in sys.argv[3:] or ("text", "cut", "cpu", "local"):
+for name in sys.argv[3:] or ("text", "cut", "cpu", "late", "local"):
     globals()["case_" + name]()
 sys.exit(bad)

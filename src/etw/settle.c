@@ -66,6 +66,8 @@ struct span {
 	size_t n_missing;
 	bool has_max_ts;
 	uint64_t max_ts;
+	bool has_latest;
+	uint64_t latest;
 	bool in_memory;            /* not in a file: */
 	uint32_t phase;            /* where raw[0] stands in its page */
 	uint32_t zero[ZERO_WORDS]; /* a bit for each page that begins in [from, end): its bytes before `end` are zeros */
@@ -128,6 +130,12 @@ static const struct etw_range *missing_in(const struct span *s, uint32_t off, ui
 	return lo < s->n_missing && s->missing[lo].offset < (uint64_t)off + n ? &s->missing[lo] : NULL;
 }
 
+/* Something was written over its header, behind the first 8 bytes. */
+static bool too_late(const struct span *s, const struct etw_record *r)
+{
+	return s->has_latest && r->has_ts && r->ts > s->latest;
+}
+
 /* A whole record whose bytes are all there. */
 static enum etw_peek peek_whole(const struct span *s, uint32_t off, struct etw_record *r)
 {
@@ -135,7 +143,7 @@ static enum etw_peek peek_whole(const struct span *s, uint32_t off, struct etw_r
 
 	if (got != ETW_PEEK_RECORD)
 		return got;
-	if (s->n_missing && missing_in(s, off, r->size))
+	if ((s->n_missing && missing_in(s, off, r->size)) || too_late(s, r))
 		return ETW_PEEK_NONE;
 	return s->in_memory && ((r->has_ts && r->ts == 0) || cut_by_zeros(s, r)) ? ETW_PEEK_NONE : got;
 }
@@ -288,7 +296,7 @@ static int resume_at(struct walk *w, uint32_t off, uint32_t *to)
 static int pass_hole(struct walk *w, uint32_t *off, enum etw_peek got, bool stale)
 {
 	struct etw_record r;
-	bool record = etw_record_peek(w->s.raw, w->s.end, *off, &r) == ETW_PEEK_RECORD;
+	bool record = etw_record_peek(w->s.raw, w->s.end, *off, &r) == ETW_PEEK_RECORD && !too_late(&w->s, &r);
 	const struct etw_range *m = missing_in(&w->s, *off, record && !stale ? r.size : 8);
 	bool cut = record && !m && cut_by_zeros(&w->s, &r);
 	uint32_t from = m ? m->offset + m->bytes : cut ? page_of(&w->s, r.off + r.size - 1) + PAGE : *off + 8, to;
@@ -432,6 +440,8 @@ int etw_settle(struct etw_buffer *b, const uint8_t *raw, uint32_t raw_len, const
 			    .n_missing = o->n_missing,
 			    .has_max_ts = o->has_max_ts,
 			    .max_ts = o->max_ts,
+			    .has_latest = o->has_latest,
+			    .latest = o->latest,
 			    .in_memory = o->in_memory,
 			    .phase = o->page_off % PAGE};
 	find_zero_pages(&w.s);

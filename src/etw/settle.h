@@ -19,7 +19,9 @@ struct etw_settle_opts {
 	uint32_t buffer_size; /* the session's; 0: the header's. Bounds the end of data */
 	bool cpu_low_byte;    /* Windows 7: only the low byte of the header's processor word counts (profile trait) */
 	bool has_max_ts;
-	uint64_t max_ts;                 /* the image's time in session clock: a record behind a hole must not be later */
+	uint64_t max_ts; /* the image's time in session clock: a record behind a hole must not be later */
+	bool has_latest;
+	uint64_t latest;                 /* none of the buffer's records can be later: one that is is torn, wherever it stands */
 	const struct etw_range *missing; /* ranges of raw that could not be read (their bytes mean nothing); ascending */
 	size_t n_missing;
 	bool in_memory;    /* the bytes are those of memory pages: a page of zeros may be one that the imager could not read */

@@ -122,6 +122,8 @@ int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 	struct etw_settle_opts so = {.met = s->met,
 				     .buffer_size = s->h.buffer_size,
 				     .missing = missing,
+				     .has_latest = true,
+				     .latest = carve_latest(s),
 				     .in_memory = true,
 				     .page_off = (uint32_t)(b->f->pa % CARVE_PAGE)};
 	uint32_t len;

@@ -580,8 +580,12 @@ static uint32_t pages_behind(const struct join *j, uint32_t to)
 uint64_t carve_latest(const struct carve_shape *s)
 {
 	bool flushed = s->h.state == STATE_FREE || s->h.state == STATE_FLUSH;
+	uint64_t most = s->walk.first_ts + CARVE_SPAN_MAX - 1, ts = s->h.timestamp;
 
-	return flushed && s->h.timestamp >= s->walk.last_ts ? s->h.timestamp : UINT64_MAX;
+	/* where the walk ended at something that is no record, the last one's time may be none already */
+	if (!flushed || ts < (s->walk.bad ? s->walk.first_ts : s->walk.last_ts))
+		return most;
+	return ts < most ? ts : most;
 }
 
 int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how)

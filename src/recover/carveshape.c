@@ -16,8 +16,7 @@
 #define RECORD_MAX      0x10000u
 #define SEQUENCE_MAX    (UINT64_C(1) << 48)
 #define TS_MAX          (UINT64_C(1) << 62)
-#define SPAN_MAX        (UINT64_C(1) << 56) /* between the first and the last record of one buffer */
-#define PEEK_BYTES      0x40u               /* what of a record tells its size and time */
+#define PEEK_BYTES      0x40u /* what of a record tells its size and time */
 #define EVENT_FLAGS     0x3ffu
 #define MESSAGE_FLAGS   0xffu
 
@@ -101,7 +100,7 @@ static bool record_ok(const uint8_t *p, const struct etw_record *r)
 
 static bool time_ok(const struct carve_walk *w, uint64_t ts)
 {
-	return ts != 0 && ts < TS_MAX && (!w->has_ts || (ts >= w->last_ts && ts - w->first_ts < SPAN_MAX));
+	return ts != 0 && ts < TS_MAX && (!w->has_ts || (ts >= w->last_ts && ts - w->first_ts < CARVE_SPAN_MAX));
 }
 
 uint32_t carve_record_size(const uint8_t p[8])
@@ -211,7 +210,7 @@ static unsigned agreement(const struct carve_shape *s)
 
 	n += links_ok(h) ? 2 : links_blank(h) ? 1 : 0;
 	if (h->state == STATE_FREE || h->state == STATE_FLUSH)
-		n += h->timestamp && h->timestamp >= w->last_ts && h->timestamp - w->last_ts < SPAN_MAX;
+		n += h->timestamp && h->timestamp >= w->last_ts && h->timestamp - w->last_ts < CARVE_SPAN_MAX;
 	n += h->sequence != 0 && h->sequence < UINT32_MAX;
 	n += h->reference_count == 0 || h->reference_count == 15;
 	n += h->offset == s->end || h->saved_offset == s->end || h->current_offset == s->end;

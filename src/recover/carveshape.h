@@ -16,8 +16,9 @@
 #define CARVE_POOL_MIN  0x100u /* of a buffer that shares its page */
 #define CARVE_IDS       1024u  /* logger ids believed, without bit 15; Windows gives at most 256 */
 #define CARVE_PRIVATE   0x8000u
-#define CARVE_RTBACKUP  0x10u /* BufferFlag */
-#define CARVE_HEADER    4u    /* BufferType of a file's first buffer */
+#define CARVE_RTBACKUP  0x10u               /* BufferFlag */
+#define CARVE_HEADER    4u                  /* BufferType of a file's first buffer */
+#define CARVE_SPAN_MAX  (UINT64_C(1) << 56) /* between the first and the last record of one buffer */
 
 /* A walk over the records of a buffer whose first bytes are at hand. */
 struct carve_walk {

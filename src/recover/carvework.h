@@ -189,6 +189,9 @@ static inline bool carve_file_plain(const struct carve_file *h, uint64_t first, 
 {
 	return h->t0 <= first && last <= h->last;
 }
+/* None of its records can be later: the time at which a flushed buffer was switched out, or, where that is not known, what the first one's allows. */
+uint64_t carve_latest(const struct carve_shape *s);
+
 /* First and last event of a buffer. */
 static inline uint64_t carve_first_ts(const struct carve_buf *b)
 {
@@ -197,7 +200,11 @@ static inline uint64_t carve_first_ts(const struct carve_buf *b)
 
 static inline uint64_t carve_last_ts(const struct carve_buf *b)
 {
-	return b->f->shape.stored ? b->last_ts : b->f->shape.walk.last_ts;
+	uint64_t latest = carve_latest(&b->f->shape), last = b->f->shape.walk.last_ts;
+
+	if (b->f->shape.stored)
+		return b->last_ts;
+	return last < latest ? last : latest;
 }
 /* Clock, anchor, how sure, name and other facts of the group that `it` is the first of. o->s has id and buffer size. 0 or ERR_NOMEM. */
 int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const struct carve_item *it, uint64_t first_ts, uint64_t last_ts);
@@ -247,9 +254,6 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 
 /* The pages of b are its own from now on. With `all` the caller does that, when no other buffer wants them. 0 or ERR_NOMEM. */
 int carve_claim(struct carve *c, struct carve_buf *b);
-
-/* The time at which a flushed buffer was switched out: none of its records is later; UINT64_MAX: not known. */
-uint64_t carve_latest(const struct carve_shape *s);
 
 /* Of a buffer with a gap, the pages in place behind it that are sure (carvebehind.c). 0 or ERR_NOMEM. */
 int carve_behind(struct carve *c, struct carve_buf *b);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Buffers at the edges of what an image may be: its first page is text, its last one is cut, its headers name no processor that there is,
-# its records have local time.
+# text stands over its records' times, its records have local time.
 set -u
 fail=0
 for e in "$ETLIFT" "$ETLIFT_SAN"; do

@@ -453,6 +453,41 @@ Test(settle, random_bytes_never_break_it)
 	}
 }
 
+/* Text over a header from its time on: its time is none, and so is the record. */
+Test(settle, records_later_than_their_buffer)
+{
+	struct made m;
+	struct etw_buffer b;
+	struct etw_settle_opts o = {.met = ETW_MET_MEMORY, .buffer_size = SIZE, .has_latest = true, .latest = 1290};
+	uint8_t lost[256] = {0};
+
+	make(&m, 30, 1000, 0xff);
+	memset(&b, 0, sizeof(b));
+	cr_assert_eq(etw_settle(&b, m.raw, SIZE, &o, NULL), 0);
+	cr_assert(b.n_events == 30 && b.n_gaps == 0); /* as late as the latest is not later */
+	etw_buffer_clear(&b);
+
+	put_le64(m.raw + m.off[12] + 0x10, UINT64_C(0x7069206d65726f4c)); /* an EVENT's */
+	lost[12] = 1;
+	memset(&b, 0, sizeof(b));
+	cr_assert_eq(etw_settle(&b, m.raw, SIZE, &o, NULL), 0);
+	cr_assert_eq(b.n_gaps, 1);
+	cr_assert(b.gaps[0].why == ETW_TORN_RECORD && b.gaps[0].offset == m.off[12] && b.gaps[0].bytes == m.step[12]);
+	cr_assert_eq(b.last_ts, 1290);
+	expect_kept(&m, &b, lost);
+	etw_buffer_clear(&b);
+
+	memset(m.raw + m.off[12] + 0x10, 'm', m.end - m.off[12] - 0x10); /* and over all behind it */
+	memset(lost + 12, 1, 30 - 12);
+	memset(&b, 0, sizeof(b));
+	cr_assert_eq(etw_settle(&b, m.raw, SIZE, &o, NULL), 0);
+	cr_assert_eq(b.n_gaps, 1);
+	cr_assert(b.gaps[0].why == ETW_TORN_RECORD && b.gaps[0].offset == m.off[12] && b.gaps[0].bytes == m.end - m.off[12]);
+	cr_assert_eq(b.last_ts, 1110);
+	expect_kept(&m, &b, lost);
+	etw_buffer_clear(&b);
+}
+
 Test(settle, a_large_hostile_buffer_is_no_quadratic_search)
 {
 	uint32_t n = 1u << 20;
