@@ -1,4 +1,4 @@
-/* layer.c - see layer.h: the cache, the first way through, starting places. Long, because all of them are one state under one lock. */
+/* layer.c - see layer.h: the first way through, starting places, damage. Long, because all of them are one state under one lock; what was unpacked is in layercache.c. */
 #include "layer.h"
 
 #include <pthread.h>
@@ -7,25 +7,8 @@
 #include <string.h>
 
 #include "buf.h"
-#include "libraries.h"
-#include "rd.h"
-#include "task.h"
+#include "layercache.h"
 #include "tempfile.h"
-
-#define LAYER(name)                             extern const struct layer_codec layer_##name;
-#define LAYER_LIB(name, lib, library, magic, n) extern const struct layer_codec layer_##name;
-#include "layers.def"
-#undef LAYER
-#undef LAYER_LIB
-
-/* A codec whose library is missing probes nothing: its file defines a stub without probe. */
-static const struct layer_codec *const codecs[] = {
-#define LAYER(name)                             &layer_##name,
-#define LAYER_LIB(name, lib, library, magic, n) &layer_##name,
-#include "layers.def"
-#undef LAYER
-#undef LAYER_LIB
-};
 
 struct point {
 	uint64_t off; /* unpacked */
@@ -38,28 +21,7 @@ struct flaw {
 	uint64_t off, end;
 };
 
-struct chunk {
-	uint64_t number;
-	struct chunk *newer, *older; /* by last use */
-	struct chunk *next;          /* in its hash row */
-	uint8_t *bytes;              /* LAYER_CHUNK, in a slab */
-};
-
-/* Memory comes in slabs, the first of them small, for small files. What it costs the kernel to find pages is a third of what unpacking costs: beside
- * the caller's work the next slab is made ready. */
-#define SLAB_BYTES  ((size_t)2 << 20)
-#define SLAB_CHUNKS (SLAB_BYTES / LAYER_CHUNK)
-
-struct slab {
-	struct slab *next;
-	struct task task; /* which touches the bytes */
-	uint8_t *bytes;
-	size_t n, used;
-	struct chunk chunk[];
-};
-
 #define NOT_YET   UINT64_MAX
-#define ROWS      4096u
 #define FAR_LEAST ((uint64_t)64 << 20)
 
 struct layer {
@@ -83,278 +45,10 @@ struct layer {
 	size_t n_flaws, cap_flaws;
 	uint64_t hole_left; /* bytes between `at` and where the codec stands */
 	pthread_mutex_t lock;
-	struct chunk *row[ROWS], *newest, *oldest;
-	struct slab *slabs;  /* the newest first */
-	struct slab *ahead;  /* the next one; NULL: none was begun */
-	struct chunk *spare; /* in no list: room() hands it out next */
-	size_t n_chunks, max_chunks;
+	struct layercache chunks;
 	uint8_t *bounce; /* LAYER_CHUNK */
-	uint8_t *zero;   /* a bit for each chunk that is known to be all zeros */
-	uint64_t zero_bits;
 	struct tempfile *temp;
 };
-
-const struct layer_codec *layer_probe(const uint8_t *head, size_t n)
-{
-	for (size_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
-		if (codecs[i]->probe && codecs[i]->probe(head, n))
-			return codecs[i];
-	return NULL;
-}
-
-int64_t layer_peek(const struct layer_codec *codec, struct input *in, uint8_t *buf, size_t n)
-{
-	size_t have = 0;
-	uint64_t size;
-	void *state;
-	int64_t got = codec->open(&state, in, NULL);
-
-	if (got < 0)
-		return got;
-	if (codec->known && codec->known(state, &size))
-		got = codec->seek(state, 0, NULL);
-	while (got >= 0 && have < n) {
-		got = codec->read(state, buf + have, n - have, NULL);
-		if (got <= 0)
-			break;
-		have += (size_t)got;
-	}
-	codec->close(state);
-	return have || got >= 0 ? (int64_t)have : got;
-}
-
-const char *layer_missing(const uint8_t *head, size_t n)
-{
-#define LAYER(name)
-#define LAYER_LIB(name, lib, library, magic, k)                                                                                            \
-	if (!(lib) && n >= (k) && memcmp(head, magic, k) == 0)                                                                             \
-		return library;
-#include "layers.def"
-#undef LAYER
-#undef LAYER_LIB
-	return NULL;
-}
-
-int layer_find(struct input *in, const struct layer_codec **codec, const char **missing, struct err *e)
-{
-	uint8_t head[LAYER_HEAD];
-	int64_t n = input_read(in, 0, head, sizeof(head), e);
-	unsigned skips = 0;
-	uint64_t at = 0;
-
-	*codec = NULL;
-	if (missing)
-		*missing = NULL;
-	if (n < 0)
-		return (int)n;
-	/* a length that goes past the end is none of such a frame: then these are bytes of something else */
-	while (n >= 8 && (le32(head) & 0xfffffff0) == 0x184d2a50 && skips++ < LAYER_SKIPS_MAX) {
-		at += 8 + (uint64_t)le32(head + 4);
-		n = input_read(in, at, head, sizeof(head), NULL);
-	}
-	if (n <= 0)
-		return 0;
-	*codec = layer_probe(head, (size_t)n);
-	if (skips && *codec && !(*codec)->skips)
-		*codec = NULL;
-	else if (!*codec && missing)
-		*missing = layer_missing(head, (size_t)n);
-	return 0;
-}
-
-int layer_next_member(bool (*probe)(const uint8_t *head, size_t n), const char *name, struct input *in, uint64_t *at, struct err *e)
-{
-	uint8_t head[LAYER_HEAD];
-	uint64_t off = *at, size = input_size(in);
-	size_t zeros = sizeof(head);
-	int64_t k = 1;
-
-	while (off < size && zeros == sizeof(head)) {
-		k = input_read(in, off, head, sizeof(head), e);
-		if (k <= 0)
-			break;
-		for (zeros = 0; zeros < (size_t)k && head[zeros] == 0; zeros++)
-			;
-		off += zeros;
-	}
-	if (k > 0 && off < size)
-		k = input_read(in, off, head, sizeof(head), e);
-	if (k <= 0 || off >= size)
-		return k < 0 ? (int)k : 0;
-	if (!probe || !probe(head, (size_t)k))
-		return err_set(e, ERR_FORMAT,
-			       "%s: what stands at packed byte %llu goes on with nothing before it: %llu packed bytes are left unread",
-			       name, (unsigned long long)off, (unsigned long long)(size - off));
-	*at = off;
-	return 1;
-}
-
-/* ---- cache --------------------------------------------------------------------------------------------------------------------------------- */
-
-static void unlink_chunk(struct layer *l, struct chunk *c)
-{
-	*(c->newer ? &c->newer->older : &l->newest) = c->older;
-	*(c->older ? &c->older->newer : &l->oldest) = c->newer;
-}
-
-static void make_newest(struct layer *l, struct chunk *c)
-{
-	c->newer = NULL;
-	c->older = l->newest;
-	*(l->newest ? &l->newest->newer : &l->oldest) = c;
-	l->newest = c;
-}
-
-static struct chunk *lookup(struct layer *l, uint64_t number)
-{
-	struct chunk *c = l->row[number % ROWS];
-
-	while (c && c->number != number)
-		c = c->next;
-	if (c && c != l->newest) {
-		unlink_chunk(l, c);
-		make_newest(l, c);
-	}
-	return c;
-}
-
-static struct slab *new_slab(size_t n)
-{
-	struct slab *s = malloc(sizeof(*s) + n * sizeof(*s->chunk));
-
-	if (!s)
-		return NULL;
-	s->n = n;
-	s->used = 0;
-	s->bytes = malloc(n * LAYER_CHUNK);
-	if (s->bytes)
-		return s;
-	free(s);
-	return NULL;
-}
-
-static void touch(void *ctx)
-{
-	struct slab *s = ctx;
-
-	for (size_t i = 0; i < s->n * LAYER_CHUNK; i += 4096)
-		s->bytes[i] = 0;
-}
-
-static void free_slabs(struct layer *l)
-{
-	if (l->ahead) {
-		task_wait(&l->ahead->task);
-		l->ahead->next = l->slabs;
-		l->slabs = l->ahead;
-	}
-	while (l->slabs) {
-		struct slab *s = l->slabs;
-
-		l->slabs = s->next;
-		free(s->bytes);
-		free(s);
-	}
-}
-
-static bool add_slab(struct layer *l)
-{
-	size_t n = l->slabs ? l->slabs->n * 2 : 1, left = l->max_chunks - l->n_chunks;
-	struct slab *s = l->ahead;
-
-	if (s) {
-		l->ahead = NULL;
-		task_wait(&s->task);
-	} else {
-		n = n < SLAB_CHUNKS ? n : SLAB_CHUNKS;
-		s = left ? new_slab(n < left ? n : left) : NULL;
-	}
-	if (!s)
-		return false;
-	s->next = l->slabs;
-	l->slabs = s;
-	if (s->n == SLAB_CHUNKS && left >= 2 * SLAB_CHUNKS && (l->ahead = new_slab(SLAB_CHUNKS)) != NULL)
-		task_start(&l->ahead->task, touch, l->ahead);
-	return true;
-}
-
-/* A chunk that is in no list: new memory, or the oldest one's when the cache is full; NULL: there is none. */
-static struct chunk *room(struct layer *l)
-{
-	struct chunk *c = l->spare, **p;
-
-	l->spare = NULL;
-	if (c)
-		return c;
-	if (l->n_chunks < l->max_chunks && ((l->slabs && l->slabs->used < l->slabs->n) || add_slab(l))) {
-		c = &l->slabs->chunk[l->slabs->used];
-		c->bytes = l->slabs->bytes + l->slabs->used++ * LAYER_CHUNK;
-		l->n_chunks++;
-		return c;
-	}
-	c = l->oldest;
-	if (!c)
-		return NULL;
-	unlink_chunk(l, c);
-	for (p = &l->row[c->number % ROWS]; *p != c; p = &(*p)->next)
-		;
-	*p = c->next;
-	return c;
-}
-
-static bool all_zero(const uint8_t *p, size_t n)
-{
-	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
-}
-
-static bool known_zero(const struct layer *l, uint64_t number)
-{
-	return number < l->zero_bits && l->zero[number / 8] >> number % 8 & 1;
-}
-
-static int set_zero(struct layer *l, uint64_t number)
-{
-	if (number >= l->zero_bits) {
-		uint64_t bytes = (number / 8 + 1) * 2;
-		uint8_t *p = bytes < SIZE_MAX ? realloc(l->zero, (size_t)bytes) : NULL;
-
-		if (!p)
-			return ERR_NOMEM;
-		memset(p + l->zero_bits / 8, 0, bytes - l->zero_bits / 8);
-		l->zero = p;
-		l->zero_bits = bytes * 8;
-	}
-	l->zero[number / 8] |= (uint8_t)(1u << number % 8);
-	return 0;
-}
-
-/* Chunk `number` is in c now, n bytes of it; the rest is behind the end. */
-static void enter(struct layer *l, uint64_t number, struct chunk *c, size_t n)
-{
-	c->number = number;
-	memset(c->bytes + n, 0, LAYER_CHUNK - n);
-	c->next = l->row[number % ROWS];
-	l->row[number % ROWS] = c;
-	make_newest(l, c);
-}
-
-/* Keeps a copy of a chunk. Memory that is not there makes it slower, not wrong. */
-static void keep(struct layer *l, uint64_t number, const uint8_t *p, size_t n)
-{
-	struct chunk *c;
-
-	if (all_zero(p, n)) {
-		set_zero(l, number);
-		return;
-	}
-	if (lookup(l, number))
-		return;
-	c = room(l);
-	if (!c)
-		return;
-	memcpy(c->bytes, p, n);
-	enter(l, number, c, n);
-}
 
 /* ---- the first way through ----------------------------------------------------------------------------------------------------------------- */
 
@@ -569,31 +263,31 @@ static void end_here(struct layer *l, const struct err *why)
 	if (f->truncated)
 		snprintf(f->why, sizeof(f->why), "%.150s", why->msg);
 	f->far = !l->temp && is_far(l->size, last_point(l), l->cache);
-	if (f->far && l->far_chunks > l->max_chunks)
-		l->max_chunks = (size_t)l->far_chunks;
+	if (f->far && l->far_chunks > l->chunks.max_chunks)
+		l->chunks.max_chunks = (size_t)l->far_chunks;
 }
 
 /* On the first way the beginning is kept, as much as the cache holds: whoever reads all of it next begins there. Where no starting place
  * was met for half as long the cache may become as large as it is for such files. NULL: nothing more is kept. */
-static struct chunk *room_on_first_way(struct layer *l)
+static struct layerchunk *room_on_first_way(struct layer *l)
 {
-	if (l->n_chunks >= l->max_chunks && l->max_chunks < l->far_chunks &&
-	    l->at - last_point(l) > (uint64_t)l->max_chunks * LAYER_CHUNK / 2)
-		l->max_chunks = (size_t)l->far_chunks;
-	return l->spare || l->n_chunks < l->max_chunks ? room(l) : NULL;
+	if (l->chunks.n_chunks >= l->chunks.max_chunks && l->chunks.max_chunks < l->far_chunks &&
+	    l->at - last_point(l) > (uint64_t)l->chunks.max_chunks * LAYER_CHUNK / 2)
+		l->chunks.max_chunks = (size_t)l->far_chunks;
+	return l->chunks.spare || l->chunks.n_chunks < l->chunks.max_chunks ? layercache_room(&l->chunks) : NULL;
 }
 
 /* The chunk was unpacked into p, which is c's memory when there is c. */
-static void keep_first(struct layer *l, uint64_t number, struct chunk *c, const uint8_t *p, size_t n)
+static void keep_first(struct layer *l, uint64_t number, struct layerchunk *c, const uint8_t *p, size_t n)
 {
-	bool zero = all_zero(p, n); /* also: nothing */
+	bool zero = layercache_all_zero(p, n); /* also: nothing */
 
 	if (zero && n)
-		set_zero(l, number);
-	if (c && (zero || lookup(l, number)))
-		l->spare = c;
+		layercache_set_zero(&l->chunks, number);
+	if (c && (zero || layercache_get(&l->chunks, number)))
+		l->chunks.spare = c;
 	else if (c)
-		enter(l, number, c, n);
+		layercache_enter(&l->chunks, number, c, n);
 }
 
 /* Unpacks from where the codec stands to the end: the size, snapshots, the beginning of a cache, or the whole into the temporary file. What can't be read
@@ -605,7 +299,7 @@ static int first_way(struct layer *l, struct err *e)
 
 	while (rc == 0 && later(l)) {
 		uint64_t number = l->at / LAYER_CHUNK;
-		struct chunk *c = l->temp ? NULL : room_on_first_way(l);
+		struct layerchunk *c = l->temp ? NULL : room_on_first_way(l);
 		uint8_t *p = c ? c->bytes : l->bounce;
 		size_t n = next_chunk(l, p, &why);
 
@@ -734,7 +428,7 @@ static int unpack_to(struct layer *l, uint64_t number, bool whole, uint8_t *p, s
 		if (n < 0)
 			return (int)n;
 		if (skip == 0 && n && (now != number || !whole || (l->facts.far && l->went_back)))
-			keep(l, now, p, (size_t)n);
+			layercache_keep(&l->chunks, now, p, (size_t)n);
 		if (!l->broken)
 			(void)take_mark(l); /* without memory for it going back is slower */
 		if (l->size <= want)
@@ -748,14 +442,14 @@ static int unpack_to(struct layer *l, uint64_t number, bool whole, uint8_t *p, s
 static int one_chunk(struct layer *l, uint64_t number, bool whole, uint8_t *room_for_it, const uint8_t **p, struct err *e)
 {
 	static const uint8_t zeros[LAYER_CHUNK];
-	struct chunk *c;
+	struct layerchunk *c;
 	int rc;
 
-	if (known_zero(l, number)) {
+	if (layercache_is_zero(&l->chunks, number)) {
 		*p = zeros;
 		return 0;
 	}
-	c = lookup(l, number);
+	c = layercache_get(&l->chunks, number);
 	if (c) {
 		*p = c->bytes;
 		return 0;
@@ -832,12 +526,11 @@ static void layer_close(void *ctx)
 {
 	struct layer *l = ctx;
 
-	free_slabs(l);
+	layercache_free(&l->chunks);
 	for (size_t i = 0; i < l->n_points; i++)
 		l->codec->mark_free(l->point[i].mark);
 	free(l->point);
 	free(l->flaw);
-	free(l->zero);
 	free(l->bounce);
 	if (l->state)
 		l->codec->close(l->state);
@@ -913,14 +606,14 @@ static int prepare(struct layer *l, const struct layer_opts *o, struct err *e)
 		l->codec->limit(l->state, &l->limits);
 	l->seeks = l->codec->known && l->codec->known(l->state, &known);
 	l->marks = l->codec->mark && (!l->seeks || (l->codec->marks_too && l->codec->marks_too(l->state)));
-	l->max_chunks = (size_t)((l->codec->slow && !l->seeks && !o->cache_bytes ? LAYER_CACHE_FAR : l->cache) / LAYER_CHUNK);
+	l->chunks.max_chunks = (size_t)((l->codec->slow && !l->seeks && !o->cache_bytes ? LAYER_CACHE_FAR : l->cache) / LAYER_CHUNK);
 	if (l->seeks && !l->temp) {
 		f->limited = known > l->most;
 		l->size = f->size = f->limited ? l->most : known;
 		l->broken = true;
 		f->far = !l->marks && is_far(known, known ? l->codec->place(l->state, known - 1) : 0, l->cache);
-		if (f->far && l->far_chunks > l->max_chunks)
-			l->max_chunks = (size_t)l->far_chunks;
+		if (f->far && l->far_chunks > l->chunks.max_chunks)
+			l->chunks.max_chunks = (size_t)l->far_chunks;
 	} else {
 		l->size = NOT_YET;
 		if (l->seeks)
