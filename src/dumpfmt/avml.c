@@ -1,5 +1,6 @@
 /* avml.c - AVML version 2: blocks of physical memory, each a stream of snappy frames between a header and its packed length. Facts:
  * docs/formats/avml.md. Every chunk of a frame stream stands for itself, so an index of them gives random access. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -262,6 +263,17 @@ static void tell_late(void *ctx, struct notes *notes)
 	late_tell(&a->late, notes, "avml", "chunks are damaged");
 }
 
+static void name_packing(struct dump *d, const struct avml *a)
+{
+	size_t n = strlen(d->compression);
+
+	for (size_t i = 0; i < a->n; i++)
+		if (!a->v[i].stored) {
+			snprintf(d->compression + n, sizeof(d->compression) - n, "%ssnappy", n ? "+" : "");
+			return;
+		}
+}
+
 static int open_avml(struct dump *d, struct err *e)
 {
 	struct avml *a = calloc(1, sizeof(*a));
@@ -278,6 +290,7 @@ static int open_avml(struct dump *d, struct err *e)
 		rc = chunkcache_new(&a->cache, CHUNK_MAX, a->n, load, a, e);
 	if (rc < 0)
 		return rc;
+	name_packing(d, a);
 	sort(d, a);
 	rc = late_init(&a->late, a->n, e);
 	d->late = tell_late;

@@ -43,7 +43,7 @@ struct ewf {
 	uint32_t n_chunks; /* as the volume says */
 	uint32_t chunk_size;
 	uint64_t media; /* bytes, as the volume says; later, as they are */
-	bool has_md5, has_sha1;
+	bool has_md5, has_sha1, md5_differs;
 	uint8_t md5[16], sha1[20];
 	/* reading */
 	uint64_t second_at; /* media chunk where v[second] stands, when something is lost in between */

@@ -347,6 +347,10 @@ static void take_hashes(struct walk *w, const struct section *s)
 		return;
 	}
 	if (!zeros(h, 16)) {
+		if (x->has_md5 && memcmp(x->md5, h, 16) != 0 && !x->md5_differs) {
+			x->md5_differs = true;
+			note_bad(w, s->off, "another MD5 than the one stored before it");
+		}
 		x->has_md5 = true;
 		memcpy(x->md5, h, 16);
 	}

@@ -47,7 +47,8 @@ static int open_raw(struct dump *d, struct err *e)
 	int rc;
 
 	if (input_read(d->in, RAW_MIN - 1, &last, 1, NULL) == 0)
-		return err_set(e, ERR_NOIMAGE, "%llu bytes are too few for a memory image", (unsigned long long)input_size(d->in));
+		return err_set(e, ERR_NOIMAGE, "%llu byte%s too few for a memory image", (unsigned long long)input_size(d->in),
+			       input_size(d->in) == 1 ? " is" : "s are");
 	rc = hiber_open_headerless(d, e);
 	if (rc == 0)
 		rc = vmware_open_memory(d, e);

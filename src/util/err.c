@@ -40,7 +40,10 @@ int err_prepend(struct err *e, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0)
 		n = 0;
-	if ((size_t)n < sizeof(e->msg) - 1)
+	scrub(e->msg);
+	if ((size_t)n < sizeof(e->msg) - 1 && strncmp(old, e->msg, (size_t)n) == 0 && strncmp(old + n, ": ", 2) == 0)
+		memcpy(e->msg, old, sizeof(old)); /* who read it has said so */
+	else if ((size_t)n < sizeof(e->msg) - 1)
 		snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", old);
 	scrub(e->msg);
 	return e->code;

@@ -73,4 +73,12 @@ cat m.raw | "$ETLIFT" info - >o.txt 2>e.txt
 cat m.raw | (ulimit -f 1000; trap '' XFSZ; "$ETLIFT" info - --spill sp) >o.txt 2>e.txt
 [ "${PIPESTATUS[1]}" != 0 ] || bad "a full spill folder: $(cat e.txt)"
 [ "$(wc -l <e.txt)" = 1 ] && grep -q 'the spill folder: ' e.txt || bad "a full spill folder: $(cat e.txt)"
+
+# what the chunks of AVML 2 are packed with is said; a refusal names its file, and the codec, once
+"$TOOLS/mkdump" -f avml "$TOP/testdata/recipes/demo.recipe" m.avml || exit 1
+"$ETLIFT" info --json m.avml >i.json 2>e.txt
+[ "$(of i.json '.image.compression')" = snappy ] || bad "AVML: $(of i.json '.image.compression')"
+head -c 1000000 m.raw | xz -0 | head -c 14 >short.xz
+"$ETLIFT" info short.xz >o.txt 2>e.txt
+[ "$(grep -o 'short\.xz' e.txt | wc -l)" = 1 ] && [ "$(grep -o 'xz: ' e.txt | wc -l)" = 2 ] || bad "twice: $(cat e.txt)"
 exit $fail

@@ -404,6 +404,23 @@ Test(ewf, cut)
 	}
 }
 
+/* Both hashes that are stored have a checksum that holds, and are not the same. */
+Test(ewf, two_hashes_that_differ)
+{
+	struct world w;
+	size_t at;
+
+	make(&w, &(struct mkewf){.packed = true});
+	at = mkewf_section(&w.seg[0], "digest", 0) + 76;
+	w.seg[0].p[at] ^= 1;
+	mkewf_sum(w.seg[0].p + at, 76);
+	open_set(&w, 0, 1);
+	cr_assert_eq(good_chunks(&w, 0), ALL);
+	cr_assert_eq(told(&w, "another MD5"), 1);
+	cr_assert_eq(w.notes.n, 1);
+	done(&w);
+}
+
 /* The medium's size, chunk count and chunk size are lies (with a checksum that holds). */
 Test(ewf, lying_volume)
 {
