@@ -30,6 +30,7 @@ struct kdump {
 	uint64_t bytes;
 	uint64_t *rank;            /* bits set before bit i * RANK_BITS */
 	uint64_t gap_from, gap_to; /* bytes of the bitmap that are lost, from the first to the last of them; equal: none */
+	uint64_t data;             /* where the first page's stands, right behind the last descriptor */
 	uint64_t gap_pages;        /* descriptors of the pages in the gap, when it lies before pages */
 	struct table *table;       /* while opening */
 	struct chunkcache *cache;
@@ -417,10 +418,11 @@ static const uint8_t *packed_page(struct kdump *k, struct span *s, const uint8_t
 	return s->p;
 }
 
-/* A page of zeros that is stored as it is, by a writer that packs pages: nobody writes that. A lost piece was filled with zeros. */
+/* A page of zeros that is stored as it is, by a writer that packs pages: a lost piece was filled with zeros. But QEMU stores one such page, before all others, for
+ * every page of zeros that there is. */
 static bool is_hole(const struct kdump *k, const uint8_t *d, const uint8_t *out)
 {
-	return k->packs && !(le32(d + 12) & KDUMP_ANY) && out[0] == 0 && memcmp(out, out + 1, k->page - 1) == 0;
+	return k->packs && le64(d) != k->data && !(le32(d + 12) & KDUMP_ANY) && out[0] == 0 && memcmp(out, out + 1, k->page - 1) == 0;
 }
 
 /* Pages of descriptors [n, n + count) to buf. Returns how many: fewer where one can't be had. */
@@ -598,6 +600,7 @@ static int open_part(struct kdump *k, struct dump *d, struct err *e)
 		read_sub_header(k, d);
 		rc = read_bitmap(k, d, e);
 	}
+	k->data = rc == 0 ? k->descriptors + DESCRIPTOR * (bits_set(k->bitmap, 0, k->bytes) + k->gap_pages) : 0;
 	if (rc == 0)
 		rc = late_init(&k->late, input_size(k->in) / DESCRIPTOR + 1, e);
 	if (rc == 0)

@@ -309,6 +309,16 @@ Test(kdump, zeros_for_a_page)
 	cr_assert(w.notes.n == 1 && strstr(w.notes.v[0].detail, "do not unpack"));
 	end(&w);
 	buf_free(&b);
+	/* QEMU's one page of zeros, which stands before all others, is none */
+	make(&b, false);
+	put_le32(b.p + 0x1a8, 1);
+	memset(b.p + DATA, 0, PAGE);
+	open_it(&w, b.p, b.n);
+	cr_assert(w.rc == 0 && w.unread == 0);
+	dump_late_notes(w.d);
+	cr_assert_eq(w.notes.n, 0);
+	end(&w);
+	buf_free(&b);
 	late = false;
 }
 
