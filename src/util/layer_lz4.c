@@ -17,7 +17,7 @@
 #define MAGIC_LEGACY 0x184c2102u
 #define LEGACY_BLOCK (8u << 20)
 #define WINDOW       65536u
-#define BLOCK_MAX    (8u << 20)
+#define BLOCK_LEAST  (64u << 10)
 
 struct place {           /* all there is to know before a block */
 	uint64_t in_off; /* of its size field; between frames: of the next frame */
@@ -42,6 +42,7 @@ struct lz4 {
 	struct blockout out;                     /* p = room + WINDOW */
 	uint8_t *room;                           /* WINDOW of history, then a block */
 	uint8_t *packed;
+	uint32_t block_max; /* that there is room for */
 };
 
 struct lz4_mark {
@@ -64,17 +65,36 @@ static void lz4_close(void *state)
 	free(z);
 }
 
+/* Room for blocks of this size; what is at hand stays. */
+static int want_room(struct lz4 *z, uint32_t block_max)
+{
+	uint8_t *room, *packed;
+
+	if (block_max <= z->block_max)
+		return 0;
+	room = realloc(z->room, (size_t)WINDOW + block_max);
+	if (!room)
+		return ERR_NOMEM;
+	z->room = room;
+	z->out.p = room + WINDOW;
+	packed = realloc(z->packed, (size_t)LZ4_COMPRESSBOUND(block_max) + 4);
+	if (!packed)
+		return ERR_NOMEM;
+	z->packed = packed;
+	z->block_max = block_max;
+	return 0;
+}
+
 static int lz4_open(void **state, struct input *in, struct err *e)
 {
 	struct lz4 *z = calloc(1, sizeof(*z));
 
-	if (!z || !(z->room = malloc(WINDOW + BLOCK_MAX)) || !(z->packed = malloc(LZ4_COMPRESSBOUND(BLOCK_MAX) + 4))) {
+	if (!z || want_room(z, BLOCK_LEAST) < 0) {
 		if (z)
 			lz4_close(z);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
 	z->in = in;
-	z->out.p = z->room + WINDOW;
 	*state = z;
 	return 0;
 }
@@ -152,7 +172,7 @@ static int64_t unpack(const struct lz4 *z, const struct place *p, uint64_t at, u
 	int rc;
 	int k;
 
-	if (size > (stored ? p->block_max : (uint32_t)LZ4_COMPRESSBOUND(BLOCK_MAX)))
+	if (size > (stored ? p->block_max : (uint32_t)LZ4_COMPRESSBOUND(p->block_max)))
 		return err_set(e, ERR_FORMAT, "lz4: a block larger than the frame allows");
 	rc = input_read_all(z->in, at, packed, size, e);
 	if (rc < 0)
@@ -204,7 +224,7 @@ static int word_behind(const struct lz4 *z, const struct place *p, uint32_t word
 static int judge(struct lz4 *z, struct err *e)
 {
 	struct place p = z->before;
-	uint8_t *packed = malloc(LZ4_COMPRESSBOUND(BLOCK_MAX) + 4), *out = malloc(BLOCK_MAX), h[4] = {0};
+	uint8_t *packed = malloc((size_t)LZ4_COMPRESSBOUND(p.block_max) + 4), *out = malloc(p.block_max), h[4] = {0};
 	uint64_t blocks = 0, shorts = 0;
 	int rc = packed && out ? 1 : err_set(e, ERR_NOMEM, "out of memory");
 	bool same = false;
@@ -317,6 +337,8 @@ static int next_block(struct lz4 *z, struct err *e)
 			continue;
 		}
 		z->before = z->now;
+		if (want_room(z, z->before.block_max) < 0)
+			return err_set(e, ERR_NOMEM, "out of memory");
 		k = unpack(z, &z->before, z->before.in_off + 4, word, z->packed, z->out.p, e);
 		z->out.n = k > 0 ? (size_t)k : 0;
 		rc = k < 0 ? (int)k : check_length(z, word, e);

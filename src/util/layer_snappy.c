@@ -28,6 +28,7 @@ struct snappy {
 	bool known;
 	uint8_t *packed;
 	struct blockout out;
+	size_t cap_packed, cap_out;
 };
 
 static bool snappy_probe(const uint8_t *head, size_t n)
@@ -108,11 +109,8 @@ static int open_as(void **state, const char *name, struct input *in, struct err 
 	struct snappy *s = calloc(1, sizeof(*s));
 	int rc;
 
-	if (!s || !(s->packed = malloc(CHUNK_PACKED_MAX)) || !(s->out.p = malloc(CHUNK_PACKED_MAX))) {
-		if (s)
-			snappy_close(s);
+	if (!s)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	}
 	s->name = name;
 	s->in = in;
 	rc = list_chunks(s, e);
@@ -175,6 +173,17 @@ static int snappy_seek(void *state, uint64_t place, struct err *e)
 	return 0;
 }
 
+/* Room for n bytes; what was there may be lost. */
+static int want_room(uint8_t **p, size_t *cap, size_t n)
+{
+	if (n <= *cap)
+		return 0;
+	free(*p);
+	*p = malloc(n);
+	*cap = *p ? n : 0;
+	return *p ? 0 : ERR_NOMEM;
+}
+
 static int next_chunk(struct snappy *s, struct err *e)
 {
 	uint32_t len, unpacked = 0;
@@ -188,6 +197,8 @@ static int next_chunk(struct snappy *s, struct err *e)
 		s->in_off = at + len;
 		if (rc == 2 || unpacked == 0)
 			continue;
+		if (want_room(&s->packed, &s->cap_packed, len) < 0 || want_room(&s->out.p, &s->cap_out, unpacked) < 0)
+			return err_set(e, ERR_NOMEM, "out of memory");
 		s->lost = unpacked;
 		rc = input_read_all(s->in, at, s->packed, len, e);
 		if (rc < 0)
