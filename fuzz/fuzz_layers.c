@@ -46,6 +46,7 @@ struct truth {
 	uint8_t there[MOST]; /* behind n: the byte was read once */
 	uint8_t hole[MOST];
 	size_t n;          /* what comes out on the way from the beginning */
+	size_t skipped;    /* where damage was stepped over first; MOST: nowhere */
 	uint64_t lost;     /* bytes of holes */
 	bool opens, known; /* without unpacking: `size` */
 	uint64_t size;
@@ -59,6 +60,7 @@ static int64_t step_over(struct truth *t, const struct layer_codec *c, void *sta
 
 	if (said >= 0 || said == ERR_NOMEM || said == ERR_IO || !c->skip || c->skip(state, t->n, &next, NULL) <= 0 || next < t->n)
 		return said;
+	t->skipped = t->skipped < t->n ? t->skipped : t->n; /* over nothing, perhaps */
 	t->lost += next - t->n;
 	next = next < MOST ? next : MOST;
 	memset(t->bytes + t->n, 0, (size_t)next - t->n);
@@ -75,6 +77,7 @@ static void unpack(struct truth *t, const struct layer_codec *c, struct input *i
 
 	t->n = 0;
 	t->lost = 0;
+	t->skipped = MOST;
 	memset(t->hole, 0, sizeof(t->hole));
 	t->size = 0;
 	t->known = false;
@@ -105,8 +108,7 @@ static void peek(const struct truth *t, const struct layer_codec *c, struct inpu
 {
 	uint8_t head[5000];
 	int64_t k = layer_peek(c, in, head, sizeof(head));
-	const uint8_t *hole = memchr(t->hole, 1, t->n);
-	size_t n = hole ? (size_t)(hole - t->hole) : t->n; /* no way over it here */
+	size_t n = t->skipped < t->n ? t->skipped : t->n; /* no way over damage here */
 
 	if (k > (int64_t)sizeof(head) || (k < 0 && n) || (k > 0 && memcmp(head, t->bytes, (size_t)k < n ? (size_t)k : n) != 0))
 		abort();
