@@ -96,7 +96,7 @@ void process_head_find(struct kernel *k);
 /* Picks k->prof and k->match. 0, ERR_NOTFOUND (nothing fits; the message says what is wanted), ERR_USAGE/ERR_NOKERNEL for a profile that was
  * given and is wrong. */
 int profile_choose(struct kernel *k, const struct hints *hints, const struct kernel_opts *o, struct err *e);
-/* Does k->prof fit this memory? 0, or ERR_NOKERNEL with the name of the invariant that failed; *checks counts what could be checked. */
+/* Does k->prof fit this memory? 0, or ERR_NOKERNEL with the name of the invariant that failed; *checks counts what holds, by weight. */
 int profile_prove(struct kernel *k, unsigned *checks, struct err *e);
 
 /* The head of the process ring by symbol, KDBG, the dump's header or the first process; 0 unknown. */
