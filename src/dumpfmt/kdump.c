@@ -1,5 +1,6 @@
 /* kdump.c - kdump-compressed dumps (diskdump's successor: QEMU's kdump-zlib and others, makedumpfile, virsh dump --format): a bitmap of pages, a
- * descriptor for each, the pages packed one by one. Facts: docs/formats/kdump.md. The flattened form is flatkdump.c's. */
+ * descriptor for each, the pages packed one by one. Facts: docs/formats/kdump.md. The flattened form is flatkdump.c's. Somewhat long, because bitmap, gap and ranks
+ * are one count of descriptors. */
 #include <stdlib.h>
 #include <string.h>
 

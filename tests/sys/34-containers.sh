@@ -92,6 +92,7 @@ for how in "image.vmem.gz image.vmss" "image.vmem image.vmss.gz" "image.vmem.gz 
 	rm -r pair.out
 done
 # halves of other names than each other's: --sidecar names the other one, packed or not
+rm -rf pair
 mkdir pair
 gzip -1 -c vm/image.vmem >pair/a.vmem.gz
 cp vm/image.vmss pair/b.vmss
