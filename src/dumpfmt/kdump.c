@@ -591,6 +591,7 @@ static void tell(void *ctx, struct notes *notes)
 
 static int open_part(struct kdump *k, struct dump *d, struct err *e)
 {
+	uint64_t most = input_size(k->in) / DESCRIPTOR, pages;
 	int rc;
 
 	k->table = calloc(1, sizeof(*k->table));
@@ -602,10 +603,12 @@ static int open_part(struct kdump *k, struct dump *d, struct err *e)
 		rc = read_bitmap(k, d, e);
 	}
 	k->data = rc == 0 ? k->descriptors + DESCRIPTOR * (bits_set(k->bitmap, 0, k->bytes) + k->gap_pages) : 0;
+	/* a flattened file may claim any size, the bitmap is in memory: no more pages than it has bits */
+	pages = (most < 8 * k->bytes ? most : 8 * k->bytes) + 1;
 	if (rc == 0)
-		rc = late_init(&k->late, input_size(k->in) / DESCRIPTOR + 1, e);
+		rc = late_init(&k->late, pages, e);
 	if (rc == 0)
-		rc = chunkcache_new(&k->cache, k->page, input_size(k->in) / DESCRIPTOR + 1, load, k, e);
+		rc = chunkcache_new(&k->cache, k->page, pages, load, k, e);
 	if (rc == 0)
 		rc = add_pages(k, d, e);
 	free(k->table);
