@@ -1,11 +1,12 @@
-/* qevm.c - QEMU's migration and suspend stream (QEVM), and libvirt's save file around it: RAM pages one behind the other, each with its offset in a
- * RAM block; later copies win. Only the section "ram" is read. Facts: docs/formats/qevm.md. */
+/* qevm.c - QEMU's migration and suspend stream (QEVM): RAM pages one behind the other, each with its offset in a RAM block; later copies win. With
+ * mapped-ram they stand at fixed places of the file (qevmmapped.c). Only the section "ram" is read. Facts: docs/formats/qevm.md. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "chunkcache.h"
 #include "dumpfmt.h"
+#include "qevmmapped.h"
 #include "rd.h"
 
 #define PAGE_BITS     12u /* unless the configuration says otherwise: no machine that runs Windows has smaller ones */
@@ -16,8 +17,9 @@
 #define NAME_MAX_Q    256u
 #define PART_PAGES    512u       /* pages of a part of the index */
 #define PARTS_MAX     (1u << 23) /* 16 TiB */
-#define PARTS_FREE    4096u      /* parts that need not be filled: 16 MiB of index */
-#define PART_FILL     8u /* pages that came for each part above: a stream of lone pages far apart would fill our memory, not its file */
+#define RAM_MAX       ((uint64_t)PARTS_MAX * PART_PAGES << PAGE_BITS)
+#define PARTS_FREE    4096u /* parts that need not be filled: 16 MiB of index */
+#define PART_FILL     8u    /* pages that came for each part above: a stream of lone pages far apart would fill our memory, not its file */
 #define FILL          (UINT64_C(1) << 63)
 #define PACKED        (UINT64_C(1) << 62)
 #define FOOTER_LOOK   ((uint64_t)64 << 20) /* a foreign section's end is looked for so far */
@@ -42,6 +44,7 @@ struct block {
 	char name[NAME_MAX_Q];
 	uint64_t size, base; /* base: where it begins among the blocks that make up memory */
 	bool memory;
+	struct qevm_mapped mapped;
 };
 
 struct qevm {
@@ -145,25 +148,28 @@ static void choose_memory(struct qevm *q)
 	}
 }
 
-/* {u8 length, name, u64 size; with x-ignore-shared u64 address} until `total` bytes are told. */
+/* {u8 length, name, u64 size; with x-ignore-shared u64 address; with mapped-ram where its pages are, and these} until `total` bytes are told. A list
+ * that breaks off has mapped pages already. */
 static bool take_sizes(struct qevm *q, uint64_t total)
 {
 	uint64_t told = 0;
+	bool whole = true;
 
 	q->n_blocks = 0;
-	while (told < total && q->n_blocks < BLOCKS_MAX) {
+	while (whole && told < total && q->n_blocks < BLOCKS_MAX) {
 		struct block *b = &q->block[q->n_blocks];
 		uint8_t p[16];
 
 		memset(b, 0, sizeof(*b));
 		if (!take_name(q, b->name) || !take(q, p, q->addresses ? 16 : 8))
-			return false;
+			break;
 		b->size = be64(p);
 		told += b->size;
+		whole = !q->mapped || qevmmapped_take(&b->mapped, q->in, q->d->in_at, b->size, &q->at);
 		q->n_blocks++;
 	}
 	choose_memory(q);
-	return told == total;
+	return whole && told == total;
 }
 
 /* The part of the index for a page; made when there is none. NULL, *rc 0: not taken. */
@@ -513,13 +519,77 @@ static int read_memory(void *ctx, uint64_t pa, void *buf, size_t len)
 	return 0;
 }
 
+static int read_mapped(void *ctx, uint64_t pa, void *buf, size_t len)
+{
+	const struct qevm *q = ctx;
+	uint8_t *out = buf;
+
+	for (size_t i = 0; len && i < q->n_blocks; i++) { /* the blocks of memory stand one behind the other */
+		const struct block *b = &q->block[i];
+		uint64_t off = pa >= q->hole ? pa - (UINT64_C(1) << 32) + q->hole : pa - q->start;
+		size_t n;
+		int rc;
+
+		if (!b->memory || off < b->base || off - b->base >= b->mapped.there)
+			continue;
+		off -= b->base;
+		n = b->mapped.there - off < len ? (size_t)(b->mapped.there - off) : len;
+		rc = qevmmapped_read(&b->mapped, q->in, off, out, n);
+		if (rc < 0)
+			return rc;
+		out += n;
+		pa += n;
+		len -= n;
+	}
+	return len ? ERR_FAULT : 0;
+}
+
+/* A part of memory, [off, end) of it, on both sides of the hole. */
+static int add_both_sides(struct qevm *q, uint64_t off, uint64_t end, struct err *e)
+{
+	uint64_t low = end < q->hole ? end : q->hole, high = off > q->hole ? off : q->hole;
+	int rc = 0;
+
+	if (off < low)
+		rc = phys_add(q->d->phys, pa_of(q, off), low - off, read_mapped, q, e);
+	if (rc == 0 && high < end)
+		rc = phys_add(q->d->phys, pa_of(q, high), end - high, read_mapped, q, e);
+	return rc;
+}
+
+/* Blocks of memory whose pages stand at fixed places. *pages: how many were added. */
+static int add_mapped(struct qevm *q, size_t *pages, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && q->mapped && i < q->n_blocks; i++) {
+		struct block *b = &q->block[i];
+
+		if (!b->memory)
+			continue;
+		if (b->base > RAM_MAX || b->size > RAM_MAX - b->base) {
+			notes_add(q->d->notes, &NOTE(NOTE_LIMIT_REACHED), "qevm: a RAM block of %llu bytes is left out",
+				  (unsigned long long)b->size);
+			b->mapped.there = 0;
+			continue;
+		}
+		rc = qevmmapped_load(&b->mapped, q->in, q->d->notes, b->name, e);
+		if (rc == 0 && b->mapped.there) {
+			*pages += (size_t)(b->mapped.there / b->mapped.page);
+			rc = add_both_sides(q, b->base, b->base + b->mapped.there, e);
+		}
+	}
+	return rc;
+}
+
 static int add_memory(struct qevm *q, struct err *e)
 {
 	size_t pages = 0;
-	int rc = 0;
+	int rc;
 
 	place_memory(q);
-	if (q->packed)
+	rc = add_mapped(q, &pages, e);
+	if (rc == 0 && q->packed)
 		rc = chunkcache_new(&q->cache, q->page, q->packed, load, q, e);
 	for (uint64_t p = 0; rc == 0 && p < q->n_part; p++)
 		for (uint64_t i = 0; rc == 0 && q->part[p] && i < PART_PAGES; i++) {
@@ -531,9 +601,7 @@ static int add_memory(struct qevm *q, struct err *e)
 			rc = phys_add(q->d->phys, pa_of(q, off), q->page, read_memory, q, e);
 		}
 	if (rc == 0 && !pages)
-		rc = q->mapped
-			     ? err_set(e, ERR_UNSUPPORTED, "qevm: a stream with mapped-ram (pages at fixed places of the file) is not read")
-			     : err_set(e, ERR_TRUNC, "qevm: no page of memory in it");
+		rc = err_set(e, ERR_TRUNC, "qevm: no page of memory in it");
 	if (q->over)
 		notes_add(q->d->notes, &NOTE(NOTE_PAGE_MISSING), "qevm: %llu pages that stand too far apart to be indexed are left out",
 			  (unsigned long long)q->over);
@@ -557,6 +625,8 @@ static void close_qevm(struct dump *d)
 	free(q->part);
 	free(q->room);
 	chunkcache_free(q->cache);
+	for (size_t i = 0; q->block && i < q->n_blocks; i++)
+		qevmmapped_free(&q->block[i].mapped);
 	free(q->block);
 	free(q);
 }
@@ -582,34 +652,3 @@ static int open_qevm(struct dump *d, struct err *e)
 }
 
 const struct dumpfmt dumpfmt_qevm = {"qevm", probe, open_qevm, close_qevm};
-
-/* ---- libvirt ------------------------------------------------------------------------------------------------------------------------------- */
-
-#define LIBVIRT_HEADER 92u
-
-static bool libvirt_probe(const uint8_t *head, size_t n)
-{
-	return n >= LIBVIRT_HEADER && memcmp(head, "LibvirtQemudSave", 16) == 0;
-}
-
-/* Magic, u32 version, u32 length of the XML, ...; then the XML, then the stream, packed or not. */
-static int open_libvirt(struct dump *d, struct err *e)
-{
-	uint8_t h[LIBVIRT_HEADER];
-	struct input *stream;
-	int rc = input_read_all(d->in, 0, h, sizeof(h), e);
-	uint32_t version, xml;
-
-	if (rc < 0)
-		return rc;
-	version = le32(h + 16);
-	xml = le32(h + 20);
-	if (version == 0 || version > 2)
-		return err_set(e, ERR_UNSUPPORTED, "a libvirt saved state of version %u", version);
-	if (LIBVIRT_HEADER + (uint64_t)xml >= input_size(d->in))
-		return err_set(e, ERR_TRUNC, "a libvirt saved state that ends before its stream");
-	rc = input_open_window(&stream, d->in, LIBVIRT_HEADER + (uint64_t)xml, UINT64_MAX, e);
-	return rc < 0 ? rc : dump_open_inside(d, stream, e);
-}
-
-const struct dumpfmt dumpfmt_libvirt = {"libvirt-save", libvirt_probe, open_libvirt, NULL};

@@ -26,7 +26,7 @@ for c in $names; do
 	*) image=image.$c ;;
 	esac
 	size="-m 256 -H 192" base=raw
-	case $c in qevm* | libvirt) size="-m 3072 -H 2048" base=$big/raw ;; esac
+	case $c in qevm* | libvirt*) size="-m 3072 -H 2048" base=$big/raw ;; esac
 	# shellcheck disable=SC2086
 	"$TOOLS/mkdump" $size -f "$c" "$recipe" "$c.d/$image" || { bad "$c can't be written"; continue; }
 	"$ETLIFT" recover -q "$c.d/$image" -o "$c" || bad "$c: status $?"

@@ -220,20 +220,113 @@ bool cont_qevm_packed(struct winimg *w, FILE *f, const char *path)
 	return ok;
 }
 
-bool cont_libvirt(struct winimg *w, FILE *f, const char *path)
+/* Pages at fixed places, and a bitmap of those that were written (mapped-ram). Offsets count from the beginning of the file. */
+
+#define ALIGNED (UINT64_C(1) << 20)
+
+static bool block(struct buf *b, FILE *f, const char *what, uint64_t size, uint64_t *bitmap, uint64_t *pages_at)
 {
-	static const char xml[] = "<domain type='kvm'><name>made</name></domain>\n";
+	name(b, what);
+	be64b(b, size);
+	*bitmap = (uint64_t)ftello(f) + b->n + 28;
+	*pages_at = (*bitmap + (size / WM_PAGE + 63) / 64 * 8 + ALIGNED - 1) / ALIGNED * ALIGNED;
+	be32b(b, 1);
+	be64b(b, WM_PAGE);
+	be64b(b, *bitmap);
+	be64b(b, *pages_at);
+	return flush(b, f) && fseeko(f, (off_t)(*pages_at + size), SEEK_SET) == 0;
+}
+
+/* A page of zeros may have been another one before: what the file has there is older memory. */
+static bool fixed_pages(const struct winimg *w, FILE *f, uint64_t bitmap, uint64_t pages_at)
+{
+	size_t n = (w->m.frames + 63) / 64 * 8;
+	uint8_t *bits = calloc(n, 1), old[WM_PAGE];
+	bool ok = bits != NULL;
+
+	memset(old, 0x5a, sizeof(old));
+	for (uint64_t i = 0; ok && i < w->m.frames; i++) {
+		const uint8_t *p = wm_peek(&w->m, i);
+
+		if (p)
+			bits[i / 8] |= (uint8_t)(1u << (i % 8));
+		if (p || i % 1000 == 7)
+			ok = fseeko(f, (off_t)(pages_at + i * WM_PAGE), SEEK_SET) == 0 && fwrite(p ? p : old, WM_PAGE, 1, f) == 1;
+	}
+	ok = ok && fseeko(f, (off_t)bitmap, SEEK_SET) == 0 && fwrite(bits, n, 1, f) == 1;
+	free(bits);
+	return ok;
+}
+
+static bool mapped(struct winimg *w, FILE *f)
+{
+	const char *machine = w->m.hole_frames == FRAMES_2G ? "pc-q35-9.0" : "pc-i440fx-9.0";
+	uint64_t bitmap, pages_at, vga_bitmap, vga;
 	struct buf b;
 	bool ok;
 
+	buf_init(&b);
+	buf_puts(&b, "QEVM");
+	be32b(&b, 3);
+	buf_u8(&b, 7);
+	be32b(&b, (uint32_t)strlen(machine));
+	buf_puts(&b, machine);
+	part(&b, "configuration/capabilities");
+	be32b(&b, 1);
+	name(&b, "mapped-ram");
+	start(&b, 1, 3, "ram");
+	be64b(&b, (w->m.frames * WM_PAGE + 0x1000000) | 4);
+	ok = block(&b, f, "pc.ram", w->m.frames * WM_PAGE, &bitmap, &pages_at) && block(&b, f, "vga.vram", 0x1000000, &vga_bitmap, &vga);
+	be64b(&b, 0x10);
+	footer(&b, 3);
+	buf_u8(&b, 3);
+	be32b(&b, 3);
+	be64b(&b, 0x10);
+	footer(&b, 3);
+	start(&b, 4, 5, "cpu");
+	buf_puts(&b, "registers");
+	footer(&b, 5);
+	buf_u8(&b, 0);
+	ok = ok && flush(&b, f) && fixed_pages(w, f, bitmap, pages_at);
+	buf_free(&b);
+	return ok;
+}
+
+bool cont_qevm_mapped(struct winimg *w, FILE *f, const char *path)
+{
 	(void)path;
+	return mapped(w, f);
+}
+
+static const char xml[] = "<domain type='kvm'><name>made</name></domain>\n";
+
+static bool libvirt_header(FILE *f, uint32_t format, uint32_t padding)
+{
+	struct buf b;
+	bool ok;
+
 	buf_init(&b);
 	buf_puts(&b, "LibvirtQemudSave");
 	buf_u32(&b, 2);
-	buf_u32(&b, sizeof(xml));
-	buf_fill(&b, 0, 92 - 24);
+	buf_u32(&b, sizeof(xml) + padding);
+	buf_u32(&b, 1);
+	buf_u32(&b, format);
+	buf_fill(&b, 0, 92 - 32);
 	buf_put(&b, xml, sizeof(xml));
+	buf_fill(&b, 0, padding);
 	ok = flush(&b, f);
 	buf_free(&b);
-	return ok && stream(w, f);
+	return ok;
+}
+
+bool cont_libvirt(struct winimg *w, FILE *f, const char *path)
+{
+	(void)path;
+	return libvirt_header(f, 0, 0) && stream(w, f);
+}
+
+bool cont_libvirt_sparse(struct winimg *w, FILE *f, const char *path)
+{
+	(void)path;
+	return libvirt_header(f, 6, 65536) && mapped(w, f);
 }

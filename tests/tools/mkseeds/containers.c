@@ -346,6 +346,48 @@ static void qevm_packed(const char *dir)
 	buf_free(&plain);
 }
 
+/* Pages at fixed places: eight of memory, four of them written; then a smaller block. In front of it, or not, libvirt's header, from which offsets count. */
+static void qevm_mapped(const char *dir, bool libvirt)
+{
+	struct buf b;
+	uint64_t at;
+
+	buf_init(&b);
+	if (libvirt) {
+		buf_puts(&b, "LibvirtQemudSave");
+		buf_u32(&b, 2);
+		buf_u32(&b, 100);
+		buf_u32(&b, 0);
+		buf_u32(&b, 6); /* "sparse" */
+		buf_fill(&b, 0, 92 - 32 + 100);
+	}
+	buf_put(&b, "QEVM\0\0\0\3\7\0\0\0\2pc", 15);
+	buf_put(&b,
+		"\5\x1a"
+		"configuration/capabilities\0\0\0\1\0\0\0\1\12mapped-ram",
+		47);
+	qevm_section(&b, 1, 2, "ram");
+	be64b(&b, 0x9000 | 4);
+	for (unsigned i = 0; i < 2; i++) {
+		buf_puts(&b, i ? "\4vram" : "\6pc.ram");
+		be64b(&b, i ? 0x1000 : 0x8000);
+		at = b.n + 28;
+		buf_put(&b, "\0\0\0\1", 4);
+		be64b(&b, PAGE);
+		be64b(&b, at);
+		be64b(&b, (at + 8 + PAGE - 1) / PAGE * PAGE);
+		buf_u8(&b, i ? 0 : 0x55);
+		buf_fill(&b, 0, PAGE - b.n % PAGE);
+		for (unsigned k = 0; k < (i ? 1 : 8); k++)
+			page(&b, k);
+	}
+	be64b(&b, 0x10);
+	qevm_section(&b, 0x7e, 2, NULL);
+	buf_u8(&b, 0);
+	put(dir, "qevm", libvirt ? "libvirt-sparse" : "mapped", &b);
+	buf_free(&b);
+}
+
 static void qevm_seeds(const char *dir)
 {
 	struct buf b, l;
@@ -377,6 +419,8 @@ static void qevm_seeds(const char *dir)
 	buf_u8(&b, 0);
 	put(dir, "qevm", "stream", &b);
 	qevm_packed(dir);
+	qevm_mapped(dir, false);
+	qevm_mapped(dir, true);
 	buf_puts(&l, "LibvirtQemudSave");
 	buf_u32(&l, 2);
 	buf_u32(&l, 4);
