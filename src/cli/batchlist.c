@@ -10,6 +10,7 @@
 #include "dirlist.h"
 #include "input.h"
 #include "path.h"
+#include "relatives.h"
 #include "unwrap.h"
 
 #define LIST_BYTES_MAX ((uint64_t)64 << 20)
@@ -72,16 +73,17 @@ static int add_failed(struct batch_list *l, const char *path, const struct err *
 
 typedef bool has_fn(const void *ctx, const char *name);
 
-static bool has_as(const char *name, size_t dot, const char *ending, has_fn *has, const void *ctx)
+/* Is there a file called name[0, at), these words, and an ending? */
+static bool has_as(const char *name, size_t at, const char *words, const char *ending, has_fn *has, const void *ctx)
 {
-	size_t n = strlen(name);
 	struct buf b;
 	bool found;
 
 	buf_init(&b);
-	buf_put(&b, name, dot);
+	buf_put(&b, name, at);
+	buf_puts(&b, words);
 	buf_puts(&b, ending);
-	found = !b.failed && b.n == n && strcmp(buf_str(&b), name) != 0 && has(ctx, buf_str(&b));
+	found = !b.failed && strcmp(buf_str(&b), name) != 0 && has(ctx, buf_str(&b));
 	buf_free(&b);
 	return found;
 }
@@ -112,32 +114,46 @@ static bool is_state(const char *name, size_t n)
 	       (strncasecmp(name + n - 5, ".vmss", 5) == 0 || strncasecmp(name + n - 5, ".vmsn", 5) == 0);
 }
 
-/* Does the file belong to another one that is there: .E02 to .E01, .002 to .001 or .000, .vmss and .vmsn to .vmem? */
+/* The first piece of name[0, plain), a number from the dot at `at` on: .001 or .000, with as many digits, or three (behind .999 comes .1000). All have the same
+ * ending of packed files, or none. */
+static bool has_first_piece(const char *name, size_t at, size_t plain, has_fn *has, const void *ctx)
+{
+	size_t digits = plain - at - 1;
+	char words[24];
+
+	for (size_t width = digits;; width = 3) {
+		bool earlier;
+
+		snprintf(words, sizeof(words), ".%0*d", (int)width, 0);
+		earlier = plain != at + width + 1 || strncmp(name + at, words, width + 1) != 0; /* nothing comes before the first */
+		if (earlier && has_as(name, at, words, name + plain, has, ctx))
+			return true;
+		words[width] = '1';
+		if (earlier && has_as(name, at, words, name + plain, has, ctx))
+			return true;
+		if (width <= 3 || name[at + 1] == '0')
+			return false;
+	}
+}
+
+/* Does the file belong to another one that is there: .E02 to .E01, .002 to .001 or .000, .002.gz to .001.gz, .vmss and .vmsn to .vmem? */
 static bool is_companion(const char *name, has_fn *has, const void *ctx)
 {
 	const char *dot = strrchr(name, '.');
 	size_t at = dot ? (size_t)(dot - name) : 0, n = dot ? strlen(dot) : 0;
-	size_t plain = unwrap_name_length(name);
-	char ending[24];
+	size_t plain = unwrap_name_length(name), number = plain;
 
 	if (is_state(name, plain))
 		return has_memory(name, plain - 5, has, ctx);
-	if (at == 0 || path_is_sep(name[at - 1]) || n >= sizeof(ending) || n < 4)
+	while (number && isdigit((unsigned char)name[number - 1]))
+		number--;
+	if (plain - number >= 3 && plain - number < 20 && number > 1 && name[number - 1] == '.' && !path_is_sep(name[number - 2]))
+		return has_first_piece(name, number - 1, plain, has, ctx);
+	if (at == 0 || path_is_sep(name[at - 1]))
 		return false;
-	if (strspn(dot + 1, "0123456789") == n - 1) {
-		memset(ending, '0', n);
-		ending[0] = '.';
-		ending[n] = 0;
-		if (strcmp(dot, ending) == 0)
-			return false;
-		if (has_as(name, at, ending, has, ctx))
-			return true;
-		ending[n - 1] = '1';
-		return has_as(name, at, ending, has, ctx);
-	}
 	if (n == 4 && toupper((unsigned char)dot[1]) >= 'E' && isalpha((unsigned char)dot[1]) && isalnum((unsigned char)dot[2]) &&
 	    isalnum((unsigned char)dot[3]) && strcasecmp(dot, ".E01") != 0)
-		return has_as(name, at, ".E01", has, ctx) || has_as(name, at, ".e01", has, ctx);
+		return has_as(name, at, ".E01", "", has, ctx) || has_as(name, at, ".e01", "", has, ctx);
 	return false;
 }
 
@@ -165,44 +181,79 @@ static bool is_text(const void *ctx, const char *name)
 	return strcmp(ctx, name) == 0;
 }
 
-int batch_companions(struct dirlist *d, const char *path, struct err *e)
+static void add_name(void *ctx, const char *path)
+{
+	struct dirlist *d = ctx;
+	void *arr = d->name;
+
+	if (arr_reserve(&arr, &d->cap, d->n, sizeof(*d->name)) < 0)
+		return;
+	d->name = arr;
+	d->name[d->n] = strdup(path);
+	d->n += d->name[d->n] != NULL;
+}
+
+/* Those that the names of the folder tell. */
+static int named_companions(struct dirlist *d, const char *path, struct err *e)
 {
 	const char *slash = path_last_sep(path), *base = path_base(path);
-	const char *dot = strrchr(base, '.');
-	size_t n = 0, plain = unwrap_name_length(base);
-	bool vmem = plain > 5 && strncasecmp(base + plain - 5, ".vmem", 5) == 0;
+	struct dirlist l;
 	struct buf b;
 	int rc;
 
-	memset(d, 0, sizeof(*d));
-	if (!vmem && (!dot || (strcasecmp(dot, ".E01") != 0 && !isdigit((unsigned char)dot[1]))))
-		return 0;
 	buf_init(&b);
 	if (slash)
 		buf_put(&b, path, (size_t)(slash - path) + 1);
-	rc = b.failed ? nomem(e) : dirlist_read(d, b.n ? buf_str(&b) : ".", e);
-	for (size_t i = 0; rc == 0 && i < d->n; i++) {
+	rc = b.failed ? nomem(e) : dirlist_read(&l, b.n ? buf_str(&b) : ".", e);
+	for (size_t i = 0; rc == 0 && i < l.n; i++) {
 		struct buf whole;
 
-		if (d->folder[i] || !is_companion(d->name[i], is_text, base))
+		if (l.folder[i] || !is_companion(l.name[i], is_text, base))
 			continue;
 		buf_init(&whole);
 		buf_put(&whole, b.p, b.n);
-		buf_puts(&whole, d->name[i]);
-		free(d->name[i]);
-		d->name[i] = d->name[n];
-		d->name[n++] = strdup(buf_str(&whole));
-		if (whole.failed || !d->name[n - 1])
+		buf_puts(&whole, l.name[i]);
+		add_name(d, buf_str(&whole));
+		if (whole.failed)
 			rc = nomem(e);
 		buf_free(&whole);
 	}
+	if (rc == 0)
+		dirlist_free(&l);
 	buf_free(&b);
+	return rc;
+}
+
+static int by_pointed(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int batch_companions(struct dirlist *d, const char *path, struct err *e)
+{
+	const char *base = path_base(path), *dot = strrchr(base, '.');
+	size_t plain = unwrap_name_length(base), n = 0;
+	int rc = 0;
+
+	memset(d, 0, sizeof(*d));
+	if ((plain > 5 && strncasecmp(base + plain - 5, ".vmem", 5) == 0) || (dot && strcasecmp(dot, ".E01") == 0) ||
+	    (plain && isdigit((unsigned char)base[plain - 1])))
+		rc = named_companions(d, path, e);
+	if (rc == 0)
+		dump_relatives(path, add_name, d);
 	if (rc < 0) {
 		dirlist_free(d);
+		memset(d, 0, sizeof(*d));
 		return rc;
 	}
-	for (size_t i = n; i < d->n; i++)
-		free(d->name[i]);
+	if (d->n)
+		qsort(d->name, d->n, sizeof(*d->name), by_pointed);
+	for (size_t i = 0; i < d->n; i++) {
+		if (n && strcmp(d->name[n - 1], d->name[i]) == 0)
+			free(d->name[i]);
+		else
+			d->name[n++] = d->name[i];
+	}
 	d->n = n;
 	return 0;
 }
@@ -342,15 +393,52 @@ int batch_list_file(struct batch_list *l, const char *path, struct err *e)
 	return rc;
 }
 
+/* Images of the list that another one of it leads to. */
+struct led {
+	const struct batch_list *l;
+	const struct batch_image *from;
+	void *paths; /* tree of the texts in l->v that are to go */
+	bool failed;
+};
+
+static void lead(void *ctx, const char *other)
+{
+	struct led *t = ctx;
+	const char *path = t->from->path;
+	struct buf b;
+	char **there;
+
+	buf_init(&b);
+	buf_put(&b, path, (size_t)(path_base(path) - path)); /* it lies beside it, as the list writes that */
+	buf_puts(&b, path_base(other));
+	there = b.failed ? NULL : tfind(buf_str(&b), &t->l->paths, by_text);
+	t->failed |= b.failed || (there && strcmp(*there, path) != 0 && !tsearch(*there, &t->paths, by_text));
+	buf_free(&b);
+}
+
+static void keep(void *p)
+{
+	(void)p; /* the paths belong to the images */
+}
+
 int batch_list_settle(struct batch_list *l, struct err *e)
 {
 	bool *drop = calloc(l->n + 1, sizeof(*drop));
+	struct led led = {.l = l};
 	size_t n = 0;
 
 	if (!drop)
 		return nomem(e);
 	for (size_t i = 0; i < l->n; i++)
 		drop[i] = is_companion(l->v[i].path, in_list, l);
+	for (size_t i = 0; i < l->n; i++) {
+		led.from = &l->v[i];
+		if (!drop[i] && l->v[i].state == BATCH_WAITING && !tfind(l->v[i].path, &led.paths, by_text))
+			dump_relatives(l->v[i].path, lead, &led);
+	}
+	for (size_t i = 0; i < l->n; i++)
+		drop[i] |= tfind(l->v[i].path, &led.paths, by_text) != NULL;
+	tdestroy(led.paths, keep);
 	for (size_t i = 0; i < l->n; i++) {
 		if (drop[i]) {
 			tdelete(l->v[i].path, &l->paths, by_text);
@@ -361,7 +449,7 @@ int batch_list_settle(struct batch_list *l, struct err *e)
 	}
 	l->n = n;
 	free(drop);
-	return 0;
+	return led.failed ? nomem(e) : 0;
 }
 
 struct name {          /* a folder's name that is given out */
@@ -432,11 +520,6 @@ int batch_list_names(struct batch_list *l, struct err *e)
 		rc = give_name(&names, &l->v[i], e);
 	tdestroy(names, free);
 	return rc;
-}
-
-static void keep(void *p)
-{
-	(void)p; /* the paths belong to the images */
 }
 
 void batch_list_free(struct batch_list *l)

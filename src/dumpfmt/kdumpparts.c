@@ -86,27 +86,40 @@ static void tell_missing(struct dump *d, struct parts *t, uint64_t max_pfn, uint
 	}
 }
 
+/* What is done with another part that was found: takes `in` over. */
+typedef int part_fn(void *ctx, struct input *in, struct err *e);
+
+struct search {
+	const char *own; /* its path */
+	const uint8_t *want;
+	bool wide;
+	uint64_t max_pfn;
+	uint32_t page;
+	struct parts t;
+	struct notes *notes;
+	part_fn *found;
+	void *ctx;
+};
+
 /* One file of the folder. */
-static int look(struct dump *d, const char *path, const uint8_t *want, uint64_t max_pfn, uint32_t page, struct parts *t,
-		int (*add)(void *ctx, struct input *in, struct err *e), void *ctx, struct err *e)
+static int look(struct search *s, const char *path, struct err *e)
 {
-	bool wide = le32(want + 0x1ac) == page;
 	struct kdump_part p;
 	struct input *in;
 	int rc;
 
-	if (!path_is_file(path) || path_same(path, input_name(d->in)) || input_open(&in, path, NULL) < 0)
+	if (!path_is_file(path) || path_same(path, s->own) || input_open(&in, path, NULL) < 0)
 		return 0;
-	if (!is_part(in, want, wide, page, &p) || !is_new(t, &p, max_pfn)) {
+	if (!is_part(in, s->want, s->wide, s->page, &p) || !is_new(&s->t, &p, s->max_pfn)) {
 		input_close(in);
 		return 0;
 	}
-	rc = add(ctx, in, e);
-	return rc < 0 ? rc : keep(t, &p, e);
+	rc = s->found(s->ctx, in, e);
+	return rc < 0 ? rc : keep(&s->t, &p, e);
 }
 
-static int look_beside(struct dump *d, const char *name, const uint8_t *want, uint64_t max_pfn, uint32_t page, struct parts *t,
-		       int (*add)(void *ctx, struct input *in, struct err *e), void *ctx, struct err *e)
+/* All files of the folder of `name`. */
+static int look_beside(struct search *s, const char *name, struct err *e)
 {
 	size_t folder = (size_t)(path_base(name) - name);
 	struct dirlist list = {0};
@@ -119,38 +132,85 @@ static int look_beside(struct dump *d, const char *name, const uint8_t *want, ui
 	if (path.failed || dirlist_read(&list, (const char *)path.p, NULL) < 0)
 		list.n = 0; /* no file: a pipe, bytes in memory */
 	if (list.n > KDUMPPARTS_NAMES_MAX)
-		notes_add(d->notes, &NOTE(NOTE_LIMIT_REACHED), "kdump: %zu files beside this part; %u are looked at", list.n,
+		notes_add(s->notes, &NOTE(NOTE_LIMIT_REACHED), "kdump: %zu files beside this part; %u are looked at", list.n,
 			  KDUMPPARTS_NAMES_MAX);
-	for (size_t i = 0; rc == 0 && i < list.n && i < KDUMPPARTS_NAMES_MAX && t->n < KDUMPPARTS_MAX; i++) {
+	for (size_t i = 0; rc == 0 && i < list.n && i < KDUMPPARTS_NAMES_MAX && s->t.n < KDUMPPARTS_MAX; i++) {
 		if (list.folder[i])
 			continue;
 		path.n = folder;
 		buf_put(&path, list.name[i], strlen(list.name[i]) + 1);
-		rc = path.failed ? err_set(e, ERR_NOMEM, "out of memory")
-				 : look(d, (const char *)path.p, want, max_pfn, page, t, add, ctx, e);
+		rc = path.failed ? err_set(e, ERR_NOMEM, "out of memory") : look(s, (const char *)path.p, e);
 	}
 	dirlist_free(&list);
 	buf_free(&path);
 	return rc;
 }
 
-int kdumpparts_find(struct dump *d, const struct kdump_part *own, uint64_t max_pfn, uint32_t page,
-		    int (*add)(void *ctx, struct input *in, struct err *e), void *ctx, struct err *e)
+static int look_everywhere(struct search *s, const struct kdump_part *own, struct err *e)
 {
-	uint8_t want[HEADER];
-	struct parts t = {0};
-	char *target = path_target(input_name(d->in));
-	int rc = input_read_all(d->in, 0, want, HEADER, e);
+	char *target = path_target(s->own);
+	int rc = keep(&s->t, own, e);
 
 	if (rc == 0)
-		rc = keep(&t, own, e);
-	if (rc == 0)
-		rc = look_beside(d, input_name(d->in), want, max_pfn, page, &t, add, ctx, e);
+		rc = look_beside(s, s->own, e);
 	if (rc == 0 && target)
-		rc = look_beside(d, target, want, max_pfn, page, &t, add, ctx, e);
+		rc = look_beside(s, target, e);
 	free(target);
-	if (rc == 0)
-		tell_missing(d, &t, max_pfn, page);
-	free(t.v);
 	return rc;
+}
+
+int kdumpparts_find(struct dump *d, const struct kdump_part *own, uint64_t max_pfn, uint32_t page, part_fn *add, void *ctx, struct err *e)
+{
+	uint8_t want[HEADER];
+	struct search s = {
+		.own = input_name(d->in), .want = want, .max_pfn = max_pfn, .page = page, .notes = d->notes, .found = add, .ctx = ctx};
+	int rc = input_read_all(d->in, 0, want, HEADER, e);
+
+	if (rc == 0) {
+		s.wide = le32(want + 0x1ac) == page;
+		rc = look_everywhere(&s, own, e);
+	}
+	if (rc == 0)
+		tell_missing(d, &s.t, max_pfn, page);
+	free(s.t.v);
+	return rc;
+}
+
+static bool is_page_size(uint32_t v)
+{
+	return v >= 4096 && v <= 65536 && (v & (v - 1)) == 0;
+}
+
+struct teller {
+	void (*tell)(void *ctx, const char *path);
+	void *ctx;
+};
+
+static int tell(void *ctx, struct input *in, struct err *e)
+{
+	const struct teller *t = ctx;
+
+	(void)e;
+	t->tell(t->ctx, input_name(in));
+	input_close(in);
+	return 0;
+}
+
+void kdumpparts_names(struct input *in, void (*fn)(void *ctx, const char *path), void *ctx)
+{
+	uint8_t want[HEADER], sub[KDUMP_SUB_HEADER];
+	struct teller t = {fn, ctx};
+	struct search s = {.own = input_name(in), .want = want, .max_pfn = UINT64_MAX, .found = tell, .ctx = &t};
+	struct kdump_part own;
+
+	if (input_read_all(in, 0, want, HEADER, NULL) < 0 || (memcmp(want, "KDUMP   ", 8) != 0 && memcmp(want, "DISKDUMP", 8) != 0))
+		return;
+	s.wide = is_page_size(le32(want + 0x1ac));
+	s.page = le32(want + (s.wide ? 0x1ac : 0x1a0));
+	if (!is_page_size(s.page) || input_read_all(in, s.page, sub, sizeof(sub), NULL) < 0)
+		return;
+	kdumpparts_range(&own, sub, s.wide);
+	if (own.split)
+		(void)look_everywhere(&s, &own, NULL);
+	free(s.t.v);
 }

@@ -22,4 +22,7 @@ bool kdumpparts_sound(const struct kdump_part *p, uint64_t max_pfn); /* true too
 int kdumpparts_find(struct dump *d, const struct kdump_part *own, uint64_t max_pfn, uint32_t page,
 		    int (*add)(void *ctx, struct input *in, struct err *e), void *ctx, struct err *e);
 
+/* The names of the other parts that lie beside this file, if it is one. */
+void kdumpparts_names(struct input *in, void (*fn)(void *ctx, const char *path), void *ctx);
+
 #endif

@@ -1,5 +1,6 @@
 /* qevm.c - QEMU's migration and suspend stream (QEVM): RAM pages one behind the other, each with its offset in a RAM block; later copies win. With
- * mapped-ram they stand at fixed places of the file (qevmmapped.c). Only the section "ram" is read. Facts: docs/formats/qevm.md. */
+ * mapped-ram they stand at fixed places of the file (qevmmapped.c). Only the section "ram" is read. Facts: docs/formats/qevm.md. Long, because the
+ * stream and the memory that it makes share one state. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>

@@ -2,6 +2,7 @@
 #include "unwrap.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -18,6 +19,19 @@ struct dump_packed {
 
 const char *const unwrap_endings[] = {".gz", ".zst", ".xz", ".lz4", ".bz2", ".sz", ".s2", ".zz", ".lzo", ".zstd", ".gzip", ".snappy", NULL};
 
+/* What is said of pieces that are not there. */
+static void tell_pieces(struct dump *d, const struct segments_facts *f, uint64_t size)
+{
+	if (f->n_holes)
+		notes_add(d->notes, &NOTE_AT(NOTE_PAGE_MISSING, f->hole, f->hole_bytes),
+			  "the piece %s is missing, or a part of it: a hole, as large as the other pieces tell%s", f->missing,
+			  f->n_holes > 1 ? "; so are others" : "");
+	if (f->gap)
+		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, size, 0),
+			  "the piece %s is missing, or a part of it, and nothing tells its size: what stands behind it is left out",
+			  f->missing);
+}
+
 static int join_pieces(struct dump *d, struct err *e)
 {
 	struct segments_facts f;
@@ -30,9 +44,7 @@ static int join_pieces(struct dump *d, struct err *e)
 		return rc;
 	d->in = d->file = whole; /* it owns the first piece now */
 	d->n_segments = f.n;
-	if (f.gap)
-		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, input_size(whole), 0),
-			  "the piece %s is missing: what stands behind it is left out", f.missing);
+	tell_pieces(d, &f, input_size(whole));
 	return 0;
 }
 
@@ -97,11 +109,15 @@ static int watch(struct dump *d, struct input *layer, const char *whose, struct 
 	return 0;
 }
 
-/* Takes off what *in is packed with. packed_bytes: of the evidence file. */
-static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, const char *whose, bool memory, struct err *e)
+/* Takes off what *in is packed with. packed_bytes: of the evidence file. share: one of so many that are open at once. */
+static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, const char *whose, bool memory, uint32_t share, struct err *e)
 {
 	struct layer_opts o = {.spill = d->opts.spill, .packed_bytes = packed_bytes, .size_later = !whose[0]};
 
+	if (share > 1) {
+		o.cache_bytes = LAYER_CACHE_BYTES / share;
+		o.limits.all_mark_bytes = LAYER_MARK_BYTES / share;
+	}
 	for (unsigned depth = 0;; depth++) {
 		const struct layer_codec *codec;
 		const char *missing;
@@ -139,30 +155,88 @@ static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, co
 	}
 }
 
-/* Pieces that were packed one by one: the first one is read, and that there are more is told. */
-static void tell_packed_pieces(struct dump *d)
+/* A piece of which not a byte could be unpacked: an empty one takes its place. */
+static int no_piece(struct dump *d, struct segments_part *part, const char *whose, const struct err *why, struct err *e)
 {
-	const char *name = input_name(d->file);
-	size_t n = unwrap_name_length(name);
-	struct segments_facts f;
+	notes_add(d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "%s%s", whose, why->msg);
+	input_close(part->in);
+	part->in = NULL;
+	part->cut = true;
+	return input_open_window(&part->in, d->file, 0, 0, e);
+}
 
-	if (d->n_layers || !d->compression[0] || !name[n] || !segments_packed(name, n, &f))
-		return;
-	notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, input_size(d->in), 0),
-		  "a piece of an image, packed by itself: %s and what follows it are left out", f.missing);
-	snprintf(d->advice, sizeof(d->advice),
-		 "pieces packed one by one are not joined: unpack %.80s and the others, and give the first one", path_base(name));
+/* One piece of many, packed by itself. `n`: of them. */
+static int unpack_piece(struct dump *d, const struct segments_piece *p, uint32_t n, struct segments_part *part, struct err *e)
+{
+	bool advised = d->advice[0] != 0;
+	struct layer_facts f = {0};
+	struct input *file;
+	struct err why = {0};
+	char whose[80];
+	int rc = input_open_window(&file, d->file, p->off, p->size, e);
+
+	if (rc < 0)
+		return rc;
+	part->in = file;
+	part->place = p->place;
+	part->name = p->name;
+	snprintf(whose, sizeof(whose), "%.75s: ", path_base(p->name));
+	rc = take_off(d, &part->in, p->size, whose, !d->compression[0], n, &why);
+	if (rc == ERR_FORMAT || rc == ERR_TRUNC)
+		return no_piece(d, part, whose, &why, e);
+	if (rc < 0)
+		return err_set(e, rc, "%s%s", whose, why.msg);
+	if (part->in != file)
+		layer_look(part->in, &f);
+	part->cut = f.truncated || f.limited;
+	if (part->cut && !advised) /* it speaks of one file */
+		d->advice[0] = 0;
+	return 0;
+}
+
+/* Pieces that were packed one by one (NAME.001.gz): each is a layer, and these are put together. */
+static int join_packed(struct dump *d, struct err *e)
+{
+	const char *name = input_name(d->in);
+	size_t n = unwrap_name_length(name);
+	struct segments_part *part;
+	const struct layer_codec *codec;
+	struct segments_facts f;
+	struct input *whole;
+	uint32_t i = 0;
+	int rc = name[n] && layer_find(d->in, &codec, NULL, NULL) == 0 && codec ? segments_open_packed(&whole, d->in, name, n, &f, e)
+										: ERR_NOTMINE;
+
+	if (rc < 0)
+		return rc == ERR_NOTMINE ? 0 : rc;
+	d->in = d->file = whole;
+	part = f.n <= UNWRAP_PIECES ? calloc(f.n, sizeof(*part)) : NULL;
+	if (!part)
+		return f.n > UNWRAP_PIECES
+			       ? err_set(e, ERR_LIMIT, "more than %d pieces packed one by one: unpack them first", UNWRAP_PIECES)
+			       : err_set(e, ERR_NOMEM, "out of memory");
+	for (struct segments_piece p; rc == 0 && segments_piece(whole, i, &p); i++)
+		rc = unpack_piece(d, &p, f.n, &part[i], e);
+	if (rc == 0)
+		rc = segments_join(&d->in, part, i, strlen(name + n), name, &f, e);
+	else
+		while (i-- > 0)
+			input_close(part[i].in);
+	free(part);
+	if (rc < 0)
+		return rc;
+	d->n_segments = f.n;
+	tell_pieces(d, &f, input_size(d->in));
+	return dump_keep(d, whole, e);
 }
 
 int dump_unwrap(struct dump *d, struct err *e)
 {
 	int rc = d->n_layers ? 0 : join_pieces(d, e); /* a layer is no file of that name */
 
-	if (rc == 0)
-		rc = take_off(d, &d->in, input_size(d->file), "", true, e);
-	if (rc == 0)
-		tell_packed_pieces(d);
-	return rc;
+	if (rc == 0 && !d->n_layers && d->n_segments == 1)
+		rc = join_packed(d, e);
+	return rc < 0 ? rc : take_off(d, &d->in, input_size(d->file), "", true, 1, e);
 }
 
 int dump_unwrap_beside(struct dump *d, struct input **in, bool memory, struct err *e)
@@ -172,7 +246,7 @@ int dump_unwrap_beside(struct dump *d, struct input **in, bool memory, struct er
 	int rc;
 
 	snprintf(whose, sizeof(whose), "%.75s: ", slash ? slash + 1 : input_name(*in));
-	rc = take_off(d, in, input_size(*in), whose, memory, e);
+	rc = take_off(d, in, input_size(*in), whose, memory, 1, e);
 	return rc < 0 ? err_prepend(e, "%s", input_name(*in)), rc : 0;
 }
 

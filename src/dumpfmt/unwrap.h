@@ -4,7 +4,8 @@
 
 #include "dumpfmt.h"
 
-#define UNWRAP_DEPTH 4 /* a compressed file in a compressed file ... */
+#define UNWRAP_DEPTH  4    /* a compressed file in a compressed file ... */
+#define UNWRAP_PIECES 1024 /* of one image, packed one by one */
 
 /* Puts the pieces of a split file together (by the name of d->in), then takes compression off, layer by layer: d->in becomes what is inside. Fills
  * compression, n_segments, advice. */

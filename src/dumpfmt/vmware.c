@@ -487,9 +487,28 @@ static bool has_hole(struct input *in)
 	return true;
 }
 
+static const char *const states[] = {".vmss", ".vmsn"};
+
+void vmware_state_name(struct input *in, void (*fn)(void *ctx, const char *path), void *ctx)
+{
+	const char *name = input_name(in);
+	struct input *state;
+
+	if (!ends_with(name, ".vmem"))
+		return;
+	for (unsigned i = 0; i < 2; i++)
+		if (open_beside(&state, name, states[i]) == 0) {
+			input_close(state);
+			return;
+		}
+	if (open_fitting(&state, name, states, state_fits, in) < 0)
+		return;
+	fn(ctx, input_name(state));
+	input_close(state);
+}
+
 int vmware_open_memory(struct dump *d, struct err *e)
 {
-	static const char *const states[] = {".vmss", ".vmsn"};
 	const char *name = input_name(d->in);
 	struct input *in;
 	struct err why;

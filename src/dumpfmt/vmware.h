@@ -8,4 +8,7 @@
  * name and size alone), and its runs are registered. 0: nothing says so. ERR_*. */
 int vmware_open_memory(struct dump *d, struct err *e);
 
+/* The name of the state file that vmware_open_memory() would take for this one, if that has another name than it. */
+void vmware_state_name(struct input *in, void (*fn)(void *ctx, const char *path), void *ctx);
+
 #endif

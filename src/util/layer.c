@@ -100,7 +100,7 @@ static int take_mark(struct layer *l)
 	l->point = arr;
 	l->point[l->n_points++] = (struct point){l->at, mark, bytes};
 	l->point_bytes += bytes;
-	while (l->n_points > 1 && (l->n_points >= l->limits.marks || l->point_bytes > LAYER_MARK_BYTES))
+	while (l->n_points > 1 && (l->n_points >= l->limits.marks || l->point_bytes > l->limits.all_mark_bytes))
 		thin_out(l);
 	return 0;
 }
@@ -601,6 +601,8 @@ static int prepare(struct layer *l, const struct layer_opts *o, struct err *e)
 		l->limits.marks = LAYER_MARKS_MAX;
 	if (!l->limits.mark_bytes)
 		l->limits.mark_bytes = LAYER_MARK_MAX;
+	if (!l->limits.all_mark_bytes)
+		l->limits.all_mark_bytes = LAYER_MARK_BYTES;
 	l->step = l->limits.step;
 	if (l->codec->limit)
 		l->codec->limit(l->state, &l->limits);

@@ -31,10 +31,11 @@
 #define LAYER_RATIO_ANY 65536u              /* but no more than this many times the size, */
 #define LAYER_LEAST     ((uint64_t)1 << 26) /* and 64 MiB of the smallest */
 
-struct layer_limits {      /* of snapshots; 0: the numbers above */
-	uint64_t step;     /* LAYER_STEP_MIN. Where it is given, LAYER_STEP_RATIO does not count */
-	size_t marks;      /* LAYER_MARKS_MAX */
-	size_t mark_bytes; /* LAYER_MARK_MAX */
+struct layer_limits {          /* of snapshots; 0: the numbers above */
+	uint64_t step;         /* LAYER_STEP_MIN. Where it is given, LAYER_STEP_RATIO does not count */
+	size_t marks;          /* LAYER_MARKS_MAX */
+	size_t mark_bytes;     /* LAYER_MARK_MAX */
+	size_t all_mark_bytes; /* LAYER_MARK_BYTES */
 };
 
 struct layer_codec {
