@@ -32,7 +32,7 @@ struct dump {
 	struct input *in;     /* owned; the file, or what the innermost layer makes of it: containers read this */
 	struct input
 		*file; /* borrowed; the evidence: the file as it lies on disk (pieces as one), or what an EWF image holds: this is hashed */
-	uint64_t in_at;       /* bytes before `in`, when it is a window on something whose offsets count from its own beginning (libvirt's header) */
+	uint64_t in_at;      /* bytes before `in`, when it is a window on something whose offsets count from its own beginning */
 	struct input **more; /* owned: segments, companions, decompressing layers; closed in reverse order */
 	size_t n_more, cap_more;
 	struct phys *phys; /* owned; sealed by dump_open() */
