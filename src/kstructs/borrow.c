@@ -2,8 +2,8 @@
  *
  * Inference (infer.c) tells where the members stand that sessions and buffers rest on. The rest of a context, processes, objects, silos, consumers and
  * registrations move little from build to build: each group of types is taken from the nearest build whose layout of it this memory bears out, by a
- * test of its own; a group that none fits stays unknown. Symbols are never borrowed. Over 600 lines: the groups' tests rest on each other and on the
- * same walk over candidates. */
+ * test of its own; a group that none fits stays unknown. Symbols are never borrowed. Builds known by their sessions' structures only lack processor
+ * blocks, and borrow these alone. Over 600 lines: the groups' tests rest on each other and on the same walk over candidates. */
 #include "borrow.h"
 
 #include <stdlib.h>
@@ -105,7 +105,7 @@ static void copy_types(struct profile *to, const struct profile *from, const enu
 
 static void tell(struct borrow *b, enum prof_field f, unsigned agree, unsigned of, const char *how)
 {
-	if (prof_has(&b->k->prof, f) && b->evidence->n < INFER_MEMBERS)
+	if (b->evidence && prof_has(&b->k->prof, f) && b->evidence->n < INFER_MEMBERS)
 		b->evidence->member[b->evidence->n++] = (struct infer_member){f, prof_off(&b->k->prof, f), agree, of, 0, how};
 }
 
@@ -582,18 +582,21 @@ static void registrations(struct borrow *b)
 	tell(b, F_REG_GuidEntry, most, most, "registrations that lead back to their GUID");
 }
 
-/* _KPRCB.Number counts the processors; MHz stands where it has stood with it. */
+/* _KPRCB.Number counts the processors; MHz stands where it has stood with it. One processor counts nothing: there only the nearest build that has both
+ * is believed. */
 static void processors(struct borrow *b)
 {
 	uint64_t array = kernel_processor_block(b->k), prcb;
 	struct candidates c = {.b = b};
 	struct profile p;
+	bool first = true;
 
 	while (array && next(&c, &p)) {
-		unsigned fit = 0, seen = 0;
+		unsigned fit = 0, seen = 0, least = b->k->n_cpus == 1 && first ? 1 : 2;
 
 		if (!prof_has(&p, F_KPRCB_Number) || !prof_has(&p, F_KPRCB_MHz))
 			continue;
+		first = false;
 		for (unsigned i = 0; i < b->k->n_cpus && i < CPUS_LOOKED; i++) {
 			uint8_t w[4];
 
@@ -605,7 +608,7 @@ static void processors(struct borrow *b)
 			    vm_read(b->k->vm, prcb + prof_off(&p, F_KPRCB_MHz), w, 4) >= 0)
 				fit += le32(w) >= MHZ_MIN && le32(w) <= MHZ_MAX;
 		}
-		if (seen < 2 || fit != seen)
+		if (seen < least || fit != seen)
 			continue;
 		b->k->prof.field[F_KPRCB_Number] = p.field[F_KPRCB_Number];
 		b->k->prof.field[F_KPRCB_MHz] = p.field[F_KPRCB_MHz];
@@ -614,13 +617,31 @@ static void processors(struct borrow *b)
 	}
 }
 
+static void begin(struct borrow *b)
+{
+	b->evidence = b->k->inferred;
+	b->arch = vm_arch(b->k->vm);
+	b->ps = vm_pointer_size(b->k->vm);
+	if (b->arch == VM_X64_LA57)
+		b->arch = VM_X64;
+	list_builds(b);
+}
+
+void borrow_processors(struct kernel *k, struct profset *set)
+{
+	struct borrow b = {.k = k, .set = set};
+
+	if (prof_has(&k->prof, F_KPRCB_MHz))
+		return;
+	begin(&b);
+	processors(&b);
+}
+
 void borrow_layouts(struct kernel *k, struct profset *set)
 {
-	struct borrow b = {.k = k, .set = set, .evidence = k->inferred, .arch = vm_arch(k->vm), .ps = vm_pointer_size(k->vm)};
+	struct borrow b = {.k = k, .set = set};
 
-	if (b.arch == VM_X64_LA57)
-		b.arch = VM_X64;
-	list_builds(&b);
+	begin(&b);
 	if (!context(&b))
 		return;
 	silos(&b);

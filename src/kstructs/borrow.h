@@ -8,4 +8,8 @@
  * Nothing changes when no build's context fits what was inferred. Needs k->kdbg. */
 void borrow_layouts(struct kernel *k, struct profset *set);
 
+/* Where the processors' blocks (_KPRCB) have their number and MHz, when k->prof does not say: as in the nearest build with which these blocks count the
+ * processors and have a speed. Nothing changes when none fits. Needs k->prof, k->n_cpus, and KiProcessorBlock by symbol or KDBG. */
+void borrow_processors(struct kernel *k, struct profset *set);
+
 #endif

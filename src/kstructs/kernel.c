@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "borrow.h"
 #include "find.h"
 #include "rd.h"
 
@@ -424,6 +425,8 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 			infer_process(k);
 		system_root(k, &s);
 		late_facts(k, &s);
+		if (k->has_profile && o->profiles)
+			borrow_processors(k, o->profiles);
 		rc = give_pagefiles(k, o, e);
 	}
 	if (rc < 0) {

@@ -119,6 +119,20 @@ int session_merge(struct etw_session *to, struct etw_session *from)
 	return rc;
 }
 
+void session_note_clock(struct notes *ns, const struct etw_system *sys, const struct etw_session *s)
+{
+	size_t i = 0;
+
+	while (i < s->n_buffers && s->buffers[i].n_events == 0)
+		i++;
+	if (s->clock != ETW_CLOCK_CPU_CYCLE || sys->cpu_mhz || i == s->n_buffers)
+		return;
+	notes_scope(ns, s->silo, s->id, s->has_va, s->va);
+	notes_add(ns, &NOTE(NOTE_CONTEXT_BAD),
+		  "the processors' MHz are not known, and this session counts their cycles: the times of its events are not known");
+	notes_scope_none(ns);
+}
+
 /* ---- the run ------------------------------------------------------------------------------------------------------------------------- */
 
 struct item {                      /* one session to yield */
@@ -253,6 +267,8 @@ static void load_item(void *ctx)
 		rc = session_merge(&l->s, it->extra);
 		etw_session_order(&l->s);
 	}
+	if (rc == 0)
+		session_note_clock(&l->r->im->notes, &l->r->im->sys, &l->s);
 	l->rc = rc;
 }
 

@@ -18,4 +18,7 @@ int krecover_providers(struct image *im, struct etw_provider **out, size_t *n, s
  * Takes from's contents over. 0 or ERR_NOMEM. */
 int session_merge(struct etw_session *to, struct etw_session *from);
 
+/* A session with events that counts cycles while nothing told the processors' speed: its times are a loss, noted. */
+void session_note_clock(struct notes *ns, const struct etw_system *sys, const struct etw_session *s);
+
 #endif

@@ -30,6 +30,7 @@ static int yield(struct image *im, struct etw_session *v, size_t n_found, const 
 			continue;
 		if (o->amend && o->amend(o->amend_ctx, &v[i]) < 0)
 			return err_set(e, ERR_NOMEM, "out of memory");
+		session_note_clock(&im->notes, &im->sys, &v[i]);
 		rc = sink->session(sink->ctx, &v[i], e);
 		++*n;
 	}

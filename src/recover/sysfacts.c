@@ -41,9 +41,20 @@ static bool time_zone(const struct kernel *k, uint8_t out[ETW_TIME_ZONE_SIZE])
 	       kread_bytes(k, state, F_TZSTATE_TimeZoneInformation, out, ETW_TIME_ZONE_SIZE) == 0;
 }
 
+/* The first processor that names its speed: a block's page may be lost. */
+static bool speed(const struct kernel *k, uint32_t *mhz)
+{
+	uint64_t array = kernel_processor_block(k), prcb;
+	unsigned ps = vm_pointer_size(k->vm);
+
+	for (unsigned i = 0; array && i < (k->n_cpus ? k->n_cpus : 1) && i < CPUS_BELIEVED; i++)
+		if (kread_ptr_at(k, array + (uint64_t)i * ps, &prcb) == 0 && kread_u32(k, prcb, F_KPRCB_MHz, mhz) == 0 && *mhz)
+			return true;
+	return false;
+}
+
 static void cpus(const struct kernel *k, struct etw_system *sys)
 {
-	uint64_t va, prcb;
 	uint32_t n;
 
 	if (symbol_u32(k, S_KeNumberProcessors, &n) && n >= 1 && n <= CPUS_BELIEVED)
@@ -51,8 +62,7 @@ static void cpus(const struct kernel *k, struct etw_system *sys)
 	else if (k->n_cpus)
 		sys->n_cpus = k->n_cpus;
 	n = 0;
-	if ((symbol_u32(k, S_EtwCPUSpeedInMHz, &n) && n != 0) ||
-	    ((va = kernel_processor_block(k)) && kread_ptr_at(k, va, &prcb) == 0 && kread_u32(k, prcb, F_KPRCB_MHz, &n) == 0 && n != 0))
+	if ((symbol_u32(k, S_EtwCPUSpeedInMHz, &n) && n != 0) || speed(k, &n))
 		sys->cpu_mhz = n;
 }
 

@@ -69,6 +69,16 @@ static void arm64_process(unsigned build, struct profile *p)
 	p->size[T_EJOB] = x.size[T_EJOB];
 }
 
+/* Of builds known by their sessions' structures only: where the public head of a processor's block has had these since 15063. */
+static void x64_processor(struct profile *p)
+{
+	if (p->build < 15063 || prof_has(p, F_KPRCB_MHz))
+		return;
+	p->field[F_KPRCB_Number] = (struct prof_member){.off = 0x24};
+	p->field[F_KPRCB_MHz] = (struct prof_member){.off = 0x44};
+	p->size[T_KPRCB] = 0x700;
+}
+
 bool kernel_of_build(unsigned build, enum wm_arch arch, const char *version, struct profile *out)
 {
 	bool x86 = arch == WM_X86 || arch == WM_PAE;
@@ -97,6 +107,8 @@ bool kernel_of_build(unsigned build, enum wm_arch arch, const char *version, str
 		place_symbols(out, arch == WM_PAE ? "ntkrpamp.pdb" : "ntkrnlmp.pdb");
 	if (arch == WM_ARM64)
 		arm64_process(build, out);
+	else if (!x86)
+		x64_processor(out);
 	proffile_free(pf);
 	buf_free(&text);
 	return real;

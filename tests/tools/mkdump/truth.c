@@ -194,7 +194,25 @@ static void put_provider(FILE *f, struct winimg *w, const struct wi_provider *p)
 	fprintf(f, "]}");
 }
 
-bool truth_write(struct winimg *w, const char *path)
+/* What the times of a session that counts cycles rest on: the variable that symbols lead to, or the processors' blocks. */
+static bool speed_told(const struct winimg *w)
+{
+	bool symbols = !w->o.foreign_guid;
+
+	return (symbols && wi_symbol_va(w, S_EtwCPUSpeedInMHz)) ||
+	       (wi_has(w, F_KPRCB_MHz) && wi_symbol_va(w, S_KiProcessorBlock) && (symbols || !w->o.no_kdbg));
+}
+
+static bool has_records(const struct wi_session *s)
+{
+	for (unsigned i = 0; i < s->n_buf; i++)
+		for (unsigned k = 0; !s->buf[i].header_lost && k < s->buf[i].n_rec; k++)
+			if (!s->buf[i].rec[k].lost)
+				return true;
+	return false;
+}
+
+static bool write_all(struct winimg *w, const char *path)
 {
 	FILE *f = fopen(path, "wb");
 
@@ -236,4 +254,12 @@ bool truth_write(struct winimg *w, const char *path)
 			w->loss[i].silo, w->loss[i].session, (unsigned long long)w->loss[i].va);
 	fprintf(f, "]}\n");
 	return fclose(f) == 0;
+}
+
+bool truth_write(struct winimg *w, const char *path)
+{
+	for (unsigned i = 0; i < w->n_ses; i++)
+		if (w->ses[i].clock == 3 && !w->ses[i].unreachable && !speed_told(w) && has_records(&w->ses[i]))
+			wi_loss(w, "context_bad", &w->ses[i], 0);
+	return write_all(w, path);
 }
