@@ -172,6 +172,29 @@ def judge(what, have, where, lost=()):
         say("%s: %d records that should not be there" % (what, extra))
 
 
+def bombs(rng, etlift, scratch, mem, where):
+    """Rows of streams that take a few bytes and claim to make 16 MB, before all others: those come back all the same."""
+    clock, rows, own = carvemix.Clock(rng), bytearray(), set()
+    for n in range(400):
+        r = carvemix.record(rng, 0x13, clock.t, 40)
+        own.add(r)
+        r = r.ljust(len(r) + 7 & ~7, b"\0")
+        stream, left = bytearray(), 50 * len(r)
+        for at in range(0, len(r) + 1, 32):  # one record, the same 50 times, and zeros
+            more = r[at:at + 32]
+            stream += struct.pack("<I", 0 if len(more) == 32 else (1 << 32 - len(more)) - 1) + more
+        stream += struct.pack("<HBBHI", len(r) - 1 << 3 | 7, 255, 255, 0, left - 3)
+        end = 1 << 24
+        stream += struct.pack("<HBHI", 7, 255, 0, end - HDR - len(r) - left - 3)  # the half byte is used up by both
+        rows += struct.pack("<IIIiQQQHHIIHHQQ", HDR + len(stream), end, end, 0, clock.t, n + 1, 0, 0, 21, 3, end, 0x60, 0, 0, 0) + stream
+    rows += bytes(-len(rows) % PAGE)
+    have, _ = carve(etlift, scratch, mem[:PAGE] + bytes(rows) + mem[PAGE:])
+    judge("behind rows that claim 16 MB each", collections.Counter({r: 1 for r in have if r not in own}), [(0, b) for _, b in where])
+    with open(os.path.join(scratch, "pack", "report.json")) as f:
+        if not any(x["what"] == "limit_reached" for x in json.load(f)["losses"]):
+            say("400 streams that make 16 MB each: no limit is named")
+
+
 def main():
     etlift, scratch = sys.argv[1:3]
     rng = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
@@ -188,6 +211,7 @@ def main():
         for b in o["buffers"]:
             if b["packed_bytes"] != sizes.get(b["file_offset"]) or b["gaps"]:
                 say("buffer", b["pa"], "of", b["packed_bytes"], "packed bytes, gaps", b["gaps"])
+    bombs(rng, etlift, scratch, mem, where)
     touched = sorted({p for at, b in where for p in range(at // PAGE, (at + len(b.raw) - 1) // PAGE + 1)})
     for n, p in enumerate(touched):
         for how, page in (("zeros", bytes(PAGE)), ("noise", carvemix.noise(rng)), ("another", mem[touched[n - 3] * PAGE:][:PAGE])):

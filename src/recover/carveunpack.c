@@ -19,13 +19,17 @@
 #define FOLLOWERS_EACH 64u                 /* packed buffers looked at that take the time of one of these */
 #define UNPACK_MAX     (UINT64_C(1) << 30) /* bytes made out of all of them, and so many times the image's: */
 #define UNPACK_TIMES   16u
-#define SYMBOL_MAX     16u /* more than one takes, the flags before it included */
+#define CLAIM_TIMES                                                                                                                        \
+	64u /* bytes that a byte of a stream makes; those that claim more have limits of their own, so that they cost the others nothing */
+#define SYMBOL_MAX 16u /* more than one takes, the flags before it included */
 
 struct attempt {
 	struct carve *c;
 	const struct carve_buf *b;
 	uint32_t end, n_in; /* n_in: bytes of the stream that were read */
 	uint8_t *raw;       /* owned; end + PEEK_BYTES */
+	bool claims;        /* much for its size: see CLAIM_TIMES */
+	bool known;         /* its pages are, and it was unpacked from them before */
 	bool whole, spoilt; /* spoilt: what is at hand is not right; else only pages are missing */
 	uint32_t good;      /* records are whole up to here */
 	struct carve_walk walk;
@@ -67,7 +71,7 @@ static uint32_t leads_to(struct attempt *t, uint32_t n, uint32_t most)
 
 	made = ETW_BUFFER_HEADER_SIZE + (uint32_t)xpress_unpack_some(t->c->raw + ETW_BUFFER_HEADER_SIZE, n, t->raw + ETW_BUFFER_HEADER_SIZE,
 								     most - ETW_BUFFER_HEADER_SIZE, &torn);
-	t->c->unpacked += made;
+	t->c->unpacked[t->claims] += made;
 	return made;
 }
 
@@ -117,9 +121,9 @@ static bool by_cut(struct attempt *t, uint32_t made)
 }
 
 /* A stream of a few bytes can make 16 MB: there must be an end to it. */
-static bool spent(const struct carve *c)
+static bool spent(const struct carve *c, bool claims)
 {
-	return c->unpacked / UNPACK_TIMES > UNPACK_MAX / UNPACK_TIMES + phys_bytes(c->im->dump->phys);
+	return c->unpacked[claims] / UNPACK_TIMES > UNPACK_MAX / UNPACK_TIMES + phys_bytes(c->im->dump->phys);
 }
 
 static void try_pages(struct attempt *t, const uint64_t *page, uint32_t n_pages)
@@ -130,10 +134,10 @@ static void try_pages(struct attempt *t, const uint64_t *page, uint32_t n_pages)
 	t->whole = t->spoilt = false;
 	t->good = ETW_BUFFER_HEADER_SIZE;
 	t->walk = (struct carve_walk){0};
-	if (spent(t->c) || !read_stream(t, page, n_pages))
+	if ((!t->known && spent(t->c, t->claims)) || !read_stream(t, page, n_pages))
 		return;
 	made = carve_pack_unpack(t->c->raw + ETW_BUFFER_HEADER_SIZE, t->n_in, t->raw, t->end, &t->walk, &broken);
-	t->c->unpacked += made;
+	t->c->unpacked[t->claims] += made;
 	if (t->n_in == all && !broken && made == t->end && !t->walk.bad && t->walk.off >= t->end) {
 		t->whole = true;
 		t->good = t->end;
@@ -184,8 +188,8 @@ static void by_follower(struct attempt *t, uint64_t *page, uint32_t n)
 	uint64_t off = (t->b->f->pa + t->b->f->shape.stored) % CARVE_PAGE, got = ETW_NO_PA, was = page[n - 1];
 	unsigned tried = 0;
 
-	t->c->seeks += s->n_packed / FOLLOWERS_EACH;
-	for (size_t i = 0; off && i < s->n_packed && tried < LAST_MAX && t->c->seeks < SEEKS_MAX; i++) {
+	t->c->seeks[t->claims] += s->n_packed / FOLLOWERS_EACH;
+	for (size_t i = 0; off && i < s->n_packed && tried < LAST_MAX && t->c->seeks[t->claims] < SEEKS_MAX; i++) {
 		if (s->packed[i].pa % CARVE_PAGE != off || s->packed[i].pa - off == page[0])
 			continue;
 		tried++;
@@ -238,6 +242,7 @@ static bool goes_on(const struct seek *s, uint32_t n, bool last, struct xpress_a
 	const uint8_t *in = t->c->raw + ETW_BUFFER_HEADER_SIZE;
 	uint8_t *out = t->raw + ETW_BUFFER_HEADER_SIZE;
 	uint32_t soon = s->walk.off < t->end - PEEK_BYTES ? s->walk.off + PEEK_BYTES : t->end, made;
+	uint32_t from = ETW_BUFFER_HEADER_SIZE + (uint32_t)s->x.made;
 	int broken;
 
 	*x = s->x;
@@ -249,6 +254,7 @@ static bool goes_on(const struct seek *s, uint32_t n, bool last, struct xpress_a
 	*x = s->x;
 	*w = s->walk;
 	made = ETW_BUFFER_HEADER_SIZE + (uint32_t)xpress_go_on(x, in, s->n + n, out, t->end + PEEK_BYTES - ETW_BUFFER_HEADER_SIZE, &broken);
+	t->c->unpacked[t->claims] += made - from;
 	carve_go_on(w, t->raw, made < t->end ? made & ~7u : t->end, t->end);
 	if (w->bad || made > t->end)
 		return false;
@@ -274,7 +280,7 @@ static uint64_t seek_page(struct seek *s, const uint64_t *page, uint32_t i, bool
 			struct carve_walk w;
 			bool used = false;
 
-			if (++t->c->seeks >= SEEKS_MAX)
+			if (++t->c->seeks[t->claims] >= SEEKS_MAX || spent(t->c, t->claims))
 				return ETW_NO_PA;
 			for (uint32_t q = 0; q < i && !used; q++)
 				used = page[q] == pa;
@@ -358,7 +364,7 @@ static int find_more(struct attempt *t, struct carve_buf *b, uint64_t *page, uin
 
 static int start(struct attempt *t, struct carve *c, const struct carve_buf *b)
 {
-	*t = (struct attempt){.c = c, .b = b, .end = b->f->shape.end};
+	*t = (struct attempt){.c = c, .b = b, .end = b->f->shape.end, .claims = b->f->shape.end / CLAIM_TIMES > b->f->shape.stored};
 	t->raw = malloc((size_t)t->end + PEEK_BYTES);
 	return !t->raw || carve_room(c, (size_t)b->f->shape.stored + SYMBOL_MAX) < 0 ? ERR_NOMEM : 0;
 }
@@ -393,6 +399,7 @@ int carve_unpack(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 	int rc = start(&t, c, b);
 
 	if (rc == 0) {
+		t.known = true;
 		try_pages(&t, b->page, b->n_pages);
 		rc = etw_settle(eb, t.raw, t.end, &so, NULL);
 	}
@@ -407,5 +414,5 @@ int carve_unpack(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 
 bool carve_unpack_limited(const struct carve *c)
 {
-	return c->seeks >= SEEKS_MAX || spent(c);
+	return c->seeks[0] >= SEEKS_MAX || c->seeks[1] >= SEEKS_MAX || spent(c, false) || spent(c, true);
 }

@@ -93,8 +93,8 @@ struct carve {
 	struct addrset claimed; /* physical pages: | 1 of buffers that are put together, | 2 held */
 	uint64_t ways;          /* pages tried by carvechain.c, */
 	uint64_t behind;        /* and read by carvebehind.c */
-	uint64_t seeks;         /* and by carveunpack.c, which makes so many bytes: */
-	uint64_t unpacked;
+	uint64_t seeks[2]; /* and by carveunpack.c, which makes so many bytes; [1]: for those that claim to be much more than they take: */
+	uint64_t unpacked[2];
 	uint64_t settled; /* bytes of records of orphans; */
 	uint64_t padded;  /* and bytes of files that carvesize.c lets be mostly fill */
 	size_t progress;  /* grows with each buffer put together and each page held */
