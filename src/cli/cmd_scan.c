@@ -59,7 +59,7 @@ static int on_event_match(void *ctx, const struct rule_match *m)
 	struct hit h = {.where = HIT_EVENT, .source = x->source, .has_source = true};
 
 	hit_take(&h, m);
-	hit_of_event(&h, x->ev);
+	hit_of_event(&h, x->s, x->ev);
 	return hits_add(&x->s->hits, &h);
 }
 

@@ -76,7 +76,14 @@ void hit_take(struct hit *h, const struct rule_match *m)
 	h->offset = m->string ? (uint32_t)m->offset : 0;
 }
 
-void hit_of_event(struct hit *h, const struct event *ev)
+/* Of a hit with its address in an image. */
+static void in_image(struct hit *h, const struct scan *s)
+{
+	if (h->has_pa && !h->has_file_offset && h->has_source)
+		h->has_file_offset = source_file_offset(s->src.v[h->source], h->pa, &h->file_offset);
+}
+
+void hit_of_event(struct hit *h, const struct scan *s, const struct event *ev)
 {
 	h->has_event = true;
 	h->event_off = ev->offset;
@@ -96,6 +103,7 @@ void hit_of_event(struct hit *h, const struct event *ev)
 	h->file_offset = h->va;
 	h->has_pa = ev->has_pa;
 	h->pa = ev->pa;
+	in_image(h, s);
 }
 
 static const struct etw_session *session_of(const struct scan *s, const struct hit *h)
@@ -112,7 +120,9 @@ void hit_of_buffer(struct hit *h, struct scan *s, const struct etw_buffer *b)
 	h->va = b->va + h->offset;
 	if (!h->has_pa)
 		h->has_pa = etw_buffer_pa(b, h->offset, &h->pa);
-	if (!image && b->has_file_offset && !(origin->session->mode & ETW_MODE_COMPRESSED)) {
+	if (image)
+		in_image(h, s);
+	if ((image ? !h->has_pa && !b->has_pa : !(origin->session->mode & ETW_MODE_COMPRESSED)) && b->has_file_offset && !b->packed_bytes) {
 		h->has_file_offset = true;
 		h->file_offset = b->file_offset + h->offset;
 	}
@@ -130,7 +140,7 @@ static void event_at(struct hit *h, struct scan *s, const struct etw_buffer *b, 
 			continue;
 		event_parse(&ev, origin, b, &rec);
 		decoder_event(s->decoder, &ev);
-		hit_of_event(h, &ev);
+		hit_of_event(h, s, &ev);
 		return;
 	}
 }

@@ -56,7 +56,7 @@ void hit_take(struct hit *h, const struct rule_match *m); /* copies; a name stay
 /* A match at `at` of b->body: addresses, and the event that holds it. */
 void hit_locate(struct hit *h, struct scan *s, const struct etw_buffer *b, uint32_t at);
 void hit_of_buffer(struct hit *h, struct scan *s, const struct etw_buffer *b);
-void hit_of_event(struct hit *h, const struct event *ev);
+void hit_of_event(struct hit *h, const struct scan *s, const struct event *ev);
 
 /* Takes the hit over. 0 (also at the limit, which is kept in mind). */
 int hits_add(struct hits *v, struct hit *h);

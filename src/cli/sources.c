@@ -19,7 +19,50 @@ void sources_free(struct sources *s)
 	for (size_t i = 0; i < s->n_names; i++)
 		free(s->name[i]);
 	free(s->name);
+	for (struct source_runs *r = s->runs, *next; r; r = next) {
+		next = r->next;
+		free(r->v);
+		free(r);
+	}
 	notes_free(&s->notes);
+}
+
+/* The image is closed before its buffers are looked at. */
+static int keep_runs(struct sources *s, size_t from, const struct phys *phys)
+{
+	struct source_runs *r = calloc(1, sizeof(*r));
+	struct phys_run one;
+
+	if (!r || !(r->v = calloc(phys_n_runs(phys) + 1, sizeof(*r->v)))) {
+		free(r);
+		return ERR_NOMEM;
+	}
+	for (size_t i = 0; phys_run(phys, i, &one); i++)
+		if (one.in_file)
+			r->v[r->n++] = one;
+	r->next = s->runs;
+	s->runs = r;
+	for (; from < s->n; from++)
+		s->v[from]->runs = r;
+	return 0;
+}
+
+bool source_file_offset(const struct source *src, uint64_t pa, uint64_t *off)
+{
+	size_t lo = 0, hi = src->runs ? src->runs->n : 0;
+
+	while (lo < hi) { /* the first one that ends behind it */
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (src->runs->v[mid].pa + src->runs->v[mid].len <= pa)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!src->runs || lo == src->runs->n || src->runs->v[lo].pa > pa)
+		return false;
+	*off = src->runs->v[lo].file_off + (pa - src->runs->v[lo].pa);
+	return true;
 }
 
 static struct source *source_add(struct sources *s)
@@ -198,6 +241,7 @@ static int add_image(struct cli *c, struct sources *s, size_t arg, const char *n
 	struct image_source is = {.c = c, .s = s, .name = name};
 	struct cli one = *c;
 	struct job *j;
+	size_t before = s->n;
 	struct err e;
 	int rc, status;
 
@@ -209,6 +253,8 @@ static int add_image(struct cli *c, struct sources *s, size_t arg, const char *n
 	rc = find(&is, job_image(j), &e);
 	dump_late_notes(job_image(j)->dump);
 	s->losses += job_image(j)->notes.n;
+	if (rc == 0 && keep_runs(s, before, job_image(j)->dump->phys) < 0)
+		rc = out_of_memory(&e);
 	if (rc < 0)
 		status = fail_on_image(&one, &e, rc != ERR_NOMEM);
 	job_close(j);

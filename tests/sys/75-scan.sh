@@ -49,6 +49,23 @@ places carve.img 12 --carve --loose
 rm -f carve.img
 "$TOOLS/mkdump" "$TOP/testdata/recipes/full.recipe" full.img || exit 1
 places full.img 5
+# where a hit stands in the file: its bytes do, in buffers too
+"$TOOLS/mkdump" -f elf "$TOP/testdata/recipes/full.recipe" full.elf || exit 1
+for i in full.img full.elf; do
+	"$ETLIFT" scan $i -y rules.yar --memory --decoded --json >hits.json || bad "scan $i: status $?"
+	/usr/bin/python3 - $i <<'PY' || fail=1
+import collections, json, sys
+image, n, bad = open(sys.argv[1], "rb").read(), collections.Counter(), 0
+for h in json.load(open("hits.json"))["hits"]:
+    n[h["in"]] += 1
+    at, want = h["file_offset"], bytes.fromhex(h["bytes"] or "")
+    if h["in"] != "event" and (at is None or image[at:at + len(want)] != want or (sys.argv[1] == "full.img" and at != int(h["pa"], 16))):
+        bad += 1; print(sys.argv[1], "not at", at, h["in"], h["pa"])
+if bad or n["buffer"] < 5 or n["memory"] < 5:
+    print(sys.argv[1], n, bad, "are not where they are said to stand")
+    raise SystemExit(1)
+PY
+done
 # the same strings in the same file by yara itself; and by one thread and by three
 cat >common.yar <<'Y'
 rule common : a b { strings: $a = "svchost" $w = "Event" wide $h = { 00 13 c0 } $e = "EtwB" condition: any of them }
