@@ -11,6 +11,7 @@
 #include "dirlist.h"
 #include "path.h"
 #include "rd.h"
+#include "wholefile.h"
 
 #define SUBJECTS_MAX 65536u /* that are looked at */
 #define YAML_BYTES   65536u
@@ -541,14 +542,22 @@ static void aff4_late(void *ctx, struct notes *notes)
 		x->inner_late(x->inner_ctx, notes);
 }
 
-static int list_volume(struct aff4 *x, struct input *in, struct err *e)
+static int list_volume(struct dump *d, struct aff4 *x, struct input *in, struct err *e)
 {
 	int rc = zip_list(&x->zip[0], in, e);
 
-	if (rc < 0)
-		return rc == ERR_NOTMINE ? err_set(e, ERR_NOIMAGE, "a ZIP archive without anything in it") : rc;
-	if (!is_volume(&x->zip[0])) {
+	if (rc < 0 && rc != ERR_NOTMINE)
+		return rc;
+	if (rc == ERR_NOTMINE || !is_volume(&x->zip[0])) {
+		bool directory = rc == 0 && !x->zip[0].salvaged;
+
 		zip_free(&x->zip[0]);
+		if (!directory && wholefile_paged(in)) { /* a page of memory with an archive's first bytes */
+			snprintf(d->advice, sizeof(d->advice), "it begins like a ZIP archive, but is none to its end: taken as memory");
+			return ERR_NOTMINE;
+		}
+		if (rc == ERR_NOTMINE)
+			return err_set(e, ERR_NOIMAGE, "a ZIP archive without anything in it");
 		return err_set(e, ERR_NOIMAGE, "a ZIP archive: unpack it first");
 	}
 	return add_volume(x, in, e);
@@ -564,7 +573,7 @@ static bool any_encrypted(struct aff4 *x)
 
 static int find_image(struct dump *d, struct aff4 *x, struct choice *c, struct err *e)
 {
-	int rc = list_volume(x, d->in, e);
+	int rc = list_volume(d, x, d->in, e);
 
 	if (rc == 0)
 		rc = choose(x, c, e);

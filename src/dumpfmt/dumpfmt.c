@@ -19,9 +19,21 @@ static const struct dumpfmt *const formats[] = {
 #undef FORMAT
 };
 
-/* Refusals are asked for before `raw` is: every other container has a magic of its own. */
-static int choose(struct dump *d, struct err *e)
+#define N_FORMATS (sizeof(formats) / sizeof(formats[0]))
+
+/* "a PDF document", of words that go on. */
+static void tell_beginning(struct dump *d, const char *what)
 {
+	int n = (int)strcspn(what, ":,");
+
+	if (what[0] && !d->advice[0])
+		snprintf(d->advice, sizeof(d->advice), "it begins like %.*s, but is none to its end: taken as memory", n, what);
+}
+
+/* Containers from number `from` on. Refusals are asked for before `raw` is: every other container has a magic of its own. */
+static int choose(struct dump *d, size_t from, struct err *e)
+{
+	const char *begins_like = NULL;
 	uint8_t *head = malloc(DUMP_HEAD);
 	int64_t n = head ? input_read(d->in, 0, head, DUMP_HEAD, e) : err_set(e, ERR_NOMEM, "out of memory");
 	int rc;
@@ -29,14 +41,27 @@ static int choose(struct dump *d, struct err *e)
 	if (n == ERR_FAULT || n == ERR_FORMAT) /* a layer whose beginning is lost: what is left may be raw memory */
 		n = 0;
 	rc = n < 0 ? (int)n : 0;
-	for (size_t i = 0; rc == 0 && !d->fmt; i++) {
-		if (i + 1 == sizeof(formats) / sizeof(formats[0]))
-			rc = refuse_by_content(head, (size_t)n, d->in, e);
+	for (size_t i = from; rc == 0 && !d->fmt && i < N_FORMATS; i++) {
+		if (i + 1 == N_FORMATS)
+			rc = refuse_by_content(head, (size_t)n, d->in, &begins_like, e);
 		if (rc == 0 && formats[i]->probe(head, (size_t)n))
 			d->fmt = formats[i];
 	}
 	free(head);
+	if (rc == 0 && !d->fmt)
+		rc = err_set(e, ERR_NOIMAGE, "no memory image");
+	if (rc == 0 && begins_like)
+		tell_beginning(d, begins_like);
 	return rc;
+}
+
+static size_t index_of(const struct dumpfmt *fmt)
+{
+	size_t i = 0;
+
+	while (formats[i] != fmt)
+		i++;
+	return i;
 }
 
 static int open_fmt(struct dump *d, struct err *e)
@@ -44,11 +69,21 @@ static int open_fmt(struct dump *d, struct err *e)
 	int rc = dump_unwrap(d, e);
 
 	if (rc == 0)
-		rc = choose(d, e);
-	if (rc < 0)
-		return rc;
-	snprintf(d->format, sizeof(d->format), "%s", d->fmt->name);
-	return d->fmt->open(d, e);
+		rc = choose(d, 0, e);
+	while (rc == 0) {
+		const struct dumpfmt *fmt = d->fmt;
+
+		snprintf(d->format, sizeof(d->format), "%s", fmt->name);
+		rc = fmt->open(d, e);
+		if (rc != ERR_NOTMINE)
+			break;
+		if (fmt->close)
+			fmt->close(d);
+		d->state = NULL;
+		d->fmt = NULL;
+		rc = choose(d, index_of(fmt) + 1, e);
+	}
+	return rc;
 }
 
 static int open_input(struct dump *d, struct err *e)

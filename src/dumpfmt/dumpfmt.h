@@ -54,7 +54,8 @@ struct dumpfmt {
 	/* Looks at magic only. `head` = the first bytes of the input (up to DUMP_HEAD). True: this one, and open() has the last word. */
 	bool (*probe)(const uint8_t *head, size_t n);
 	/* Registers runs and hints. A container that is mine but broken beyond use is ERR_FORMAT/ERR_TRUNC/ERR_NOIMAGE/ERR_UNSUPPORTED with the
-	 * reason in words; damage that leaves something is a note. */
+	 * reason in words; damage that leaves something is a note. ERR_NOTMINE: only the magic was mine, and nothing is registered: the next ones are
+	 * asked. */
 	int (*open)(struct dump *d, struct err *e);
 	void (*close)(struct dump *d); /* frees d->state; may be NULL */
 };

@@ -5,13 +5,15 @@
 #include <string.h>
 
 #include "rd.h"
+#include "wholefile.h"
 
 struct magic {
 	uint32_t off;
 	const char *bytes;
 	uint32_t n;
 	int code;
-	const char *what; /* what it is, and why not or what to do */
+	const char *what;    /* what it is, and why not or what to do */
+	wholefile_fn *whole; /* asked where it could be memory that begins with such a file's first page; NULL: the magic is enough */
 };
 
 #define SAMPLES 64u   /* places of a file that begins with text */
@@ -21,37 +23,37 @@ struct magic {
 #define LATER ERR_UNSUPPORTED
 
 static const struct magic magics[] = {
-	{0, "MDMP", 4, NO, "a user-mode minidump: it holds one process and no kernel memory"},
+	{0, "MDMP", 4, NO, "a user-mode minidump: it holds one process and no kernel memory", NULL},
 	{0,
 	 "\x7f"
 	 "ELF",
-	 4, NO, "an ELF file that is no little-endian core dump"},
-	{0, "EMiL", 4, NO, "a LiME image of a version that nobody has written"},
-	{0, "AVML", 4, NO, "an AVML image of a version that is not known: convert it to raw (avml-convert)"},
-	{0, "LibvirtQemudPart", 16, NO, "a libvirt saved state that was never finished"},
-	{0, "HPAK", 4, NO, "an HPAK archive without sections"},
-	{0, "EVF2\r\n\x81", 7, LATER, "an EWF2 image (Ex01): not read, use ewfexport"},
-	{0, "LVF\t\r\n\xff\0", 8, LATER, "an EWF image of single files (L01), not of memory"},
-	{0, "LEF2\r\n\x81\0", 8, LATER, "an EWF2 image of single files (Lx01), not of memory"},
-	{0, "LZIP\1", 5, NO, "packed with lzip: unpack it first"},
-	{0, "LRZI\0", 5, NO, "packed with lrzip: unpack it first"},
-	{0, "MSCF\0\0\0\0", 8, NO, "a cabinet (CAB): unpack it first"},
-	{0, "\x89PNG\r\n\x1a\n", 8, NO, "a PNG picture"},
-	{0, "\xff\xd8\xff", 3, NO, "a JPEG picture"},
-	{0, "GIF8", 4, NO, "a GIF picture"},
-	{0, "%PDF-", 5, NO, "a PDF document"},
-	{0, "ElfFile", 7, NO, "a Windows event log (.evtx), not a memory image"},
-	{0, "regf", 4, NO, "a registry hive"},
-	{0, "SQLite format 3", 15, NO, "an SQLite database"},
-	{0, "7z\xbc\xaf\x27\x1c", 6, NO, "a 7-Zip archive: unpack it first"},
-	{0, "Rar!\x1a\x07", 6, NO, "a RAR archive: unpack it first"},
-	{257, "ustar", 5, NO, "a tar archive: unpack it first"},
-	{0, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, NO, "an OLE document"},
-	{0, "Microsoft C/C++ MSF", 19, NO, "a PDB symbol file: give it with --symbols"},
-	{0, "QFI\xfb", 4, NO, "a qcow2 disk image: convert its saved state to a memory image first"},
-	{0, "KDMV", 4, NO, "a VMware disk"},
-	{0, "conectix", 8, NO, "a virtual disk (VHD)"},
-	{0, "vhdxfile", 8, NO, "a virtual disk (VHDX)"},
+	 4, NO, "an ELF file that is no little-endian core dump", wholefile_elf},
+	{0, "EMiL", 4, NO, "a LiME image of a version that nobody has written", NULL},
+	{0, "AVML", 4, NO, "an AVML image of a version that is not known: convert it to raw (avml-convert)", NULL},
+	{0, "LibvirtQemudPart", 16, NO, "a libvirt saved state that was never finished", NULL},
+	{0, "HPAK", 4, NO, "an HPAK archive without sections", NULL},
+	{0, "EVF2\r\n\x81", 7, LATER, "an EWF2 image (Ex01): not read, use ewfexport", NULL},
+	{0, "LVF\t\r\n\xff\0", 8, LATER, "an EWF image of single files (L01), not of memory", NULL},
+	{0, "LEF2\r\n\x81\0", 8, LATER, "an EWF2 image of single files (Lx01), not of memory", NULL},
+	{0, "LZIP\1", 5, NO, "packed with lzip: unpack it first", NULL},
+	{0, "LRZI\0", 5, NO, "packed with lrzip: unpack it first", NULL},
+	{0, "MSCF\0\0\0\0", 8, NO, "a cabinet (CAB): unpack it first", wholefile_cab},
+	{0, "\x89PNG\r\n\x1a\n", 8, NO, "a PNG picture", wholefile_png},
+	{0, "\xff\xd8\xff", 3, NO, "a JPEG picture", wholefile_jpeg},
+	{0, "GIF8", 4, NO, "a GIF picture", wholefile_gif},
+	{0, "%PDF-", 5, NO, "a PDF document", wholefile_pdf},
+	{0, "ElfFile", 7, NO, "a Windows event log (.evtx), not a memory image", wholefile_evtx},
+	{0, "regf", 4, NO, "a registry hive", wholefile_hive},
+	{0, "SQLite format 3", 15, NO, "an SQLite database", wholefile_sqlite},
+	{0, "7z\xbc\xaf\x27\x1c", 6, NO, "a 7-Zip archive: unpack it first", wholefile_7z},
+	{0, "Rar!\x1a\x07", 6, NO, "a RAR archive: unpack it first", NULL},
+	{257, "ustar", 5, NO, "a tar archive: unpack it first", wholefile_tar},
+	{0, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, NO, "an OLE document", NULL},
+	{0, "Microsoft C/C++ MSF", 19, NO, "a PDB symbol file: give it with --symbols", wholefile_msf},
+	{0, "QFI\xfb", 4, NO, "a qcow2 disk image: convert its saved state to a memory image first", NULL},
+	{0, "KDMV", 4, NO, "a VMware disk", NULL},
+	{0, "conectix", 8, NO, "a virtual disk (VHD)", NULL},
+	{0, "vhdxfile", 8, NO, "a virtual disk (VHDX)", NULL},
 };
 
 static bool has(const uint8_t *head, size_t n, const struct magic *m)
@@ -142,12 +144,23 @@ static bool all_text(struct input *in)
 	return true;
 }
 
-int refuse_by_content(const uint8_t *head, size_t n, struct input *in, struct err *e)
+/* It may be memory that begins like one of these. */
+static bool is_memory(const uint8_t *head, size_t n, struct input *in, wholefile_fn *whole)
 {
+	return whole && wholefile_paged(in) && !whole(head, n, in);
+}
+
+int refuse_by_content(const uint8_t *head, size_t n, struct input *in, const char **begins_like, struct err *e)
+{
+	static const char pe[] = "a Windows program or driver (PE), not a memory image";
+
+	*begins_like = NULL;
 	if (input_size_known(in) && !input_size(in))
 		return err_set(e, ERR_NOIMAGE, "is empty");
+	if (is_pe(head, n) && !is_memory(head, n, in, wholefile_pe))
+		return err_set(e, ERR_NOIMAGE, "%s", pe);
 	if (is_pe(head, n))
-		return err_set(e, ERR_NOIMAGE, "a Windows program or driver (PE), not a memory image");
+		*begins_like = pe;
 	if (is_etl(head, n))
 		return err_set(e, ERR_NOIMAGE, "a trace file (.etl), not a memory image: use 'etlift check' or 'etlift events' on it");
 	if (is_compress(head, n))
@@ -155,8 +168,11 @@ int refuse_by_content(const uint8_t *head, size_t n, struct input *in, struct er
 	if (is_lzma(head, n))
 		return err_set(e, ERR_NOIMAGE, "packed as .lzma: unpack it first");
 	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
-		if (has(head, n, &magics[i]))
-			return err_set(e, magics[i].code, "%s", magics[i].what);
+		if (has(head, n, &magics[i])) {
+			if (!is_memory(head, n, in, magics[i].whole))
+				return err_set(e, magics[i].code, "%s", magics[i].what);
+			*begins_like = magics[i].what;
+		}
 	if (is_text(head, n) && all_text(in))
 		return err_set(e, ERR_NOIMAGE, "a text file, not a memory image");
 	return 0;

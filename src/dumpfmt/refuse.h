@@ -8,7 +8,8 @@
 #include "err.h"
 #include "input.h"
 
-/* head[0, n): the first bytes of `in`, of which more is read only when they are text. 0: nothing known speaks against it. ERR_NOIMAGE (no memory image) or ERR_UNSUPPORTED (an image, but not read yet) with what it is and the mend. */
-int refuse_by_content(const uint8_t *head, size_t n, struct input *in, struct err *e);
+/* head[0, n): the first bytes of `in`, of which more is read only when they look like another kind's. 0: nothing known speaks against it;
+ * *begins_like is then NULL, or what it begins like without being one to its end. ERR_NOIMAGE (no memory image) or ERR_UNSUPPORTED (an image, but not read yet) with what it is and the mend. */
+int refuse_by_content(const uint8_t *head, size_t n, struct input *in, const char **begins_like, struct err *e);
 
 #endif

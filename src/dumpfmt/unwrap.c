@@ -10,6 +10,7 @@
 #include "layer.h"
 #include "path.h"
 #include "segments.h"
+#include "wholefile.h"
 
 struct dump_packed {
 	struct input *in; /* borrowed */
@@ -109,6 +110,24 @@ static int watch(struct dump *d, struct input *layer, const char *whose, struct 
 	return 0;
 }
 
+/* Memory can begin with a packed file's first page: what follows does not go on with it. Of a packed file that is damaged so early nothing could be used.
+ * Zeros can be taken for codes without end; but no codec writes a page of them. */
+static bool only_begins(struct dump *d, const struct layer_codec *codec, struct input *in)
+{
+	static const uint8_t zeros[WHOLEFILE_PAGE];
+	uint8_t second[WHOLEFILE_PAGE];
+	int rc = wholefile_paged(in) ? layer_try(codec, in, UNWRAP_TRY, NULL) : 0;
+
+	if (rc == 1 && input_read_all(in, WHOLEFILE_PAGE, second, sizeof(second), NULL) == 0 && memcmp(second, zeros, sizeof(zeros)) == 0)
+		rc = ERR_FORMAT;
+	if (rc != ERR_FORMAT)
+		return false;
+	if (!d->advice[0])
+		snprintf(d->advice, sizeof(d->advice), "it begins like a file packed by %s, but does not go on as one: taken as memory",
+			 codec->name);
+	return true;
+}
+
 /* Takes off what *in is packed with. packed_bytes: of the evidence file. share: one of so many that are open at once. */
 static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, const char *whose, bool memory, uint32_t share, struct err *e)
 {
@@ -132,7 +151,7 @@ static int take_off(struct dump *d, struct input **in, uint64_t packed_bytes, co
 			return rc;
 		if (missing)
 			return err_set(e, ERR_UNSUPPORTED, "packed, and this build has no %s: unpack it first", missing);
-		if (!codec)
+		if (!codec || (memory && only_begins(d, codec, *in)))
 			return 0;
 		dump_settle(d); /* only the innermost layer may wait */
 		if (depth == UNWRAP_DEPTH)

@@ -4,8 +4,9 @@
 
 #include "dumpfmt.h"
 
-#define UNWRAP_DEPTH  4    /* a compressed file in a compressed file ... */
-#define UNWRAP_PIECES 1024 /* of one image, packed one by one */
+#define UNWRAP_DEPTH  4                   /* a compressed file in a compressed file ... */
+#define UNWRAP_PIECES 1024                /* of one image, packed one by one */
+#define UNWRAP_TRY    ((uint64_t)4 << 20) /* what a page of packed bytes can unpack to */
 
 /* Puts the pieces of a split file together (by the name of d->in), then takes compression off, layer by layer: d->in becomes what is inside. Fills
  * compression, n_segments, advice. */

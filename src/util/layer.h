@@ -94,6 +94,10 @@ int layer_find(struct input *in, const struct layer_codec **codec, const char **
 /* The first up to n unpacked bytes, without opening the layer. How many, or negative. */
 int64_t layer_peek(const struct layer_codec *codec, struct input *in, uint8_t *buf, size_t n);
 
+/* Unpacks up to `most` bytes, to see whether it goes. 1: there are more; 0: that is its end; or what ended it, damage that the codec can go on behind left
+ * aside. */
+int layer_try(const struct layer_codec *codec, struct input *in, uint64_t most, struct err *e);
+
 /* Which library a packed file would want that is not built in: its name, or NULL. */
 const char *layer_missing(const uint8_t *head, size_t n);
 

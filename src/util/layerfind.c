@@ -1,4 +1,5 @@
 /* layerfind.c - which codec a file is packed with, its first bytes, and what may follow a member. See layer.h */
+#include <stdlib.h>
 #include <string.h>
 
 #include "layer.h"
@@ -47,6 +48,30 @@ int64_t layer_peek(const struct layer_codec *codec, struct input *in, uint8_t *b
 	}
 	codec->close(state);
 	return have || got >= 0 ? (int64_t)have : got;
+}
+
+int layer_try(const struct layer_codec *codec, struct input *in, uint64_t most, struct err *e)
+{
+	uint8_t *waste = malloc(LAYER_CHUNK);
+	uint64_t done = 0, next;
+	void *state = NULL;
+	int64_t got = waste ? codec->open(&state, in, e) : err_set(e, ERR_NOMEM, "out of memory");
+	bool opened = got >= 0;
+
+	if (opened && codec->known && codec->known(state, &next))
+		got = next ? codec->seek(state, 0, e) : 0;
+	while (got >= 0 && done < most) {
+		got = codec->read(state, waste, LAYER_CHUNK, e);
+		if (got <= 0)
+			break;
+		done += (uint64_t)got;
+	}
+	if (opened && got < 0 && codec->skip && codec->skip(state, done, &next, NULL) == 1)
+		got = 0;
+	if (opened)
+		codec->close(state);
+	free(waste);
+	return got < 0 ? (int)got : done >= most;
 }
 
 const char *layer_missing(const uint8_t *head, size_t n)
