@@ -21,6 +21,9 @@
 #define BLOCK_MAX  (16u << 20)
 #define BLOCKS_MAX (1u << 28)
 
+#define CHECK_FLOOR (UINT64_C(64) << 20) /* so much is read for CRCs when blocks are looked for */
+#define CHECK_TIMES 4u                   /* and so many times the file */
+
 enum { KIND_PACKED = 1, KIND_ENCRYPTED = 2, FORMAT_LZNT1 = 2 };
 
 struct block {
@@ -28,10 +31,20 @@ struct block {
 	uint32_t len, crc;
 };
 
+struct gap {           /* where blocks stood whose headers are damaged */
+	size_t before; /* blocks that were found before it */
+	uint64_t at, next;
+};
+
 struct zdmp {
 	struct input *in;
 	struct block *v;
 	size_t n, cap;
+	struct gap *gap;
+	size_t n_gaps, cap_gaps;
+	uint64_t cut;                  /* bytes that the last block lacks */
+	uint64_t mended, first_mended; /* blocks whose length is not that of their header */
+	uint64_t checked;              /* bytes, for their CRC alone */
 	uint32_t block_size;
 	uint64_t claimed; /* by the header, of what comes out */
 	uint64_t size;    /* of what does */
@@ -61,6 +74,41 @@ static int add(struct zdmp *z, const struct block *b, struct err *e)
 	return 0;
 }
 
+static int add_gap(struct zdmp *z, uint64_t at, uint64_t next, struct err *e)
+{
+	void *arr = z->gap;
+
+	if (arr_reserve(&arr, &z->cap_gaps, z->n_gaps, sizeof(*z->gap)) < 0)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	z->gap = arr;
+	z->gap[z->n_gaps++] = (struct gap){z->n, at, next};
+	return 0;
+}
+
+/* So many blocks stood in a gap at least: none is longer than its header and a stored block. */
+static uint64_t least_lost(const struct zdmp *z, const struct gap *g)
+{
+	uint64_t room = z->block_size + (uint64_t)BLOCK_HEAD;
+
+	return (g->next - g->at + room - 1) / room;
+}
+
+/* Blocks up to here: those that were found, and the fewest that gaps have taken. */
+static uint64_t blocks_at_least(const struct zdmp *z)
+{
+	uint64_t n = z->n;
+
+	for (size_t i = 0; i < z->n_gaps; i++)
+		n += least_lost(z, &z->gap[i]);
+	return n;
+}
+
+/* By the file's header; 0: it does not say. */
+static uint64_t blocks_claimed(const struct zdmp *z)
+{
+	return z->claimed / z->block_size + (z->claimed % z->block_size != 0);
+}
+
 /* The block whose header stands at `at`. False: none does. */
 static bool block_at(const struct zdmp *z, uint64_t at, struct block *b)
 {
@@ -72,68 +120,197 @@ static bool block_at(const struct zdmp *z, uint64_t at, struct block *b)
 	return b->len && b->len <= z->block_size;
 }
 
-/* The next block's header from `at` on, or the end of the file. */
-static uint64_t resync(const struct zdmp *z, uint64_t at)
+/* Another block, or the end of the file, stands behind this one. */
+static bool linked(const struct zdmp *z, const struct block *b)
+{
+	struct block next;
+
+	return b->off + b->len == input_size(z->in) || block_at(z, b->off + b->len, &next);
+}
+
+/* Its CRC holds. What is read for that is bounded, for a file of headers that lie. */
+static bool crc_holds(struct zdmp *z, const struct block *b)
+{
+	uint8_t p[65536];
+	uLong crc = crc32_z(0, NULL, 0);
+
+	if (b->off + b->len > input_size(z->in) || z->checked > CHECK_FLOOR + CHECK_TIMES * input_size(z->in))
+		return false;
+	z->checked += b->len;
+	for (uint32_t at = 0, n; at < b->len; at += n) {
+		n = b->len - at < sizeof(p) ? b->len - at : (uint32_t)sizeof(p);
+		if (input_read_all(z->in, b->off + at, p, n, NULL) < 0)
+			return false;
+		crc = crc32_z(crc, p, n);
+	}
+	return crc == b->crc;
+}
+
+/* The next header in [at, until) of a block that is one: packed bytes may hold the mark too. `until`: none is there. */
+static uint64_t resync(struct zdmp *z, uint64_t at, uint64_t until)
 {
 	uint8_t p[65536 + BLOCK_HEAD];
 	struct block b;
 
-	for (;; at += 65536) {
+	for (; at < until; at += 65536) {
 		int64_t n = input_read(z->in, at, p, sizeof(p), NULL);
 
-		for (int64_t i = 0; i + (int64_t)BLOCK_HEAD <= n && i < 65536; i++)
-			if (p[i] == 'Z' && le32(p + i) == BLOCK && block_at(z, at + (uint64_t)i, &b))
+		for (int64_t i = 0; i + (int64_t)BLOCK_HEAD <= n && i < 65536 && at + (uint64_t)i < until; i++)
+			if (p[i] == 'Z' && le32(p + i) == BLOCK && block_at(z, at + (uint64_t)i, &b) && (linked(z, &b) || crc_holds(z, &b)))
 				return at + (uint64_t)i;
 		if (n < (int64_t)sizeof(p))
-			return input_size(z->in);
+			break;
 	}
+	return until;
 }
 
-/* Damage from `at` to `next`. Blocks are numbered by their order alone: so much room is one block's at most, or all behind it has no place. */
-static int lose(struct dump *d, struct zdmp *z, uint64_t at, uint64_t *next, struct err *e)
+/* The block's length: when it leads nowhere and its CRC says so too, the next header tells. With `strict`, when it leads to another block as well: it
+ * may swallow some. True: nothing is left of it, and it ends at *next. */
+static bool mend_length(struct zdmp *z, struct block *b, bool strict, uint64_t *next)
 {
-	uint64_t size = input_size(z->in);
+	uint64_t end = b->off + b->len, size = input_size(z->in), until = linked(z, b) ? end : size;
 
-	if (*next < size && *next - at <= z->block_size + (uint64_t)BLOCK_HEAD) {
-		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, at, *next - at),
-			  "zdmp: the block at file offset %llu is damaged and left out", (unsigned long long)at);
-		return add(z, &(struct block){0}, e);
+	if ((until == end && !strict) || crc_holds(z, b))
+		return false;
+	*next = resync(z, b->off, until);
+	if (*next == until)
+		return false;
+	if (*next > b->off && *next - b->off <= z->block_size) {
+		b->len = (uint32_t)(*next - b->off);
+		if (crc_holds(z, b)) {
+			if (!z->mended++)
+				z->first_mended = b->off - BLOCK_HEAD;
+			return false;
+		}
 	}
-	notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, at, size - at),
-		  "zdmp: no block at file offset %llu: %llu bytes from there on are left out", (unsigned long long)at,
-		  (unsigned long long)(size - at));
-	*next = size;
-	return 0;
+	return true;
 }
 
-static int index_all(struct dump *d, struct zdmp *z, struct err *e)
+/* Blocks and gaps, in order of the file. *tail: from here on there is none (size: the file ends with a block); z->cut: it ends inside one. */
+static int walk(struct zdmp *z, bool strict, uint64_t *tail, struct err *e)
 {
-	uint64_t at = FIRST, size = input_size(z->in);
+	uint64_t at = FIRST, size = input_size(z->in), next;
 	int rc = 0;
 
+	z->n = z->n_gaps = 0;
+	z->mended = z->cut = 0;
 	while (rc == 0 && at < size) {
 		struct block b;
-		uint64_t next;
 
 		if (!block_at(z, at, &b)) {
 			/* behind all that the header claims, zeros are padding and no loss */
-			if (z->claimed && (uint64_t)z->n * z->block_size >= z->claimed && input_only_zeros(z->in, at))
-				break;
-			next = resync(z, at + 1);
-			rc = lose(d, z, at, &next, e);
+			bool padding = z->claimed && blocks_at_least(z) >= blocks_claimed(z) && input_only_zeros(z->in, at);
+
+			next = padding ? size : resync(z, at + 1, size);
+			if (next == size) {
+				*tail = padding ? size : at;
+				return 0;
+			}
+			rc = add_gap(z, at, next, e);
+			at = next;
+			continue;
+		}
+		if (mend_length(z, &b, strict, &next)) {
+			rc = add_gap(z, at, next, e);
 			at = next;
 			continue;
 		}
 		at = b.off + b.len;
 		if (at > size) {
-			notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, b.off, at - size), "zdmp: the file ends inside its last block");
+			z->cut = at - size;
 			b.len = (uint32_t)(size - b.off);
 			if (!b.len)
 				break;
 		}
 		rc = add(z, &b, e);
 	}
+	*tail = size;
 	return rc;
+}
+
+/* From the first gap to the last one so many blocks are lost that the header's count comes out: believed when about so many have room. 0: not so. */
+static uint64_t lost_by_claim(const struct zdmp *z)
+{
+	const struct gap *first = &z->gap[0], *last = &z->gap[z->n_gaps - 1];
+	uint64_t found = first->before + (z->n - last->before), claimed = blocks_claimed(z), usual = 0;
+	uint64_t lost = claimed > found ? claimed - found : 0;
+
+	for (size_t i = 0; i < z->n; i++)
+		usual += z->v[i].len;
+	usual = usual / (z->n ? z->n : 1) + BLOCK_HEAD;
+	return lost <= 2 + 4 * (last->next - first->at) / usual ? lost : 0;
+}
+
+/* Blocks are numbered by their order alone: each gap takes the fewest it has room for when the header's count says so. When that is more, all between
+ * the first gap and the last one is one hole, for there the order is not known. When the file's end is lost the count says nothing: a gap with room for
+ * one takes one. Else what is behind it has no number: *tail. */
+static int place(struct dump *d, struct zdmp *z, uint64_t *tail, struct err *e)
+{
+	uint64_t claimed = blocks_claimed(z), least = blocks_at_least(z), hole = 0;
+	bool ended = !z->cut && *tail == input_size(z->in), exact = claimed == least;
+	struct block *found = z->v;
+	size_t n = z->n, from = 0, i = 0;
+	int rc = 0;
+
+	if (!z->n_gaps)
+		return 0;
+	if (claimed > least && ended)
+		hole = lost_by_claim(z);
+	z->v = NULL;
+	z->n = z->cap = 0;
+	while (rc == 0) {
+		size_t to = i < z->n_gaps ? z->gap[i].before : n;
+		uint64_t lost = hole;
+		struct gap g;
+
+		for (; rc == 0 && from < to; from++)
+			rc = add(z, &found[from], e);
+		if (rc < 0 || i == z->n_gaps)
+			break;
+		g = z->gap[i++];
+		if (hole) {
+			i = z->n_gaps;
+			g.next = z->gap[i - 1].next;
+			from = z->gap[i - 1].before;
+		} else {
+			lost = least_lost(z, &g);
+			if (!exact && (lost > 1 || (claimed > least && ended))) {
+				*tail = g.at;
+				break;
+			}
+		}
+		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, g.at, g.next - g.at),
+			  "zdmp: the block at file offset %llu is damaged and left out (%llu blocks, up to the next that is sound)",
+			  (unsigned long long)g.at, (unsigned long long)lost);
+		for (; rc == 0 && lost; lost--)
+			rc = add(z, &(struct block){0}, e);
+	}
+	free(found);
+	return rc;
+}
+
+static int index_all(struct dump *d, struct zdmp *z, struct err *e)
+{
+	uint64_t size = input_size(z->in), tail;
+	int rc = walk(z, false, &tail, e);
+
+	if (rc == 0 && z->claimed && blocks_at_least(z) < blocks_claimed(z)) /* some are missing: has a length swallowed them? */
+		rc = walk(z, true, &tail, e);
+	if (rc == 0)
+		rc = place(d, z, &tail, e);
+	if (rc < 0)
+		return rc;
+	if (z->mended)
+		notes_add(d->notes, &NOTE_AT(NOTE_CONTEXT_BAD, z->first_mended, BLOCK_HEAD),
+			  "zdmp: the lengths of %llu blocks lie, the first at file offset %llu: the next header and their CRC tell them",
+			  (unsigned long long)z->mended, (unsigned long long)z->first_mended);
+	if (z->cut && tail == size)
+		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, size, z->cut), "zdmp: the file ends inside its last block");
+	if (tail < size)
+		notes_add(d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, tail, size - tail),
+			  "zdmp: no block at file offset %llu, or its number is not known: %llu bytes from there on are left out",
+			  (unsigned long long)tail, (unsigned long long)(size - tail));
+	return 0;
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -223,6 +400,7 @@ static void zdmp_close(void *ctx)
 	chunkcache_free(z->cache);
 	late_free(&z->late);
 	free(z->v);
+	free(z->gap);
 	free(z);
 }
 

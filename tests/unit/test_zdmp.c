@@ -181,6 +181,72 @@ Test(zdmp, damage)
 	buf_free(&crash);
 }
 
+/* A length that lies: the next header and the CRC tell the right one, and what is behind stands where it did. */
+Test(zdmp, lengths_that_lie)
+{
+	struct buf crash, b;
+	struct world w;
+
+	make_crash(&crash);
+	buf_init(&b);
+	mkzdmp_build(&b, crash.p, crash.n, BLOCK);
+	for (unsigned k = 1; k < 20; k++) {
+		size_t at = block_at(&b, k), two = block_at(&b, k + 2) - at - 12;
+		uint32_t len = le32(b.p + at + 4);
+		const uint32_t lies[] = {1, 2, 0x10, 0xff, 0x1000, len - 1, len + 1, len * 2, BLOCK, (uint32_t)two, 0, BLOCK + 1};
+
+		for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+			if (lies[i] == len || (lies[i] == two && two > BLOCK))
+				continue;
+			put_le32(b.p + at + 4, lies[i]);
+			open_it(&w, &b);
+			cr_assert_eq(w.rc, 0, "%u %x: %s", k, lies[i], w.e.msg);
+			cr_assert_geq(right_pages(&w), PAGES - 8, "block %u of %x", k, lies[i]);
+			cr_assert(told(&w, "zdmp: "));
+			if (lies[i] && lies[i] <= BLOCK)
+				cr_assert_eq(right_pages(&w), PAGES, "block %u of %x", k, lies[i]);
+			end(&w);
+			b.p[at + 8] ^= 1; /* and the CRC does not help */
+			open_it(&w, &b);
+			cr_assert_eq(w.rc, 0, "%u %x: %s", k, lies[i], w.e.msg);
+			cr_assert_geq(right_pages(&w), PAGES - 8, "block %u of %x", k, lies[i]);
+			cr_assert(told(&w, "damaged and left out"));
+			end(&w);
+			b.p[at + 8] ^= 1;
+		}
+		put_le32(b.p + at + 4, len);
+	}
+	buf_free(&b);
+	buf_free(&crash);
+}
+
+/* Two headers in a row, and two apart: the header's size says how many blocks are lost. */
+Test(zdmp, two_lost)
+{
+	struct buf crash, b;
+	struct world w;
+
+	make_crash(&crash);
+	buf_init(&b);
+	mkzdmp_build(&b, crash.p, crash.n, BLOCK);
+	for (unsigned k = 1; k < 15; k++)
+		for (unsigned apart = 1; apart < 4; apart++) {
+			size_t at = block_at(&b, k), other = block_at(&b, k + apart);
+
+			b.p[at] ^= 1;
+			b.p[other] ^= 1;
+			open_it(&w, &b);
+			cr_assert_eq(w.rc, 0);
+			cr_assert_geq(right_pages(&w), PAGES - 16, "blocks %u, %u", k, k + apart);
+			cr_assert(told(&w, "damaged and left out"));
+			end(&w);
+			b.p[at] ^= 1;
+			b.p[other] ^= 1;
+		}
+	buf_free(&b);
+	buf_free(&crash);
+}
+
 Test(zdmp, hpak)
 {
 	struct buf crash, b, z;
