@@ -1,7 +1,7 @@
 /* hiber.c - hiberfil.sys: which pages of memory stand in which compressed set, and reading them. Facts: docs/formats/hiberfil.md.
  *
  * A page that is in no set was not in use: it is not there, and is never read as zeros. Of two sets that hold the same page the later one counts, as
- * when Windows resumes. */
+ * when Windows resumes; sets behind the announced pages come last. */
 #include "hiber.h"
 
 #include <stdio.h>
@@ -99,6 +99,7 @@ static bool apart(const struct hiber *h)
 struct sweep {                                   /* for the 16 pages from `at` on: who holds them. A span is never longer */
 	struct hiber_span hold[HIBER_SET_PAGES]; /* of one page; n 0: nobody */
 	uint64_t at, twice, first_twice;
+	size_t n_certain;
 	struct hiber_span *out;
 	size_t n, cap;
 };
@@ -126,6 +127,14 @@ static int emit(struct sweep *s, uint64_t to)
 	return 0;
 }
 
+/* The set that counts: a certain one, then the later. */
+static bool counts_more(const struct sweep *s, uint32_t set, uint32_t than)
+{
+	bool certain = set < s->n_certain, other = than < s->n_certain;
+
+	return certain != other ? certain : set > than;
+}
+
 static void hold(struct sweep *s, const struct hiber_span *p)
 {
 	for (unsigned k = 0; k < p->n; k++) {
@@ -133,7 +142,7 @@ static void hold(struct sweep *s, const struct hiber_span *p)
 
 		if (q->n && !s->twice++)
 			s->first_twice = p->pfn + k;
-		if (!q->n || q->set < p->set || (q->set == p->set && q->first < p->first + k))
+		if (!q->n || counts_more(s, p->set, q->set) || (q->set == p->set && q->first < p->first + k))
 			*q = (struct hiber_span){p->pfn + k, p->set, (uint8_t)(p->first + k), 1};
 	}
 }
@@ -141,7 +150,7 @@ static void hold(struct sweep *s, const struct hiber_span *p)
 /* By address, each page once: of those that hold it the last one in the file. */
 static int settle(struct hiber *h, struct err *e)
 {
-	struct sweep s = {0};
+	struct sweep s = {.n_certain = h->n_certain};
 	int rc = 0;
 
 	if (h->n_spans)

@@ -32,6 +32,7 @@ struct hiber {
 	struct notes *notes;
 	struct hiber_set *set;
 	size_t n_sets, cap_sets;
+	size_t n_certain;        /* of those: the ones behind it may be of an earlier hibernation; 0: all are certain */
 	struct hiber_span *span; /* in file order; sorted and apart once hiber.c is done with them */
 	size_t n_spans, cap_spans;
 	uint64_t pages; /* that the sets hold */

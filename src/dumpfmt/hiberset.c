@@ -155,13 +155,20 @@ static void cut_short(struct hiber *h, struct head *o)
 	o->set.len = (uint32_t)have;
 }
 
-/* A row of sets from `at` on that is to hold so many pages (UINT64_MAX: not known). *end: behind it. */
-static int walk_row(struct hiber *h, const char *name, uint64_t at, uint64_t pages, uint64_t *end, struct err *e)
+struct row {
+	const char *name;
+	uint64_t from, pages; /* where it begins, how many it is to hold (UINT64_MAX: not known) */
+	uint64_t end, done;   /* where it ended, how many it held */
+	bool damaged;
+};
+
+/* A row of sets, up to file offset `limit` at most. */
+static int walk_row(struct hiber *h, struct row *r, uint64_t limit, struct err *e)
 {
-	uint64_t done = 0, size = input_size(h->in), from = at;
+	uint64_t done = 0, size = input_size(h->in), at = r->from, pages = r->pages;
 	int rc = 0;
 
-	while (rc == 0 && done < pages && at < size) {
+	while (rc == 0 && done < pages && at < size && at < limit) {
 		struct head o;
 
 		if (!set_at(h, at, h->narrow, &o)) {
@@ -172,6 +179,7 @@ static int walk_row(struct hiber *h, const char *name, uint64_t at, uint64_t pag
 			notes_add(h->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, at, next - at),
 				  "hiberfil: no compression set at file offset %llu: %llu bytes are left out", (unsigned long long)at,
 				  (unsigned long long)(next - at));
+			r->damaged = true;
 			done += HIBER_SET_PAGES; /* one set is lost: a larger one has no room */
 			at = next;
 			continue;
@@ -183,11 +191,37 @@ static int walk_row(struct hiber *h, const char *name, uint64_t at, uint64_t pag
 		if (o.set.pages && o.set.len)
 			rc = add(h, &o, e);
 	}
-	*end = at;
+	r->end = at;
+	r->done = done;
 	if (rc == 0 && pages != UINT64_MAX && done < pages) {
-		notes_add(h->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, from, 0),
-			  "hiberfil: the sets of the %s hold %llu pages; %llu were announced", name, (unsigned long long)done,
+		notes_add(h->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, r->from, 0),
+			  "hiberfil: the sets of the %s hold %llu pages; %llu were announced", r->name, (unsigned long long)done,
 			  (unsigned long long)pages);
+	}
+	return rc;
+}
+
+/* Sets that go on right behind the pages that were announced. A count lies, or they are of an earlier hibernation, whose sets seldom end at the same
+ * byte: they are read, and give way to the others. */
+static int walk_beyond(struct hiber *h, const struct row *r, const struct row *other, struct err *e)
+{
+	uint64_t size = input_size(h->in), limit = other->from >= r->end && other->from ? other->from : size;
+	struct row more = {.name = r->name, .from = r->end, .pages = UINT64_MAX};
+	int rc = 0;
+
+	if (!r->from || r->pages == UINT64_MAX || r->done < r->pages || r->end >= limit || (r->end >= other->from && r->end < other->end))
+		return 0;
+	if (chain_at(h, r->end, h->narrow, false)) {
+		rc = walk_row(h, &more, limit, e);
+		notes_add(h->notes, &NOTE_AT(NOTE_CONTEXT_BAD, r->end, more.end - r->end),
+			  "hiberfil: sets go on behind the %llu pages announced for the %s: %llu more pages are read, which count where no "
+			  "other "
+			  "set holds them",
+			  (unsigned long long)r->pages, r->name, (unsigned long long)more.done);
+	} else if (r->done > r->pages && !r->damaged) {
+		notes_add(h->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, r->end, 0),
+			  "hiberfil: the %llu pages announced for the %s end inside a set: what stands behind it is lost",
+			  (unsigned long long)r->pages, r->name);
 	}
 	return rc;
 }
@@ -235,19 +269,29 @@ static const struct layout *layout_of(struct hiber *h, const uint8_t *header, bo
 
 static int walk_both(struct hiber *h, const struct layout *l, const uint8_t *header, bool counted, struct err *e)
 {
-	uint64_t boot = row_at(h, header, l, l->boot), kernel = row_at(h, header, l, l->kernel), end;
-	uint64_t n_boot = counted ? announced(header, l->loader_pages) : UINT64_MAX,
-		 n_kernel = counted ? announced(header, l->kernel_pages) : UINT64_MAX;
+	struct row boot = {.name = "boot loader", .from = row_at(h, header, l, l->boot), .pages = UINT64_MAX},
+		   kernel = {.name = "kernel", .from = row_at(h, header, l, l->kernel), .pages = UINT64_MAX}, *row[2] = {&boot, &kernel};
 	int rc = 0;
 
-	if (boot && n_boot)
-		rc = walk_row(h, "boot loader", boot, n_boot, &end, e);
-	else if (n_boot && counted)
-		notes_add(h->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "hiberfil: the sets of the boot loader begin behind the end of the file");
-	if (rc == 0 && kernel && n_kernel)
-		rc = walk_row(h, "kernel", kernel, n_kernel, &end, e);
-	else if (rc == 0 && n_kernel && counted)
-		notes_add(h->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "hiberfil: the sets of the kernel begin behind the end of the file");
+	if (counted) {
+		boot.pages = announced(header, l->loader_pages);
+		kernel.pages = announced(header, l->kernel_pages);
+	}
+	for (size_t i = 0; rc == 0 && i < 2; i++) {
+		row[i]->end = row[i]->from;
+		if (row[i]->from && row[i]->pages)
+			rc = walk_row(h, row[i], UINT64_MAX, e);
+		else if (row[i]->pages && counted)
+			notes_add(h->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "hiberfil: the sets of the %s begin behind the end of the file",
+				  row[i]->name);
+	}
+	if (!counted || (!boot.pages && !kernel.pages))
+		return rc;
+	h->n_certain = h->n_sets;
+	if (rc == 0)
+		rc = walk_beyond(h, &boot, &kernel, e);
+	if (rc == 0)
+		rc = walk_beyond(h, &kernel, &boot, e);
 	return rc;
 }
 
@@ -301,6 +345,7 @@ int hiberset_search(struct hiber *h, struct err *e)
 
 	for (; rc == 0 && page < until; page++) {
 		uint64_t at = page * HIBER_PAGE, end = at;
+		struct row r = {.name = "file", .from = at, .pages = UINT64_MAX};
 		uint8_t any;
 
 		if (input_read(h->in, at, &any, 1, NULL) == 0) /* not by its size, which may not be known yet */
@@ -310,7 +355,8 @@ int hiberset_search(struct hiber *h, struct err *e)
 				continue;
 			h->narrow = narrow != 0;
 			known = true;
-			rc = walk_row(h, "file", at, UINT64_MAX, &end, e);
+			rc = walk_row(h, &r, UINT64_MAX, e);
+			end = r.end;
 		}
 		if (end > at) {
 			page = (end + HIBER_PAGE - 1) / HIBER_PAGE - 1;
