@@ -35,11 +35,12 @@ struct hiber {
 	size_t n_certain;        /* of those: the ones behind it may be of an earlier hibernation; 0: all are certain */
 	struct hiber_span *span; /* in file order; sorted and apart once hiber.c is done with them */
 	size_t n_spans, cap_spans;
-	uint64_t pages; /* that the sets hold */
-	uint64_t tries; /* to take up a damaged row again: bounded */
-	bool narrow;    /* 32-bit Windows */
-	bool no_header; /* the first page is all zeros */
-	bool method[2]; /* that were met */
+	uint64_t pages;   /* that the sets hold */
+	uint64_t tries;   /* to take up a damaged row again: bounded */
+	uint64_t counted; /* blocks, to compare them with the ranges: bounded */
+	bool narrow;      /* 32-bit Windows */
+	bool no_header;   /* the first page is all zeros */
+	bool method[2];   /* that were met */
 	struct chunkcache *cache;
 	struct late late; /* sets that did not unpack to all of their pages */
 };

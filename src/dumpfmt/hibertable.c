@@ -59,18 +59,17 @@ static bool range_of(const uint8_t *table, const struct layout *l, uint32_t i, u
 	return *start < *end && *end <= ENDPOINT_MAX;
 }
 
-/* All of its ranges are such. */
-static bool is_table(const uint8_t *table, const struct layout *l)
+/* So many of its ranges are none; UINT32_MAX: it is no table. */
+static uint32_t bad_ranges(const uint8_t *table, const struct layout *l)
 {
 	uint64_t start, end;
-	uint32_t n = n_ranges(table, l);
+	uint32_t n = n_ranges(table, l), bad = 0;
 
 	if (!n || n > l->most)
-		return false;
+		return UINT32_MAX;
 	for (uint32_t i = 0; i < n; i++)
-		if (!range_of(table, l, i, &start, &end))
-			return false;
-	return true;
+		bad += !range_of(table, l, i, &start, &end);
+	return bad;
 }
 
 static bool is_block(struct hiber *h, uint64_t at)
@@ -100,51 +99,80 @@ static uint64_t block_in(struct hiber *h, uint64_t at, size_t n)
 	return 0;
 }
 
-/* A table stands at this page of the file, with a block behind it. */
-static bool table_at(struct hiber *h, uint64_t page, const struct layout *l, uint8_t table[HIBER_PAGE])
+/* A table stands at this page of the file, with a block behind it. `led`: header or link lead there, so one of its ranges may be damaged. */
+static bool table_at(struct hiber *h, uint64_t page, const struct layout *l, bool led, uint8_t table[HIBER_PAGE])
 {
-	return page && page < UINT64_MAX / HIBER_PAGE - 1 && input_read_all(h->in, page * HIBER_PAGE, table, HIBER_PAGE, NULL) == 0 &&
-	       is_table(table, l) && block_in(h, (page + 1) * HIBER_PAGE, BLOCK_SEARCH);
+	uint32_t bad;
+
+	if (!page || page >= UINT64_MAX / HIBER_PAGE - 1 || input_read_all(h->in, page * HIBER_PAGE, table, HIBER_PAGE, NULL) < 0)
+		return false;
+	bad = bad_ranges(table, l);
+	if (bad == 1 && led && n_ranges(table, l) > 1)
+		return is_block(h, (page + 1) * HIBER_PAGE);
+	return bad == 0 && block_in(h, (page + 1) * HIBER_PAGE, BLOCK_SEARCH);
 }
 
 /* ---- blocks ----------------------------------------------------------------------------------------------------------------------------------- */
 
-struct pages { /* a table's pages, handed out in order */
-	const uint8_t *table;
-	const struct layout *l;
-	uint32_t range;
-	uint64_t at, end; /* of that range */
-	uint64_t left;    /* in the ranges behind it too */
+#define RANGES_MOST 511u
+
+struct range {
+	uint64_t start, end;
+	bool lost; /* so many pages, and nobody knows of which frames */
 };
 
-static struct pages pages_of(const uint8_t *table, const struct layout *l)
+struct pages { /* a table's pages, handed out in order */
+	struct range v[RANGES_MOST + 3];
+	uint32_t n, range;
+	uint64_t at;       /* in that range */
+	uint64_t left;     /* in it and in those behind it */
+	uint64_t no_place; /* pages of ranges that are lost */
+	uint32_t bad;      /* 1 + the range before which one stands that can't be; 0: none does */
+	uint64_t bad_start, bad_end;
+};
+
+static void add_range(struct pages *p, uint64_t start, uint64_t end, bool lost)
 {
-	struct pages p = {.table = table, .l = l};
+	if (start < end) {
+		p->v[p->n++] = (struct range){start, end, lost};
+		p->left += end - start;
+		p->no_place += lost ? end - start : 0;
+	}
+}
+
+static void pages_of(struct pages *p, const uint8_t *table, const struct layout *l)
+{
 	uint64_t start, end;
 
+	memset(p, 0, sizeof(*p));
 	for (uint32_t i = 0; i < n_ranges(table, l); i++)
-		if (range_of(table, l, i, &start, &end))
-			p.left += end - start;
-	return p;
+		if (range_of(table, l, i, &start, &end)) {
+			add_range(p, start, end, false);
+		} else {
+			p->bad = p->n + 1;
+			p->bad_start = start;
+			p->bad_end = end;
+		}
+	p->at = p->v[0].start;
 }
 
 /* False: there are no more. */
 static bool in_range(struct pages *p)
 {
-	while (p->at == p->end)
-		if (p->range == n_ranges(p->table, p->l) || !range_of(p->table, p->l, p->range++, &p->at, &p->end))
-			return false;
-	return true;
+	while (p->range < p->n && p->at == p->v[p->range].end)
+		p->at = p->v[++p->range].start;
+	return p->range < p->n;
 }
 
-/* The next pages that follow each other, at most n. 0: there are no more. */
-static uint8_t take(struct pages *p, unsigned n, uint64_t *pfn)
+/* The next pages that follow each other, at most n. 0: there are no more. *known: of which frames is known. */
+static uint8_t take(struct pages *p, unsigned n, uint64_t *pfn, bool *known)
 {
 	if (!in_range(p))
 		return 0;
-	if (p->end - p->at < n)
-		n = (unsigned)(p->end - p->at);
+	if (p->v[p->range].end - p->at < n)
+		n = (unsigned)(p->v[p->range].end - p->at);
 	*pfn = p->at;
+	*known = !p->v[p->range].lost;
 	p->at += n;
 	p->left -= n;
 	return (uint8_t)n;
@@ -154,7 +182,7 @@ static uint8_t take(struct pages *p, unsigned n, uint64_t *pfn)
 static void skip(struct pages *p, uint64_t n)
 {
 	while (n && in_range(p)) {
-		uint64_t k = p->end - p->at < n ? p->end - p->at : n;
+		uint64_t room = p->v[p->range].end - p->at, k = room < n ? room : n;
 
 		p->at += k;
 		p->left -= k;
@@ -166,10 +194,12 @@ static int add_block(struct hiber *h, struct pages *p, const struct hiber_set *s
 {
 	int rc = hiber_add_set(h, s, e);
 	uint64_t pfn;
+	bool known;
 	uint8_t n;
 
-	for (unsigned first = 0; rc == 0 && first < HIBER_SET_PAGES && (n = take(p, HIBER_SET_PAGES - first, &pfn)) != 0; first += n)
-		if (first < s->pages)
+	for (unsigned first = 0; rc == 0 && first < HIBER_SET_PAGES && (n = take(p, HIBER_SET_PAGES - first, &pfn, &known)) != 0;
+	     first += n)
+		if (known && first < s->pages)
 			rc = hiber_add_span(h, pfn, (uint8_t)first, (uint8_t)(s->pages - first < n ? s->pages - first : n), e);
 	h->method[HIBER_XPRESS] |= s->len != s->pages * HIBER_PAGE;
 	return rc;
@@ -208,14 +238,18 @@ static uint64_t block_at(struct hiber *h, uint64_t at, uint64_t left, struct hib
 	return size;
 }
 
-/* How many blocks follow each other from `at` on, up to `until` (the next table, or the end of the file). 0: another one is damaged. */
-static uint64_t count_blocks(struct hiber *h, uint64_t at, uint64_t until)
+/* How many blocks follow each other from `at` on, up to `until` (the next table, or the end of the file). 0: another one is damaged. *last: where the
+ * last one stands. */
+static uint64_t count_blocks(struct hiber *h, uint64_t at, uint64_t until, uint64_t *last)
 {
 	uint64_t n = 0, size = input_size(h->in);
 
 	for (; at < until && is_block(h, at); n++) {
 		struct hiber_set s;
 
+		if (h->counted++ > 4096 + 4 * (size / BLOCK_HEAD)) /* tables that lie in each other */
+			return 0;
+		*last = at;
 		at = block_at(h, at, HIBER_SET_PAGES, &s);
 		if (!s.len)
 			return 0;
@@ -227,7 +261,7 @@ static uint64_t count_blocks(struct hiber *h, uint64_t at, uint64_t until)
  * block. Returns where it goes on, 0: not at all. */
 static uint64_t behind_damage(struct hiber *h, uint64_t at, struct pages *p, uint64_t until)
 {
-	uint64_t found = block_in(h, at, BLOCK_SEARCH), blocks = found && found < until ? count_blocks(h, found, until) : 0;
+	uint64_t end, found = block_in(h, at, BLOCK_SEARCH), blocks = found && found < until ? count_blocks(h, found, until, &end) : 0;
 	uint64_t last = (p->left - 1) % HIBER_SET_PAGES + 1, behind = blocks ? (blocks - 1) * HIBER_SET_PAGES + last : 0;
 
 	if (!blocks || behind > p->left) {
@@ -269,6 +303,218 @@ static int walk_blocks(struct hiber *h, uint64_t at, uint64_t until, struct page
 	return rc;
 }
 
+/* ---- ranges that lie ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* Pages of the block at `at`, the last one of its table, when its header says so and it unpacks to no more and no less. 0: not known. */
+static uint64_t pages_of_last(struct hiber *h, uint64_t at)
+{
+	uint8_t head[BLOCK_HEAD], *p, *out;
+	uint64_t n = 0;
+	struct hiber_set s;
+
+	if (input_read_all(h->in, at, head, sizeof(head), NULL) < 0 || block_at(h, at, HIBER_SET_PAGES, &s) > input_size(h->in) || !s.len)
+		return 0;
+	p = malloc(s.len);
+	out = malloc(HIBER_SET_BYTES);
+	if (p && out && (le32(head + 8) & 0x3ff) < HIBER_SET_PAGES && input_read_all(h->in, s.off, p, s.len, NULL) == 0) {
+		n = (le32(head + 8) & 0x3ff) + 1;
+		s.pages = (uint8_t)n;
+		if (s.len > n * HIBER_PAGE || hiber_unpack(&s, p, out) != n * HIBER_PAGE)
+			n = 0;
+		s.pages++;
+		if (n && n < HIBER_SET_PAGES && s.len != n * HIBER_PAGE && hiber_unpack(&s, p, out) == (n + 1) * HIBER_PAGE)
+			n = 0;
+	}
+	free(p);
+	free(out);
+	return n;
+}
+
+/* Behind the block at `last` none is hidden by damage, nor by an earlier hibernation: only zeros stand between it and `until`. */
+static bool ends_there(struct hiber *h, uint64_t last, uint64_t until)
+{
+	static const uint8_t zeros[4096];
+	uint8_t p[sizeof(zeros)];
+	struct hiber_set s;
+	uint64_t at = block_at(h, last, HIBER_SET_PAGES, &s);
+
+	if (at > until || until - at > BLOCK_SEARCH)
+		return false;
+	for (size_t n; at < until; at += n) {
+		n = until - at < sizeof(p) ? (size_t)(until - at) : sizeof(p);
+		if (input_read_all(h->in, at, p, n, NULL) < 0 || memcmp(p, zeros, n) != 0)
+			return false;
+	}
+	return true;
+}
+
+struct reading {              /* what the table may have been before one number of it was changed */
+	uint64_t front, back; /* pages that keep their frames, counted from the first one, from the last one */
+	uint32_t range;
+	uint64_t start, end; /* of that range */
+	size_t n;            /* such readings */
+};
+
+/* Range i would be [start, end): is that apart from the others? */
+static bool apart_from_others(const struct pages *p, uint32_t i, uint64_t start, uint64_t end)
+{
+	for (uint32_t k = 0; k < p->n; k++)
+		if (k != i && p->v[k].start < end && start < p->v[k].end)
+			return false;
+	return start < end && end <= ENDPOINT_MAX;
+}
+
+/* Pairs of ranges that overlap, altogether and (of) each one. */
+static uint32_t overlaps(const struct pages *p, uint32_t of[RANGES_MOST + 2])
+{
+	uint32_t n = 0;
+
+	memset(of, 0, (RANGES_MOST + 2) * sizeof(*of));
+	for (uint32_t k = 0; k < p->n; k++)
+		for (uint32_t j = k + 1; j < p->n; j++)
+			if (p->v[k].start < p->v[j].end && p->v[j].start < p->v[k].end) {
+				n++;
+				of[k]++;
+				of[j]++;
+			}
+	return n;
+}
+
+static void add_reading(struct reading *r, uint32_t i, uint64_t start, uint64_t end, uint64_t front, uint64_t back)
+{
+	if (!r->n || front < r->front)
+		r->front = front;
+	if (!r->n || back < r->back)
+		r->back = back;
+	r->range = i;
+	r->start = start;
+	r->end = end;
+	r->n++;
+}
+
+/* Blocks behind the table hold `all` pages, its ranges another number: one start or one end lies. All readings of one changed number, under which the
+ * ranges are apart and hold as many pages; those that give each page the same frame count once. */
+static struct reading readings_of(const struct pages *p, uint64_t all)
+{
+	uint32_t of[RANGES_MOST + 2], n_overlaps = overlaps(p, of);
+	struct reading r = {0};
+	uint64_t before = 0;
+
+	for (uint32_t i = 0; i < p->n; before += p->v[i].end - p->v[i].start, i++) {
+		uint64_t start = p->v[i].start, end = p->v[i].end, own = end - start, others = p->left - own, n, behind, less;
+
+		if (others >= all || of[i] != n_overlaps)
+			continue;
+		n = all - others;
+		less = n < own ? n : own;
+		behind = others - before;
+		if (apart_from_others(p, i, start, start + n))
+			add_reading(&r, i, start, start + n, before + less, behind);
+		/* not when it gives the same pages as the end of the range before it moved */
+		if (n <= end && apart_from_others(p, i, end - n, end) &&
+		    !(i && p->v[i - 1].end == end - n && r.n && r.range == i - 1 && r.end == start))
+			add_reading(&r, i, end - n, end, before, behind + less);
+	}
+	return r;
+}
+
+/* One range is none: the other ranges leave it so many pages, from its start on or up to its end. */
+static struct reading reading_of_bad(const struct pages *p, uint64_t all)
+{
+	uint32_t i = p->bad - 1;
+	struct reading r = {0};
+	uint64_t before = 0, n = all > p->left ? all - p->left : 0;
+
+	for (uint32_t k = 0; k < i; k++)
+		before += p->v[k].end - p->v[k].start;
+	if (p->bad_start < ENDPOINT_MAX && n <= ENDPOINT_MAX && apart_from_others(p, UINT32_MAX, p->bad_start, p->bad_start + n))
+		add_reading(&r, i, p->bad_start, p->bad_start + n, before, p->left - before);
+	if (p->bad_end <= ENDPOINT_MAX && n <= p->bad_end && apart_from_others(p, UINT32_MAX, p->bad_end - n, p->bad_end))
+		add_reading(&r, i, p->bad_end - n, p->bad_end, before, p->left - before);
+	r.front = before;
+	r.back = p->left - before;
+	return r;
+}
+
+/* One reading alone: the ranges are so. */
+static void mend_ranges(struct pages *p, const struct pages *old, const struct reading *r)
+{
+	memset(p, 0, sizeof(*p));
+	for (uint32_t i = 0; i < old->n; i++) {
+		if (i == r->range)
+			add_range(p, r->start, r->end, false);
+		if (i != r->range || old->bad)
+			add_range(p, old->v[i].start, old->v[i].end, false);
+	}
+	if (r->range == old->n)
+		add_range(p, r->start, r->end, false);
+}
+
+/* Of `all` pages only the first and the last ones (r->front, r->back) keep their frames: the others are a hole. */
+static void hole_between(struct pages *p, const struct pages *old, const struct reading *r, uint64_t all)
+{
+	uint64_t hole = all > r->front + r->back ? all - r->front - r->back : 0, before = 0;
+
+	memset(p, 0, sizeof(*p));
+	for (uint32_t i = 0; i < old->n; i++) {
+		uint64_t own = old->v[i].end - old->v[i].start, head = before < r->front ? r->front - before : 0;
+		uint64_t behind = old->left - before - own, tail = behind < r->back ? r->back - behind : 0;
+
+		head = head < own ? head : own;
+		tail = tail < own - head ? tail : own - head;
+		add_range(p, old->v[i].start, old->v[i].start + head, false);
+		if (head < own) {
+			add_range(p, 0, hole, true);
+			hole = 0;
+		}
+		add_range(p, old->v[i].end - tail, old->v[i].end, false);
+		before += own;
+	}
+	add_range(p, 0, hole, true);
+}
+
+/* The table's ranges against the blocks behind it. */
+static void settle_ranges(struct hiber *h, uint64_t page, uint64_t until, struct pages *p)
+{
+	uint64_t last = 0, blocks = count_blocks(h, (page + 1) * HIBER_PAGE, until, &last), said = 0, all;
+	uint64_t fit = (p->left + HIBER_SET_PAGES - 1) / HIBER_SET_PAGES;
+	struct pages old = *p;
+	struct reading r = {0};
+
+	if (blocks)
+		said = pages_of_last(h, last);
+	/* a short block is the last one; a full one, when none that is damaged can stand behind it. Behind the last table old blocks may stand */
+	if (said && (said < HIBER_SET_PAGES ? until == input_size(h->in) && blocks > fit : true) && !ends_there(h, last, until))
+		said = 0;
+	if (!old.bad && (!said || (blocks == fit && said == (p->left - 1) % HIBER_SET_PAGES + 1)))
+		return;
+	all = said ? (blocks - 1) * HIBER_SET_PAGES + said : UINT64_MAX;
+	if (said)
+		r = old.bad ? reading_of_bad(&old, all) : readings_of(&old, all);
+	if (r.n == 1) {
+		mend_ranges(p, &old, &r);
+		notes_add(h->notes, &NOTE_AT(NOTE_CONTEXT_BAD, page * HIBER_PAGE, 0),
+			  "hiberfil: the table at page %llu of the file has ranges of %llu pages, its blocks hold %llu: range %u has %llu "
+			  "by the others",
+			  (unsigned long long)page, (unsigned long long)old.left, (unsigned long long)all, r.range,
+			  (unsigned long long)(r.end - r.start));
+	} else if (said) {
+		hole_between(p, &old, &r, all);
+		notes_add(h->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, page * HIBER_PAGE, 0),
+			  "hiberfil: the table at page %llu of the file has ranges of %llu pages, its blocks hold %llu: of %llu pages the "
+			  "place is not known",
+			  (unsigned long long)page, (unsigned long long)old.left, (unsigned long long)all, (unsigned long long)p->no_place);
+	} else { /* a range that is none, and blocks that can't be counted: what stands before it is sure */
+		for (uint32_t i = old.bad - 1; i < old.n; i++)
+			p->left -= old.v[i].end - old.v[i].start;
+		p->n = old.bad - 1;
+		notes_add(h->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, page * HIBER_PAGE, 0),
+			  "hiberfil: range %u of the table at page %llu of the file is none: of %llu pages the place is not known", p->n,
+			  (unsigned long long)page, (unsigned long long)(old.left - p->left));
+	}
+	p->at = p->v[0].start;
+}
+
 /* ---- tables ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static int walk_tables(struct hiber *h, uint64_t page, const struct layout *l, struct err *e)
@@ -279,16 +525,18 @@ static int walk_tables(struct hiber *h, uint64_t page, const struct layout *l, s
 
 	if (!seen)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	while (rc == 0 && page && table_at(h, page, l, table)) {
+	while (rc == 0 && page && table_at(h, page, l, true, table)) {
 		uint64_t next = field(table, l, l->next), until = size;
-		bool full = n_ranges(table, l) == l->most, good = next != page && table_at(h, next, l, other);
-		struct pages p = pages_of(table, l);
+		bool full = n_ranges(table, l) == l->most, good = next != page && table_at(h, next, l, true, other);
+		struct pages p;
 
+		pages_of(&p, table, l);
 		seen[page / 8] |= (uint8_t)(1u << page % 8);
 		if (good && seen[next / 8] >> next % 8 & 1)
 			good = false;
 		if (good && next > page)
 			until = next * HIBER_PAGE;
+		settle_ranges(h, page, until, &p);
 		rc = walk_blocks(h, (page + 1) * HIBER_PAGE, until, &p, e);
 		if (next && full && !good) /* behind a table that is not full anything may stand in the link */
 			notes_add(h->notes, &NOTE_AT(NOTE_LIST_BROKEN, page * HIBER_PAGE, 0),
@@ -303,10 +551,12 @@ static int walk_tables(struct hiber *h, uint64_t page, const struct layout *l, s
 /* The table's pages fill the blocks behind it. */
 static bool fits(struct hiber *h, uint64_t page, const struct layout *l, const uint8_t *table)
 {
-	uint64_t next = field(table, l, l->next), size = input_size(h->in), want = pages_of(table, l).left;
+	uint64_t next = field(table, l, l->next), size = input_size(h->in), last;
 	uint64_t until = next > page && next < size / HIBER_PAGE ? next * HIBER_PAGE : size;
+	struct pages p;
 
-	return count_blocks(h, (page + 1) * HIBER_PAGE, until) == (want + HIBER_SET_PAGES - 1) / HIBER_SET_PAGES;
+	pages_of(&p, table, l);
+	return count_blocks(h, (page + 1) * HIBER_PAGE, until, &last) == (p.left + HIBER_SET_PAGES - 1) / HIBER_SET_PAGES;
 }
 
 /* The first table, by the header or, without it, by its form. */
@@ -319,7 +569,7 @@ static uint64_t first_table(struct hiber *h, const uint8_t *header, const struct
 		const struct layout *x = &layouts[headers[i].layout];
 		uint64_t page = field(header, x, headers[i].first_table);
 
-		if (le32(header + 0xc) == headers[i].length && table_at(h, page, x, table)) {
+		if (le32(header + 0xc) == headers[i].length && table_at(h, page, x, true, table)) {
 			*l = x;
 			*cpu_page = headers[i].cpu_page;
 			return page;
@@ -328,7 +578,7 @@ static uint64_t first_table(struct hiber *h, const uint8_t *header, const struct
 	for (unsigned pass = 0; pass < 2; pass++)
 		for (uint64_t page = 1; page < TABLE_SEARCH; page++)
 			for (size_t i = 0; is_block(h, (page + 1) * HIBER_PAGE) && i < N_LAYOUTS; i++) {
-				if (!table_at(h, page, &layouts[i], table) || (pass == 0 && !fits(h, page, &layouts[i], table)))
+				if (!table_at(h, page, &layouts[i], false, table) || (pass == 0 && !fits(h, page, &layouts[i], table)))
 					continue;
 				*l = &layouts[i];
 				if (header)
