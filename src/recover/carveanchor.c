@@ -229,7 +229,7 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 	const struct carve_file *h = it->file           ? &g->h[it->file - 1]
 				     : loose || in_file ? NULL
 							: carve_header_for(g, it, first_ts, last_ts, &n);
-	const struct carve_live *l = loose ? NULL : live_for(g, o, it, first_ts, &same);
+	const struct carve_live *l = loose || it->origin == CARVE_FROM_PRIVATE ? NULL : live_for(g, o, it, first_ts, &same);
 	int rc = 0;
 
 	o->sure = CARVE_CERTAIN;
@@ -239,6 +239,7 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 		rc = carve_context(g, o);
 	if (rc != 0) {
 		o->anchor = CARVE_ANCHOR_CONTEXT;
+		o->sure = it->inside ? it->sure : CARVE_CERTAIN;
 		return rc < 0 ? rc : 0;
 	}
 	if (l && same) {
@@ -255,7 +256,7 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 		o->anchor = CARVE_ANCHOR_FILETIME;
 		return 0;
 	}
-	if (l) {
+	if (l && it->rivals <= 1) { /* several can't all be its */
 		o->anchor = CARVE_ANCHOR_SESSION;
 		o->sure = CARVE_LIKELY;
 		return from_live(o, l);

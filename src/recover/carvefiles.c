@@ -115,6 +115,64 @@ int carve_find_files(struct carve_groups *g)
 	return 0;
 }
 
+/* ---- views ------------------------------------------------------------------------------------------------------------------------------- */
+
+struct view { /* a buffer that the kernel maps */
+	uint64_t va, end;
+	uint32_t id, size;
+	bool file;
+	struct carve_item *it; /* NULL: a file's first buffer */
+};
+
+static int by_va(const void *a, const void *b)
+{
+	const struct view *x = a, *y = b;
+
+	return x->va < y->va ? -1 : x->va > y->va;
+}
+
+/* In a view the buffers of a file stand one behind the other. */
+static void hand_on(const struct view *from, struct view *to, bool behind)
+{
+	if (!from->file || to->file || !to->it || !to->it->open || from->id != to->id || from->size != to->size)
+		return;
+	if (behind ? from->end == to->va : to->end == from->va) {
+		to->file = true;
+		to->it->origin = CARVE_FROM_FILE;
+	}
+}
+
+int carve_find_views(struct carve_groups *g)
+{
+	const struct carve *c = g->c;
+	struct view *v = malloc((g->n + c->n + 1) * sizeof(*v));
+	size_t n = 0;
+
+	if (!v)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < g->n; i++) {
+		const struct carve_buf *b = g->v[i].b;
+
+		if (b->has_va && !b->user && !b->f->shape.stored)
+			v[n++] = (struct view){b->va, b->va + g->v[i].size, g->v[i].id, g->v[i].size, in_file(&g->v[i]), &g->v[i]};
+	}
+	for (size_t i = 0; i < c->n; i++) {
+		const struct carve_buf *b = &c->buf[i];
+		const struct etw_bufhdr *h = &b->f->shape.h;
+
+		if (h->type == CARVE_HEADER && b->has_va && !b->user && !b->live)
+			v[n++] = (struct view){b->va, b->va + h->buffer_size, h->logger_id & ~CARVE_PRIVATE, h->buffer_size, true, NULL};
+	}
+	if (n)
+		qsort(v, n, sizeof(*v), by_va);
+	for (size_t i = 1; i < n; i++)
+		hand_on(&v[i - 1], &v[i], true);
+	for (size_t i = n; i > 1; i--)
+		hand_on(&v[i - 1], &v[i - 2], false);
+	free(v);
+	return 0;
+}
+
 /* ---- by ring, id and time ------------------------------------------------------------------------------------------------------------- */
 
 struct vote { /* a buffer that stands in a header's row, and the head of the ring that it hangs in */

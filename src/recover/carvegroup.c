@@ -6,8 +6,6 @@
 #include "buf.h"
 #include "carvework.h"
 
-#define HDR_ENTRY       0x38u
-#define ENTRY_PAGE      0x38u /* where GlobalEntry of a page-aligned buffer stands in its page */
 #define STATE_FLUSH     3u
 #define FLAG_PROC_INDEX 0x20u
 #define PACKED_LEAST    65536u
@@ -53,14 +51,22 @@ static enum carve_origin origin_of_packed(const struct carve_buf *b)
 	return b->f->shape.h.logger_id & CARVE_PRIVATE || (b->has_va && b->user) ? CARVE_FROM_PRIVATE : CARVE_FROM_KERNEL;
 }
 
-static enum carve_origin origin_of(const struct carve *c, const struct carve_buf *b)
+/* Could it be a file's as well as a buffer that the kernel is writing: nothing is behind its data that tells? */
+static bool full_to_its_end(const struct carve_buf *b, enum told fill)
+{
+	const struct etw_bufhdr *h = &b->f->shape.h;
+
+	return b->f->shape.met == ETW_MET_FILE && h->state == STATE_FLUSH && h->saved_offset == h->offset &&
+	       (h->buffer_size - b->f->shape.end < 8 || fill == TOLD_NOTHING);
+}
+
+static enum carve_origin origin_of(const struct carve *c, const struct carve_buf *b, bool *open)
 {
 	const struct etw_bufhdr *h = &b->f->shape.h;
 	bool by_file = b->f->shape.met == ETW_MET_FILE;
 	enum told fill;
 
-	if (b->f->shape.stored)
-		return origin_of_packed(b);
+	*open = false;
 	if (h->flag & CARVE_RTBACKUP)
 		return CARVE_FROM_RTBACKUP;
 	fill = by_file ? filled(c, b) : TOLD_NOT;
@@ -71,10 +77,11 @@ static enum carve_origin origin_of(const struct carve *c, const struct carve_buf
 	if (b->has_va && b->user)
 		return CARVE_FROM_CONSUMER;
 	/* the kernel maps a view of the file cache as well; flag 0x20 says that all of the processor word counts (etl-format.md), and the kernel's own
-	 * buffers have none of it */
-	if (by_file && h->state == STATE_FLUSH && b->has_va && h->saved_offset == h->offset && h->flag & FLAG_PROC_INDEX &&
-	    (h->buffer_size - b->f->shape.end < 8 || fill == TOLD_NOTHING))
-		return CARVE_FROM_FILE;
+	 * buffers have none of it. Windows 7 has no such flag: there its neighbours must tell */
+	if (b->has_va && full_to_its_end(b, fill)) {
+		*open = !(h->flag & FLAG_PROC_INDEX);
+		return *open ? CARVE_FROM_KERNEL : CARVE_FROM_FILE;
+	}
 	if (by_file && h->state == STATE_FLUSH && !b->has_va) {
 		if (h->buffer_size - b->f->shape.end < 8) /* full to its end there is no room for fill: a file's */
 			return CARVE_FROM_FILE;
@@ -83,119 +90,7 @@ static enum carve_origin origin_of(const struct carve *c, const struct carve_buf
 	return CARVE_FROM_KERNEL;
 }
 
-/* ---- rings ------------------------------------------------------------------------------------------------------------------------------- */
-
-struct end { /* one link of one buffer */
-	uint64_t to;
-	size_t item;
-	bool forward;
-};
-
-/* Two 32-bit pointers, seen as one of 64 bits, are none that a 64-bit system has. */
-bool carve_narrow(const struct carve *c, const struct carve_buf *b)
-{
-	uint64_t flink = b->f->shape.h.flink, blink = b->f->shape.h.blink, top = flink >> 47;
-	bool no_pointer = top != 0 && top != 0x1ffff;
-
-	if (c->im->kernel && vm_pointer_size(c->im->kernel->vm) == 4)
-		return true;
-	if (c->im->kernel) /* a 32-bit process of a 64-bit system */
-		return no_pointer && (b->user || b->f->shape.h.logger_id & CARVE_PRIVATE);
-	return no_pointer && !(flink >> 56 == 0xff && blink >> 56 == 0xff); /* those of five levels of page tables */
-}
-
-static void links_of(const struct carve *c, const struct carve_buf *b, uint64_t *flink, uint64_t *blink)
-{
-	const struct etw_bufhdr *h = &b->f->shape.h;
-	bool narrow = carve_narrow(c, b);
-
-	*flink = narrow ? h->flink & UINT32_MAX : h->flink;
-	*blink = narrow ? h->flink >> 32 : h->blink;
-}
-
-static size_t ring_of(struct carve_item *v, size_t i)
-{
-	while (v[i].ring != i) {
-		v[i].ring = v[v[i].ring].ring;
-		i = v[i].ring;
-	}
-	return i;
-}
-
-static void unite(struct carve_item *v, size_t a, size_t b)
-{
-	a = ring_of(v, a);
-	b = ring_of(v, b);
-	if (a < b)
-		v[b].ring = a;
-	else
-		v[a].ring = b;
-}
-
-static int by_to(const void *a, const void *b)
-{
-	const struct end *x = a, *y = b;
-
-	if (x->to != y->to)
-		return x->to < y->to ? -1 : 1;
-	return x->item < y->item ? -1 : x->item > y->item;
-}
-
-/* Two buffers that point to the same one from both sides, or to each other, hang in one ring. */
-static int find_rings(struct carve_groups *g)
-{
-	struct end *end = malloc((g->n * 3 + 1) * sizeof(*end));
-	size_t n = 0;
-
-	if (!end)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < g->n; i++) {
-		const struct carve_buf *b = g->v[i].b;
-		uint64_t flink, blink;
-
-		links_of(g->c, b, &flink, &blink);
-		g->v[i].ring = i;
-		if (flink >= 0x10000)
-			end[n++] = (struct end){flink, i, true};
-		if (blink >= 0x10000)
-			end[n++] = (struct end){blink, i, false};
-		if (b->has_va)
-			end[n++] = (struct end){b->va + HDR_ENTRY, i, true};
-	}
-	if (n)
-		qsort(end, n, sizeof(*end), by_to);
-	for (size_t i = 1; i < n; i++) {
-		const struct carve_item *a = &g->v[end[i - 1].item], *b = &g->v[end[i].item];
-
-		if (end[i].to == end[i - 1].to && a->id == b->id && a->size == b->size)
-			unite(g->v, end[i - 1].item, end[i].item);
-	}
-	free(end);
-	return 0;
-}
-
-/* The head is the one place in a ring that is no buffer's. */
-static void find_heads(struct carve_groups *g)
-{
-	for (size_t i = 0; i < g->n; i++) {
-		uint64_t link[2];
-
-		if (g->v[i].b->f->pa % CARVE_PAGE != 0 && !g->v[i].b->f->shape.stored)
-			continue; /* buffers of the pool begin anywhere: which place is the head can't be told */
-		links_of(g->c, g->v[i].b, &link[0], &link[1]);
-		for (unsigned k = 0; k < 2; k++)
-			if (link[k] >= 0x10000 && link[k] % CARVE_PAGE != ENTRY_PAGE && link[k] % 4 == 0)
-				g->v[ring_of(g->v, i)].head = link[k];
-	}
-	for (size_t i = 0; i < g->n; i++) {
-		size_t root = ring_of(g->v, i);
-
-		g->v[i].head = g->v[root].head;
-		g->v[i].ring_pa = g->v[root].b->f->pa;
-		g->v[i].in_ring = root != i;
-		g->v[root].in_ring |= root != i;
-	}
-}
+/* ---- kinds ------------------------------------------------------------------------------------------------------------------------------- */
 
 static int by_kind(const void *a, const void *b)
 {
@@ -209,6 +104,8 @@ static int by_kind(const void *a, const void *b)
 		return x->size < y->size ? -1 : 1;
 	if (x->dates != y->dates)
 		return x->dates ? 1 : -1;
+	if (x->space != y->space)
+		return x->space < y->space ? -1 : 1;
 	if (x->file != y->file)
 		return x->file < y->file ? -1 : 1;
 	if (x->head != y->head)
@@ -218,66 +115,20 @@ static int by_kind(const void *a, const void *b)
 	return x->b->f->pa < y->b->f->pa ? -1 : x->b->f->pa > y->b->f->pa;
 }
 
-static bool same_kind(const struct carve_item *x, const struct carve_item *y)
+bool carve_same_kind(const struct carve_item *x, const struct carve_item *y)
 {
-	return x->origin == y->origin && x->id == y->id && x->size == y->size && x->dates == y->dates;
+	return x->origin == y->origin && x->id == y->id && x->size == y->size && x->dates == y->dates && x->space == y->space;
 }
 
 static bool same_group(const struct carve_item *x, const struct carve_item *y)
 {
-	return same_kind(x, y) && x->file == y->file && x->head == y->head && x->apart == y->apart;
+	return carve_same_kind(x, y) && x->file == y->file && x->head == y->head && x->apart == y->apart;
 }
 
+/* Also of several processes: those are files of none. */
 static bool same_file(const struct carve_item *x, const struct carve_item *y)
 {
-	return same_kind(x, y) && x->file == y->file;
-}
-
-/* The one head of the items of one kind and file; 0 none. False: there are several. */
-static bool the_only(const struct carve_item *v, size_t n, uint64_t *head)
-{
-	*head = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (v[i].head && *head && v[i].head != *head)
-			return false;
-		*head = v[i].head ? v[i].head : *head;
-	}
-	return true;
-}
-
-/* Buffers of a ring whose head is not known join the only one of their kind and file that has one. Where there are several, each ring stands for itself: an id
- * is given to the next session again, and half of a ring with an odd number of buffers knows no head. `heads`: of the kind. Sorted by kind. */
-static void adopt_file(struct carve_item *v, size_t n, bool heads)
-{
-	uint64_t head;
-	bool one = the_only(v, n, &head);
-
-	for (size_t k = 0; k < n; k++) {
-		struct carve_item *it = &v[k];
-
-		if (it->head || (one && !heads) || (one && (it->firm || it->held))) {
-			it->head = one ? head : it->head;
-		} else if (it->in_ring) {
-			it->apart = it->ring_pa;
-		}
-	}
-}
-
-static void adopt(struct carve_groups *g)
-{
-	for (size_t i = 0, to; i < g->n; i = to) {
-		uint64_t head;
-		bool heads;
-
-		for (to = i; to < g->n && same_kind(&g->v[to], &g->v[i]);)
-			to++;
-		heads = !the_only(&g->v[i], to - i, &head);
-		for (size_t k = i, end; k < to; k = end) {
-			for (end = k; end < to && g->v[end].file == g->v[k].file;)
-				end++;
-			adopt_file(&g->v[k], end - k, heads);
-		}
-	}
+	return x->origin == y->origin && x->id == y->id && x->size == y->size && x->dates == y->dates && x->file == y->file;
 }
 
 /* Local times lie hours away from the file's own: where others of the kind do not fit even so, these may be as little that file's. Sorted by kind. */
@@ -286,7 +137,7 @@ static void doubt_local(struct carve_groups *g)
 	for (size_t i = 0, to; i < g->n; i = to) {
 		bool others = false;
 
-		for (to = i; to < g->n && same_kind(&g->v[to], &g->v[i]); to++)
+		for (to = i; to < g->n && carve_same_kind(&g->v[to], &g->v[i]); to++)
 			others |= g->v[to].file == 0;
 		for (size_t k = i; k < to && others; k++)
 			if (g->v[k].local)
@@ -391,6 +242,15 @@ static int add_buffer(struct carve_groups *g, struct etw_session *s, const struc
 	return rc;
 }
 
+/* Which of them stands for all: the context of a ring inside a process is read where that ring is. */
+static const struct carve_item *speaker(const struct carve_item *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].b->user && (!v->space || v[i].b->dtb == v->space))
+			return &v[i];
+	return v;
+}
+
 static int one_group(struct carve_groups *g, const struct carve_item *v, size_t n, struct carve_orphan *o)
 {
 	uint64_t first = UINT64_MAX, last = 0;
@@ -417,7 +277,7 @@ static int one_group(struct carve_groups *g, const struct carve_item *v, size_t 
 	o->s.has_buffer_size = true;
 	o->s.buffer_size = v->size;
 	if (rc == 0 && bufs.n_buffers)
-		rc = carve_anchor_find(g, o, v, first, last);
+		rc = carve_anchor_find(g, o, speaker(v, n), first, last);
 	if (rc == 0 && !etw_session_time(&o->s, &o->sys, last, &t)) /* a clock without its frequency, say */
 		o->sure = CARVE_UNKNOWN;
 	if (rc == 0 && !o->s.name) {
@@ -456,7 +316,7 @@ static int collect_packed(struct carve_groups *g)
 			continue;
 		c->counts.shapes++;
 		g->v[g->n++] = (struct carve_item){.b = b,
-						   .origin = origin_of(c, b),
+						   .origin = origin_of_packed(b),
 						   .id = b->f->shape.h.logger_id & ~CARVE_PRIVATE,
 						   .dates = carve_is_date(b->first_ts)};
 	}
@@ -544,11 +404,10 @@ static int collect(struct carve_groups *g)
 		}
 		if (b->live)
 			continue;
-		g->v[g->n++] = (struct carve_item){.b = b,
-						   .origin = origin_of(c, b),
-						   .id = s->h.logger_id & ~CARVE_PRIVATE,
-						   .size = s->h.buffer_size,
-						   .dates = carve_is_date(s->walk.first_ts)};
+		g->v[g->n] = (struct carve_item){
+			.b = b, .id = s->h.logger_id & ~CARVE_PRIVATE, .size = s->h.buffer_size, .dates = carve_is_date(s->walk.first_ts)};
+		g->v[g->n].origin = origin_of(c, b, &g->v[g->n].open);
+		g->n++;
 	}
 	for (size_t i = 0; i < c->n_loose && c->o.loose && rc == 0; i++)
 		g->v[g->n++] = (struct carve_item){.b = &c->loose[i].b,
@@ -569,18 +428,19 @@ int carve_groups(struct carve *c, carve_orphan_fn *fn, void *ctx, struct err *e)
 	if (rc == 0)
 		rc = carve_headers_ready(&g);
 	if (rc == 0)
+		rc = carve_find_views(&g);
+	if (rc == 0)
 		rc = carve_find_files(&g);
 	if (rc == 0 && g.n)
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
 	packed_sizes(&g);
 	if (rc == 0)
-		rc = find_rings(&g);
+		rc = carve_find_rings(&g);
 	if (rc == 0 && g.n) {
-		find_heads(&g);
 		rc = carve_choose_files(&g);
 		rc = rc == 0 ? carve_rate_of_contexts(&g) : rc;
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
-		adopt(&g);
+		carve_adopt(&g);
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
 		count_rivals(&g);
 		if (rc == 0)

@@ -18,6 +18,7 @@ struct map {
 	struct kernel *k;
 	uint64_t left; /* of PAGES_MAX */
 	uint8_t *filter;
+	struct addrset entry; /* addresses of user space that rings inside processes name */
 };
 
 static size_t filter_bit(uint64_t pa)
@@ -90,27 +91,64 @@ static void by_neighbours(struct map *m)
 
 /* ---- page tables -------------------------------------------------------------------------------------------------------------------- */
 
-static void give(struct carve_buf *v, size_t n, uint64_t va, uint64_t first, uint64_t size, uint64_t pid, uint64_t dtb, bool user)
-{
-	for (size_t i = lower(v, n, first); i < n && v[i].f->pa < first + size; i++) {
-		struct carve_buf *b = &v[i];
+struct mapping {
+	uint64_t va, first, size; /* of a page: virtual and physical address, bytes */
+	uint64_t pid, dtb;
+	bool user;
+};
 
-		if (b->has_va || b->live)
+/* A private logger's buffer may be mapped more than once: the address that its ring names is the logger's own. Two of them as good as each other tell nothing. */
+static bool better(const struct map *m, struct carve_buf *b, const struct mapping *p, uint64_t va)
+{
+	bool now, then;
+
+	if (!p->user || !(b->f->shape.h.logger_id & CARVE_PRIVATE))
+		return false;
+	now = addrset_has(&m->entry, va + HDR_ENTRY);
+	then = b->user && addrset_has(&m->entry, b->va + HDR_ENTRY);
+	if (now == then && b->user && b->dtb != p->dtb)
+		b->shared = true;
+	return now && !then;
+}
+
+static void give(const struct map *m, struct carve_buf *v, size_t n, const struct mapping *p)
+{
+	for (size_t i = lower(v, n, p->first); i < n && v[i].f->pa < p->first + p->size; i++) {
+		struct carve_buf *b = &v[i];
+		uint64_t va = p->va + (b->f->pa - p->first);
+
+		if (b->live || (b->has_va && !better(m, b, p, va)))
 			continue;
 		b->has_va = true;
-		b->user = user;
-		b->va = (va & ~(size - 1)) + (b->f->pa - first);
-		b->pid = pid;
-		b->dtb = dtb;
+		b->shared = false;
+		b->user = p->user;
+		b->va = va;
+		b->pid = p->pid;
+		b->dtb = p->dtb;
 	}
 }
 
 static void page_is_at(struct map *m, uint64_t va, const struct vm_page *p, uint64_t size, uint64_t pid, uint64_t dtb, bool user)
 {
-	uint64_t first = p->pa & ~(size - 1);
+	struct mapping at = {va & ~(size - 1), p->pa & ~(size - 1), size, pid, dtb, user};
 
-	give(m->c->buf, m->c->n, va, first, size, pid, dtb, user);
-	give(m->c->packed, m->c->n_packed, va, first, size, pid, dtb, user);
+	give(m, m->c->buf, m->c->n, &at);
+	give(m, m->c->packed, m->c->n_packed, &at);
+}
+
+static int name_entries(struct map *m, const struct carve_buf *b, size_t n)
+{
+	uint64_t link[2];
+
+	for (size_t i = 0; i < n; i++) {
+		if (b[i].live || !(b[i].f->shape.h.logger_id & CARVE_PRIVATE))
+			continue;
+		carve_links(m->c, &b[i], &link[0], &link[1]);
+		for (unsigned k = 0; k < 2; k++)
+			if (!vm_is_kernel(m->k->vm, link[k]) && addrset_add(&m->entry, link[k]) < 0)
+				return ERR_NOMEM;
+	}
+	return 0;
 }
 
 static void walk(struct map *m, struct vm *vm, uint64_t va, uint64_t end, uint64_t pid, bool user)
@@ -135,16 +173,18 @@ static void walk(struct map *m, struct vm *vm, uint64_t va, uint64_t end, uint64
 	}
 }
 
-/* Is there anything that page tables could tell? */
-static bool unplaced(const struct carve *c)
+/* Is there anything that page tables could tell? Of a private logger's buffers, whether other processes have them too. */
+static bool asks(const struct carve_buf *b, size_t n)
 {
-	for (size_t i = 0; i < c->n; i++)
-		if (!c->buf[i].live && !c->buf[i].has_va)
-			return true;
-	for (size_t i = 0; i < c->n_packed; i++)
-		if (!c->packed[i].live && !c->packed[i].has_va)
+	for (size_t i = 0; i < n; i++)
+		if (!b[i].live && (!b[i].has_va || b[i].f->shape.h.logger_id & CARVE_PRIVATE))
 			return true;
 	return false;
+}
+
+static bool unplaced(const struct carve *c)
+{
+	return asks(c->buf, c->n) || asks(c->packed, c->n_packed);
 }
 
 static int by_processes(struct map *m, uint64_t end)
@@ -185,8 +225,12 @@ int carve_map(struct carve *c)
 	narrow = vm_pointer_size(m.k->vm) == 4;
 	walk(&m, m.k->vm, narrow ? UINT64_C(0x80000000) : UINT64_C(0xffff800000000000), narrow ? UINT64_C(0xfffff000) : ~UINT64_C(0xfff), 0,
 	     false);
-	if (m.k->has_profile && unplaced(c))
+	rc = name_entries(&m, c->buf, c->n);
+	if (rc == 0)
+		rc = name_entries(&m, c->packed, c->n_packed);
+	if (rc == 0 && m.k->has_profile && unplaced(c))
 		rc = by_processes(&m, narrow ? UINT64_C(0xc0000000) : UINT64_C(0x0000800000000000));
+	addrset_free(&m.entry);
 	free(m.filter);
 	return rc;
 }

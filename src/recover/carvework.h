@@ -15,6 +15,7 @@ struct carve_buf { /* one place where a buffer begins */
 	const struct carve_found *f;
 	bool live;             /* belongs to a session that was recovered */
 	bool has_va, user;     /* mapped: in the kernel, or in the process `pid` */
+	bool shared;           /* in other processes as well, and nothing tells which one it is of */
 	uint64_t va, pid, dtb; /* dtb: of that process */
 	uint64_t *page;        /* owned; physical page of each of its pages, ETW_NO_PA where none was found */
 	uint32_t n_pages;
@@ -108,18 +109,22 @@ struct carve {
 struct carve_item { /* one orphaned buffer */
 	struct carve_buf *b;
 	enum carve_origin origin;
+	bool open;            /* it may be a cached file's: its neighbours tell */
 	uint32_t id, size;    /* size: 0: a packed buffer does not say it */
 	bool dates;           /* its records carry FILETIMEs */
 	uint64_t head;        /* 0 unknown */
 	size_t ring;          /* item that stands for all of one ring */
 	uint64_t ring_pa;     /* where that one stands */
 	bool in_ring;         /* there are others in it */
+	bool inside;          /* it is a ring inside a process: of a private logger */
+	bool placed;          /* its ring has a place for it in the memory of the process `space` */
+	uint64_t space;       /* of such a ring: the root of that process's page tables; 0 unknown, and for the kernel's */
 	size_t file;          /* 1 + which of carve_groups.h: the header of its file; 0 unknown */
 	bool firm;            /* where it stands tells that it is that file's */
 	bool late;            /* the same, but the file had ended before, by its header */
 	bool held;            /* of all headers only that one begins before and ends behind it */
 	bool local;           /* that only when its times are read as local ones */
-	enum carve_sure sure; /* that it is; in a group: of the least sure of them */
+	enum carve_sure sure; /* that it is, or whose ring it hangs in; in a group: of the least sure of them */
 	uint64_t apart;       /* of a ring whose head is not known, among those of several sessions: something that is only its own; 0 */
 	size_t rivals;        /* groups of its origin, id, size and clock */
 };
@@ -159,8 +164,17 @@ static inline bool carve_is_date(uint64_t t)
 	return t > UINT64_C(125911584000000000) && t < UINT64_C(157469184000000000);
 }
 
+/* carvering.c: rings, their heads, and the processes that they are in. 0 or ERR_NOMEM. */
+int carve_find_rings(struct carve_groups *g);
+/* Which group a ring without a head belongs to. Items sorted by kind. */
+void carve_adopt(struct carve_groups *g);
+/* Origin, id, size, kind of clock, process. */
+bool carve_same_kind(const struct carve_item *x, const struct carve_item *y);
+
 /* Which buffers are of the same file as a header buffer: those that stand behind it in memory, each where the one before ends (carvefiles.c). Items in any order. */
 int carve_find_files(struct carve_groups *g);
+/* Buffers that nothing in them tells to be a file's (`open`), but the view of one that they stand in. Before the rest. */
+int carve_find_views(struct carve_groups *g);
 /* The same for the others of files, by id, size and time, once rings and heads are known. */
 int carve_choose_files(struct carve_groups *g);
 /* Physical address behind the last byte of b in its file; 0: it ends with a page that the next one need not follow. */
@@ -229,6 +243,9 @@ int carve_map(struct carve *c);
 
 /* Are the links of b 32 bits wide? */
 bool carve_narrow(const struct carve *c, const struct carve_buf *b);
+
+/* And what they are; 0 where the buffer has none. */
+void carve_links(const struct carve *c, const struct carve_buf *b, uint64_t *flink, uint64_t *blink);
 
 /* Room for n bytes at c->raw. */
 int carve_room(struct carve *c, size_t n);

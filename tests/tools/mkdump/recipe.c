@@ -463,6 +463,18 @@ static void damage(struct recipe *r, const char *line)
 	}
 }
 
+static void private_logger(struct recipe *r, const char *line)
+{
+	struct wi_private_how how = {.context = number(line, "context", 1),
+				     .mapped = number(line, "mapped", 1),
+				     .but = (unsigned)number(line, "but", UINT32_MAX)};
+	uint64_t also = number(line, "also", 0);
+
+	if (also)
+		how.also = process_of(&r->w, also);
+	wi_private(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)), &how);
+}
+
 static void carved(struct recipe *r, const char *word, const char *line)
 {
 	static const char *const uses[] = {"zeros", "text", "code"};
@@ -472,9 +484,10 @@ static void carved(struct recipe *r, const char *word, const char *line)
 	if (strcmp(word, "stopped") == 0)
 		wi_stop(&r->w, r->s, number(line, "mapped", 0), number(line, "context", 0));
 	else if (strcmp(word, "private") == 0)
-		wi_private(&r->w, r->s, process_of(&r->w, number(line, "pid", 0)), number(line, "context", 1));
+		private_logger(r, line);
 	else if (strcmp(word, "cached") == 0)
-		wi_cached(&r->w, r->s, number(line, "header", 1), (unsigned)number(line, "flag", 0), number(line, "mapped", 0));
+		wi_cached(&r->w, r->s, number(line, "header", 1), (unsigned)number(line, "flag", 0), number(line, "mapped", 0),
+			  number(line, "brim", 0));
 	else {
 		use = word_of(line, "with", uses, 3);
 		wi_overwrite(&r->w, buffer_of(r, line, "buffer"), (unsigned)number(line, "page", 1),

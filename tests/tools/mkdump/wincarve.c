@@ -96,7 +96,7 @@ static void private_context(struct winimg *w, struct wi_session *s, struct wi_pr
 	wm_put(&p->space, ctx + um->mode, 0x20800, 4);
 }
 
-void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, bool context)
+void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, const struct wi_private_how *how)
 {
 	uint64_t ctx = p->heap + 0x10, head = ctx + um_of(w, p)->list, first;
 	unsigned link = p->wow64 ? 4 : 8;
@@ -115,24 +115,28 @@ void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, bo
 		wm_put(&w->k, b->va + ENTRY, flink, link);
 		wm_put(&w->k, b->va + ENTRY + link, blink, link);
 		for (unsigned k = 0; k < b->n_pages; k++)
-			wm_map(&p->space, p->heap + k * WM_PAGE, b->page[k]);
+			if (how->mapped && i != how->but)
+				wm_map(&p->space, p->heap + k * WM_PAGE, b->page[k]);
+		for (unsigned k = 0; k < b->n_pages && how->also; k++)
+			wm_map(&how->also->space, p->heap + k * WM_PAGE, b->page[k]);
 		unmap(w, s, b);
 		b->va = p->heap;
 		b->pid = (unsigned)p->pid;
 		b->ways = 0;
 		p->heap += (uint64_t)b->n_pages * WM_PAGE;
 	}
-	if (!context)
+	if (how->also)
+		how->also->heap = p->heap;
+	if (!how->context)
 		return;
 	private_context(w, s, p, ctx);
 	wm_put(&p->space, head, first + ENTRY, link);
 	wm_put(&p->space, head + link, p->heap - s->buf[0].n_pages * WM_PAGE + ENTRY, link);
-	s->certain = true;
+	s->certain = how->mapped && how->but >= s->n_buf && !how->also;
 }
 
-static void file_header(struct winimg *w, struct wi_session *s)
+static void file_header(struct winimg *w, struct wi_session *s, uint64_t va, bool mapped)
 {
-	uint64_t va = wi_alloc(w, s->buffer_size, WM_PAGE);
 	uint8_t *raw = malloc(s->buffer_size), *r = raw + HDR, *h = r + 0x20;
 	uint32_t names = 2 * s->n_name16 + 4, size = 0x20 + HEADER_SIZE + names, end = HDR + ((size + 7) & ~7u);
 
@@ -165,33 +169,60 @@ static void file_header(struct winimg *w, struct wi_session *s)
 	for (unsigned i = 0; i < s->n_name16; i++)
 		put_le16(h + HEADER_SIZE + 2 * i, s->name16[i]);
 	wm_write(&w->k, va, raw, s->buffer_size);
-	for (uint32_t off = 0; off < s->buffer_size; off += WM_PAGE)
+	for (uint32_t off = 0; off < s->buffer_size && !mapped; off += WM_PAGE)
 		wm_unmap(&w->k, va + off);
 	free(raw);
 }
 
-void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag, bool mapped)
+/* The last record grows until no byte is left behind it. */
+static void fill_to_brim(const struct wi_session *s, struct wi_buffer *b)
 {
+	struct wi_record *last = &b->rec[b->n_rec - 1];
+	uint8_t *p = b->raw + last->off;
+	bool first = p[3] == 0x90 || p[2] > 0x11; /* where its size stands */
+
+	memset(p + last->size, 'z', s->buffer_size - last->off - last->size);
+	last->size = s->buffer_size - last->off;
+	put_le16(p + (first ? 0 : 4), (uint16_t)last->size);
+	b->used = s->buffer_size;
+}
+
+void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag, bool mapped, bool brim)
+{
+	bool view = mapped && s->buffer_size % WM_PAGE == 0; /* the file as it is, its header first */
+	uint64_t at = wi_alloc(w, view ? (s->n_buf + 1) * s->buffer_size : s->buffer_size, WM_PAGE), first = at;
+
 	wi_stop(w, s, true, false);
 	s->origin = flag & 0x10 ? "rtbackup" : "file_cache";
 	s->certain = header || s->clock == 2;
 	for (unsigned i = 0; i < s->n_buf; i++) {
 		struct wi_buffer *b = &s->buf[i];
 
+		if (brim && b->form == WI_FLUSHED_FULL && b->n_rec)
+			fill_to_brim(s, b);
 		put_le32(b->raw + 4, b->used);
 		put_le32(b->raw + 0xc, 0);
 		put_le64(b->raw + 0x10, b->n_rec ? b->rec[b->n_rec - 1].ts : 0);
 		put_le32(b->raw + 0x2c, 3);
 		put_le32(b->raw + 0x30, b->used);
-		put_le16(b->raw + 0x34, (uint16_t)(0x20 | flag));
+		put_le16(b->raw + 0x34, (uint16_t)((w->p.traits.cpu_low_byte ? 0 : 0x20) | flag));
 		memset(b->raw + b->used, 0xff, s->buffer_size - b->used);
 		b->n_old = 0;
 		write_back(w, b, s->buffer_size);
-		if (!mapped)
+		if (view || !mapped)
 			unmap(w, s, b);
+		for (unsigned k = 0; k < b->n_pages && view; k++) {
+			wm_unmap(&w->k, at + s->buffer_size + k * WM_PAGE);
+			wm_map(&w->k, at + s->buffer_size + k * WM_PAGE, b->page[k]);
+		}
+		at += s->buffer_size;
+		if (view)
+			b->va = at;
 	}
 	if (header)
-		file_header(w, s);
+		file_header(w, s, first, view);
+	else if (view)
+		wm_unmap(&w->k, first);
 }
 
 void wi_overwrite(struct winimg *w, struct wi_buffer *b, unsigned page, enum page_use use)

@@ -256,10 +256,16 @@ enum page_fate { PAGE_GONE, PAGE_TRANSITION, PAGE_SWIZZLED, PAGE_PROTOTYPE, PAGE
 void wi_lose_page(struct winimg *w, struct wi_session *s, struct wi_buffer *b, unsigned page, enum page_fate fate);
 /* The session is stopped, when its buffers are all there: its pages keep their bytes, unmapped or not; its context too, or it is overwritten. */
 void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context);
-/* The same, and its buffers are those of a logger inside this process, whose context is there or not. */
-void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, bool context);
-/* The same, and its buffers are pages of the .etl file that it wrote (flag: of their headers), its header buffer among them or not. */
-void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag, bool mapped);
+/* The same, and its buffers are those of a logger inside this process. */
+struct wi_private_how {
+	bool context, mapped;    /* are there */
+	unsigned but;            /* this buffer's mapping is not; none: none has its number */
+	struct wi_process *also; /* maps them at the same addresses; NULL: none does */
+};
+void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, const struct wi_private_how *how);
+/* The same, and its buffers are pages of the .etl file that it wrote (flag: of their headers), its header buffer among them or not. brim: full ones are full to
+ * their last byte. */
+void wi_cached(struct winimg *w, struct wi_session *s, bool header, unsigned flag, bool mapped, bool brim);
 /* The page of a buffer has been given to something else: its bytes too. */
 void wi_pages(struct winimg *w); /* when nothing moves any more: fills `page` of every buffer */
 enum page_use { USE_ZEROS, USE_TEXT, USE_CODE };
