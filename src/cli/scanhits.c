@@ -97,7 +97,7 @@ void hit_of_event(struct hit *h, const struct scan *s, const struct event *ev)
 	h->time = ev->time;
 	if (h->where != HIT_EVENT)
 		return;
-	h->has_va = ev->origin->is_image && ev->has_buffer;
+	h->has_va = ev->buffer_is_va; /* a carved buffer may be mapped nowhere */
 	h->va = ev->buffer + ev->offset;
 	h->has_file_offset = !ev->origin->is_image && ev->has_buffer;
 	h->file_offset = h->va;

@@ -340,7 +340,8 @@ static void locate(struct event *ev, const struct etw_buffer *b, uint32_t off)
 {
 	ev->offset = etw_original_offset(b, ETW_BUFFER_HEADER_SIZE + off);
 	ev->has_buffer = ev->origin->is_image ? b->has_va || b->has_file_offset : b->has_file_offset;
-	ev->buffer = ev->origin->is_image && b->has_va ? b->va : b->file_offset;
+	ev->buffer_is_va = ev->origin->is_image && b->has_va;
+	ev->buffer = ev->buffer_is_va ? b->va : b->file_offset;
 	ev->has_pa = etw_buffer_pa(b, ev->offset, &ev->pa);
 }
 

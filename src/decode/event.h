@@ -47,7 +47,7 @@ struct event {
 	struct event_bytes traits;                           /* item 0xC: provider traits */
 	struct event_bytes event_key, psm_key, container_id; /* items 0xA, 9, 0x10 */
 	bool has_start_key, has_control_guid, has_qpc_delta, has_ts_id, has_instance, has_provider_group;
-	bool has_wpp_sequence, has_wpp_component, has_buffer, has_pa, stack_wide;
+	bool has_wpp_sequence, has_wpp_component, has_buffer, buffer_is_va, has_pa, stack_wide;
 	uint64_t start_key, qpc_delta; /* items 0xD, 0xF */
 	struct guid control_guid;      /* item 0xE */
 	struct guid provider_group;    /* from the traits */
@@ -61,9 +61,9 @@ struct event {
 	struct dval data;                /* DV_STRUCT, or DV_NULL: then reason says why */
 	const char *reason;
 	const char *process_name, *file_name; /* told by other events of the trace (names.h); NULL unknown */
-	uint64_t buffer;                      /* VA in an image, file offset in a file */
-	uint64_t pa;                          /* of the record's first byte, when its page is known */
-	uint32_t offset;                      /* of the record, in the buffer as it was */
+	uint64_t buffer; /* VA in an image (buffer_is_va); file offset in a file, and in an image of a buffer mapped nowhere */
+	uint64_t pa;     /* of the record's first byte, when its page is known */
+	uint32_t offset; /* of the record, in the buffer as it was */
 };
 
 /* Header facts of one record of b->body (rec.off counts from its start; the first record stands there at 0). data stays DV_NULL. False: the

@@ -91,6 +91,7 @@ void carve_close(struct carve *c)
 	addrset_free(&c->known_ts);
 	free(c->raw);
 	addrset_free(&c->claimed);
+	addrset_free(&c->old);
 	carve_scan_free(&c->scan);
 	free(c);
 }
@@ -112,6 +113,16 @@ static void place(const struct carve *c, const struct carve_buf *b, struct etw_b
 	eb->va = b->va;
 	eb->has_pid = b->user;
 	eb->pid = b->pid;
+}
+
+static int take_pages(const struct carve_buf *b, struct etw_buffer *eb)
+{
+	eb->page_pa = malloc(((size_t)b->n_pages + 1) * sizeof(*eb->page_pa));
+	if (!eb->page_pa)
+		return ERR_NOMEM;
+	memcpy(eb->page_pa, b->page, b->n_pages * sizeof(*eb->page_pa));
+	eb->n_page_pa = b->n_pages;
+	return 0;
 }
 
 int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *eb, struct etw_buffer *rest)
@@ -142,12 +153,12 @@ int carve_settle(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 		return rc;
 	carve_cut_bytes(c, b, missing, HOLES_MAX, &so.n_missing);
 	so.cpu_low_byte = k && k->has_profile ? k->prof.traits.cpu_low_byte : (s->h.processor & 0xff00) == PROC_WIN7;
-	eb->page_pa = malloc(((size_t)b->n_pages + 1) * sizeof(*eb->page_pa));
-	if (!eb->page_pa)
-		return ERR_NOMEM;
-	memcpy(eb->page_pa, b->page, b->n_pages * sizeof(*eb->page_pa));
-	eb->n_page_pa = b->n_pages;
-	return etw_settle(eb, c->raw, len, &so, s->met == ETW_MET_MEMORY && c->o.residual ? rest : NULL);
+	rc = take_pages(b, eb);
+	if (rc == 0)
+		rc = etw_settle(eb, c->raw, len, &so, s->met == ETW_MET_MEMORY ? rest : NULL);
+	if (rc == 0 && rest && rest->body_len)
+		rc = take_pages(b, rest);
+	return rc;
 }
 
 /* ---- records that were seen ------------------------------------------------------------------------------------------------------------ */
@@ -383,6 +394,8 @@ int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o
 		rc = carve_join_all(c);
 	if (rc == 0)
 		rc = carve_cut(c);
+	if (rc == 0)
+		rc = carve_tails(c);
 	if (rc == 0)
 		rc = carve_loose_find(c);
 	if (rc < 0)

@@ -176,7 +176,7 @@ static void from_other_file(const struct carve_groups *g, struct carve_orphan *o
 {
 	const struct carve_file *best = NULL;
 
-	for (size_t i = 0; i < g->n_h; i++) {
+	for (size_t i = 0; g->h && i < g->n_h; i++) {
 		const struct carve_file *h = &g->h[i];
 
 		if (h->clock == ETW_CLOCK_QPC && h->freq && h->t0 <= first_ts && (last_ts - h->t0) / h->freq < MONTH &&

@@ -208,9 +208,9 @@ static bool too_much(struct carve *c, uint64_t bytes)
 static int add_buffer(struct carve_groups *g, struct etw_session *s, const struct carve_item *it)
 {
 	const struct carve_buf *b = it->b;
-	struct etw_buffer eb, rest;
+	struct etw_buffer eb, rest = {0};
 	uint64_t at;
-	int rc = carve_settle(g->c, b, &eb, &rest);
+	int rc = carve_settle(g->c, b, &eb, g->c->o.residual ? &rest : NULL);
 
 	if (rc == 0 && too_much(g->c, (uint64_t)eb.body_len + rest.body_len)) {
 		etw_buffer_clear(&eb);

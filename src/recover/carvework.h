@@ -91,6 +91,7 @@ struct carve {
 	uint64_t *part_times; /* owned; of scan.part that no buffer has yet, ascending */
 	size_t n_part_times;
 	uint64_t *times;        /* owned; first event times of all that were found, ascending */
+	struct addrset old;     /* where loose records would begin that are residual ones of a buffer */
 	struct addrset claimed; /* physical pages: | 1 of buffers that are put together, | 2 held */
 	uint64_t ways;          /* pages tried by carvechain.c, */
 	uint64_t behind;        /* and read by carvebehind.c */
@@ -279,6 +280,9 @@ int carve_behind(struct carve *c, struct carve_buf *b);
 int carve_cut(struct carve *c);
 /* What carve_bytes() has not of such a page: the bytes that are there into c->raw, and off the ranges that are missing. */
 void carve_cut_bytes(struct carve *c, const struct carve_buf *b, struct etw_range *missing, size_t max, size_t *n_missing);
+
+/* Pages behind the data in which records of an earlier use go on, and what of them is a buffer's (carvetail.c). After carve_cut(). 0 or ERR_NOMEM. */
+int carve_tails(struct carve *c);
 
 /* All of them, by carve_join(), in the order that leaves the least doubt (carverounds.c). 0 or ERR_NOMEM. */
 int carve_join_all(struct carve *c);

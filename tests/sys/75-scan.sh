@@ -46,6 +46,25 @@ PY
 }
 "$TOOLS/mkdump" "$TOP/testdata/recipes/carve.recipe" carve.img || exit 1
 places carve.img 12 --carve --loose
+# a buffer that is mapped nowhere has no virtual address, its events neither; records of an earlier use stand somewhere
+echo 'rule some { strings: $a = { 13 c0 } $b = /[A-Z][a-z]+:/ condition: any of them }' >any.yar
+"$ETLIFT" scan carve.img --carve --decoded -y any.yar --json >any.json || bad "carve.recipe: scan --decoded ends with $?"
+/usr/bin/python3 - <<'PY' || fail=1
+import json
+hits, image, bad, seen = json.load(open("any.json"))["hits"], open("carve.img", "rb"), 0, {}
+for h in hits:
+    seen[h["in"], h["va"] is None] = 1
+    if h["va"] == h["pa"] or h["pa"] is None:
+        bad += 1; print(h)
+    elif h["in"] != "event" and h["string"] == "$a":
+        image.seek(int(h["pa"], 16))
+        if image.read(2) != b"\x13\xc0":
+            bad += 1; print("not there", h)
+for k in (("event", True), ("event", False), ("buffer", True), ("buffer", False), ("residual", False)):
+    if k not in seen:
+        bad += 1; print("no hit", *k)
+raise SystemExit(bad != 0)
+PY
 rm -f carve.img
 "$TOOLS/mkdump" "$TOP/testdata/recipes/full.recipe" full.img || exit 1
 places full.img 5

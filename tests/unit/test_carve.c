@@ -92,7 +92,7 @@ static uint32_t make_file(uint8_t *p, uint32_t size, uint16_t id, uint64_t ts, u
 }
 
 struct result {
-	unsigned groups, buffers, events, gaps, copies;
+	unsigned groups, buffers, events, gaps, copies, old;
 	struct carve_orphan last; /* without its buffers */
 	uint32_t id[16];
 	enum carve_origin origin[16];
@@ -119,6 +119,8 @@ static int take(void *ctx, const struct carve_orphan *o, struct err *e)
 		r->gaps += (unsigned)b->n_gaps;
 		cr_assert(b->from == ETW_FROM_CARVED && b->has_pa && b->has_file_offset && b->file_offset == b->pa);
 	}
+	for (size_t i = 0; i < o->s.n_residual; i++)
+		r->old += o->s.residual[i].n_events;
 	snprintf(r->name, sizeof(r->name), "%s", o->s.name);
 	r->last = *o;
 	return 0;
@@ -192,6 +194,66 @@ Test(carve, scattered)
 	cr_assert_eq(r.buffers, 1);
 	cr_assert_eq(r.gaps, 1);
 	cr_assert_geq(r.events, 70);
+	done(&f);
+	free(b);
+}
+
+/* A buffer of three pages that was full and is used again, with its first records only: what an earlier use left goes over the pages' edges. */
+static unsigned reused(uint8_t *p)
+{
+	uint8_t b[PAGE] = {0};
+	uint32_t end, full = make(p, 3 * PAGE, 5, 1000000, EVENTS, 33), step = (0x50 + 33 + 7) & ~7u;
+
+	make(b, PAGE, 5, 5000000, 8, 33);
+	end = make(b, 3 * PAGE, 5, 5000000, 8, 33);
+	memcpy(p, b, end);
+	return (full - end) / step;
+}
+
+Test(carve, old_records_behind_the_data)
+{
+	uint8_t *b = calloc(3, PAGE);
+	struct fixture f;
+	struct result r;
+	unsigned old = reused(b);
+
+	/* in a row: all of them */
+	setup(&f);
+	memcpy(f.mem + 20 * PAGE, b, 3 * PAGE);
+	r = run(&f, false);
+	cr_assert_eq(r.events, 8);
+	cr_assert_eq(r.old, old, "%u of %u", r.old, old);
+	cr_assert_eq(r.counts.loose, 0, "%zu loose runs", r.counts.loose);
+	done(&f);
+
+	/* the second page somewhere else: those of the first one, and none of what stands behind it */
+	setup(&f);
+	memcpy(f.mem + 20 * PAGE, b, PAGE);
+	memcpy(f.mem + 40 * PAGE, b + PAGE, 2 * PAGE);
+	r = run(&f, false);
+	cr_assert(r.old > 8 && r.old < old / 2, "%u of %u", r.old, old);
+	cr_assert_eq(r.counts.loose, 1);
+	done(&f);
+
+	/* later records behind it: another buffer's */
+	setup(&f);
+	memcpy(f.mem + 20 * PAGE, b, 3 * PAGE);
+	for (uint32_t off = 0x48; off + 0x78 <= 3 * PAGE; off += 0x78)
+		if (off >= PAGE)
+			put_le64(f.mem + 20 * PAGE + off + 16, 9000000 + off);
+	r = run(&f, false);
+	cr_assert(r.old > 8 && r.old < old / 2, "%u of %u", r.old, old);
+	cr_assert_eq(r.counts.loose, 1);
+	done(&f);
+
+	/* a buffer behind it */
+	setup(&f);
+	memcpy(f.mem + 20 * PAGE, b, 3 * PAGE);
+	memset(f.mem + 21 * PAGE, 0, 0x48);
+	make(f.mem + 21 * PAGE, PAGE, 6, 7000000, 10, 20);
+	r = run(&f, false);
+	cr_assert_eq(r.events, 18, "%u events", r.events);
+	cr_assert(r.old > 8 && r.old < old, "%u of %u", r.old, old);
 	done(&f);
 	free(b);
 }
