@@ -195,6 +195,29 @@ def bombs(rng, etlift, scratch, mem, where):
             say("400 streams that make 16 MB each: no limit is named")
 
 
+def rival(rng, etlift, scratch):
+    """Pages apart, and one that goes on just as well for one record, behind which a header claims all the rest: the page with many records is the one."""
+    b = Packed(rng, 22, carvemix.Clock(rng), False, 200)
+    body, starts, stream = bytearray(), [], bytearray()
+    for r in b.records:
+        starts.append(len(body))
+        body += r.ljust(len(r) + 7 & ~7, b"\0")
+    for at in range(0, len(body), 32):  # literals only: a byte of the stream is one of the body
+        more = bytes(body[at:at + 32])
+        stream += struct.pack("<I", (1 << 32 - len(more)) - 1) + more
+    raw = struct.pack("<I", HDR + len(stream)) + b.raw[4:HDR] + stream
+    place = lambda off: HDR + off // 32 * 36 + 4 + off % 32
+    page = [raw[i:i + PAGE].ljust(PAGE, b"\xff") for i in range(0, len(raw), PAGE)]
+    off = [x for x in starts if place(x) >= PAGE][1]
+    at = off + (4 if body[off + 3] == 0xC0 and body[off + 2] in (1, 2, 3, 4, 0x10, 0x11) else 0)
+    other = bytearray(page[1])
+    for i, v in enumerate(struct.pack("<H", min(len(body) - off, 0xFFF0))):
+        other[place(at + i) - PAGE] = v
+    apart = [page[0], bytes(other)] + page[:0:-1]
+    have, _ = carve(etlift, scratch, bytes(PAGE) + b"".join(p + carvemix.noise(rng) for p in apart))
+    judge("beside a page that begins as well", have, [(0, b)])
+
+
 def main():
     etlift, scratch = sys.argv[1:3]
     rng = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
@@ -211,6 +234,7 @@ def main():
         for b in o["buffers"]:
             if b["packed_bytes"] != sizes.get(b["file_offset"]) or b["gaps"]:
                 say("buffer", b["pa"], "of", b["packed_bytes"], "packed bytes, gaps", b["gaps"])
+    rival(rng, etlift, scratch)
     bombs(rng, etlift, scratch, mem, where)
     touched = sorted({p for at, b in where for p in range(at // PAGE, (at + len(b.raw) - 1) // PAGE + 1)})
     for n, p in enumerate(touched):

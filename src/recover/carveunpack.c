@@ -14,7 +14,9 @@
 #define PART_LEAST     3u   /* records that must come out of a stream which is not whole */
 #define LAST_MAX       256u /* pages tried for the last one */
 #define PEEK_BYTES     0x40u
-#define SEEK_LEAST     2u                  /* records that must begin in a page for it to be believed */
+#define SEEK_LEAST     2u /* records that must begin in a page for it to be believed */
+#define WHOLE_SURE     4u /* records that end in it: beside such a page one in which none or one ends, so that little proves it, is chance */
+#define WHOLE_WEAK     1u
 #define SEEKS_MAX      (1u << 23)          /* pages tried for all buffers together */
 #define FOLLOWERS_EACH 64u                 /* packed buffers looked at that take the time of one of these */
 #define UNPACK_MAX     (UINT64_C(1) << 30) /* bytes made out of all of them, and so many times the image's: */
@@ -226,7 +228,8 @@ static bool better(const struct attempt *t, const struct carve_buf *b)
 /* ---- pages that nothing leads to ---------------------------------------------------------------------------------------------------------
  *
  * Where the first page is not mapped any more and the others are not behind it, each page of memory is one that may go on. Nearly all of them break the
- * stream, or leave no record where the next one must begin, within a few bytes. One that gives records and more records is the page; two are none. */
+ * stream, or leave no record where the next one must begin, within a few bytes. One that gives records and more records is the page; two are none, unless one gives
+ * many and the other only a header that happens to look like one, of a record that never ends. */
 
 struct seek {
 	struct attempt *t;
@@ -235,8 +238,9 @@ struct seek {
 	uint32_t n;             /* bytes of the stream at hand */
 };
 
-/* Do the records go on over the `n` bytes of the stream that were put behind those at hand? On success *x and *w stand behind. */
-static bool goes_on(const struct seek *s, uint32_t n, bool last, struct xpress_at *x, struct carve_walk *w)
+/* Do the records go on over the `n` bytes of the stream that were put behind those at hand? On success *x and *w stand behind;
+ * *whole: how many of them end there. */
+static bool goes_on(const struct seek *s, uint32_t n, bool last, struct xpress_at *x, struct carve_walk *w, uint32_t *whole)
 {
 	struct attempt *t = s->t;
 	const uint8_t *in = t->c->raw + ETW_BUFFER_HEADER_SIZE;
@@ -258,9 +262,35 @@ static bool goes_on(const struct seek *s, uint32_t n, bool last, struct xpress_a
 	carve_go_on(w, t->raw, made < t->end ? made & ~7u : t->end, t->end);
 	if (w->bad || made > t->end)
 		return false;
+	*whole = w->n - s->walk.n - (w->n > s->walk.n && w->off > made);
 	if (last)
 		return !broken && made == t->end && w->off >= t->end;
 	return w->n >= s->walk.n + SEEK_LEAST && (!broken || s->n + n - x->at < SYMBOL_MAX);
+}
+
+struct choice {         /* the first page of its kind that goes on */
+	uint64_t pa;    /* ETW_NO_PA: none */
+	uint32_t whole; /* records that end in it */
+	bool several;   /* there is another one */
+	uint8_t bytes[CARVE_PAGE];
+};
+
+static void choose(struct choice *c, uint64_t pa, const uint8_t *bytes, uint32_t n, uint32_t whole)
+{
+	if (c->pa == ETW_NO_PA) {
+		c->pa = pa;
+		c->whole = whole;
+		memcpy(c->bytes, bytes, n);
+	} else if (memcmp(c->bytes, bytes, n) != 0) {
+		c->several = true;
+	}
+}
+
+static uint64_t chosen(const struct choice *weak, const struct choice *c)
+{
+	if (c->pa == ETW_NO_PA)
+		return weak->several ? ETW_NO_PA : weak->pa;
+	return c->several || (weak->pa != ETW_NO_PA && c->whole < WHOLE_SURE) ? ETW_NO_PA : c->pa;
 }
 
 /* The one page that goes on, or ETW_NO_PA. */
@@ -269,8 +299,8 @@ static uint64_t seek_page(struct seek *s, const uint64_t *page, uint32_t i, bool
 	struct attempt *t = s->t;
 	const struct phys *p = t->c->im->dump->phys;
 	uint32_t left = t->b->f->shape.stored - ETW_BUFFER_HEADER_SIZE - s->n, n = left < CARVE_PAGE ? left : CARVE_PAGE;
-	uint8_t *at = t->c->raw + ETW_BUFFER_HEADER_SIZE + s->n, got[CARVE_PAGE];
-	uint64_t found = ETW_NO_PA;
+	uint8_t *at = t->c->raw + ETW_BUFFER_HEADER_SIZE + s->n;
+	struct choice one = {.pa = ETW_NO_PA}, weak = {.pa = ETW_NO_PA};
 	struct phys_run r;
 
 	for (size_t k = 0; phys_run(p, k, &r); k++)
@@ -278,20 +308,20 @@ static uint64_t seek_page(struct seek *s, const uint64_t *page, uint32_t i, bool
 		     pa += CARVE_PAGE) {
 			struct xpress_at x;
 			struct carve_walk w;
+			uint32_t whole;
 			bool used = false;
 
 			if (++t->c->seeks[t->claims] >= SEEKS_MAX || spent(t->c, t->claims))
 				return ETW_NO_PA;
 			for (uint32_t q = 0; q < i && !used; q++)
 				used = page[q] == pa;
-			if (used || phys_read(p, pa, at, n) != 0 || !goes_on(s, n, last, &x, &w))
+			if (used || phys_read(p, pa, at, n) != 0 || !goes_on(s, n, last, &x, &w, &whole))
 				continue;
-			if (found != ETW_NO_PA && memcmp(got, at, n) != 0)
+			choose(last || whole > WHOLE_WEAK ? &one : &weak, pa, at, n, whole);
+			if (one.several)
 				return ETW_NO_PA;
-			memcpy(got, at, n);
-			found = pa;
 		}
-	return found;
+	return chosen(&weak, &one);
 }
 
 /* Goes on from the page that is known, as far as there is one page each time. How many are known then. */
@@ -314,10 +344,11 @@ static uint32_t seek_pages(struct attempt *t, uint64_t *page, uint32_t n)
 		uint32_t left = t->b->f->shape.stored - ETW_BUFFER_HEADER_SIZE - s.n, step = left < CARVE_PAGE ? left : CARVE_PAGE;
 		struct xpress_at x;
 		struct carve_walk w;
+		uint32_t whole;
 
 		page[i] = seek_page(&s, page, i, i + 1 == n);
 		if (page[i] == ETW_NO_PA || phys_read(t->c->im->dump->phys, page[i], t->c->raw + ETW_BUFFER_HEADER_SIZE + s.n, step) != 0 ||
-		    !goes_on(&s, step, i + 1 == n, &x, &w))
+		    !goes_on(&s, step, i + 1 == n, &x, &w, &whole))
 			break;
 		s.x = x;
 		s.walk = w;
