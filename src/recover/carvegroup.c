@@ -60,6 +60,16 @@ static bool full_to_its_end(const struct carve_buf *b, enum told fill)
 	       (h->buffer_size - b->f->shape.end < 8 || fill == TOLD_NOTHING);
 }
 
+/* Both links lead to places in a process: a consumer's copy has those of the kernel's buffer. Not every private logger sets bit 15. */
+static bool in_process(const struct carve *c, const struct carve_buf *b)
+{
+	uint64_t flink, blink;
+
+	carve_links(c, b, &flink, &blink);
+	return flink >= CARVE_LINK_LEAST && blink >= CARVE_LINK_LEAST && !vm_is_kernel(c->im->kernel->vm, flink) &&
+	       !vm_is_kernel(c->im->kernel->vm, blink);
+}
+
 static enum carve_origin origin_of(const struct carve *c, const struct carve_buf *b, bool *open)
 {
 	const struct etw_bufhdr *h = &b->f->shape.h;
@@ -75,7 +85,7 @@ static enum carve_origin origin_of(const struct carve *c, const struct carve_buf
 	if (h->logger_id & CARVE_PRIVATE)
 		return CARVE_FROM_PRIVATE;
 	if (b->has_va && b->user)
-		return CARVE_FROM_CONSUMER;
+		return in_process(c, b) ? CARVE_FROM_PRIVATE : CARVE_FROM_CONSUMER;
 	/* the kernel maps a view of the file cache as well; flag 0x20 says that all of the processor word counts (etl-format.md), and the kernel's own
 	 * buffers have none of it. Windows 7 has no such flag: there its neighbours must tell */
 	if (b->has_va && full_to_its_end(b, fill)) {

@@ -51,8 +51,10 @@ static bool agrees(const struct um_layout *l, const uint8_t *p, const struct etw
 {
 	uint32_t clock = le32(p + UM_CLOCK);
 
-	return (le32(p + UM_LOGGER_ID) & ~CARVE_PRIVATE) == s->id && le32(p + l->buffer_size) == s->buffer_size && clock >= ETW_CLOCK_QPC &&
-	       clock <= ETW_CLOCK_CPU_CYCLE && le32(p + l->mode) & MODE_PRIVATE && carve_is_date(le64(p + UM_REFERENCE));
+	/* buffers of a real log have 0 instead of an id */
+	return (s->id == 0 || (le32(p + UM_LOGGER_ID) & ~CARVE_PRIVATE) == s->id) && le32(p + l->buffer_size) == s->buffer_size &&
+	       clock >= ETW_CLOCK_QPC && clock <= ETW_CLOCK_CPU_CYCLE && le32(p + l->mode) & MODE_PRIVATE &&
+	       carve_is_date(le64(p + UM_REFERENCE));
 }
 
 static int take_context(struct vm *vm, const struct um_layout *l, const uint8_t *p, struct etw_session *s)

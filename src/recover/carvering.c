@@ -11,8 +11,7 @@
 
 #define HDR_LINK      0x20u
 #define HDR_ENTRY     0x38u
-#define ENTRY_PAGE    0x38u /* where GlobalEntry of a page-aligned buffer stands in its page */
-#define LINK_LEAST    0x10000u
+#define ENTRY_PAGE    0x38u  /* where GlobalEntry of a page-aligned buffer stands in its page */
 #define ASKS_MAX      65536u /* address spaces asked whether a buffer has a place in them */
 #define JOINS_MAX     1024u  /* halves of rings put together */
 #define LED_MAX       16u    /* links that lead to one address of a ring */
@@ -134,9 +133,9 @@ static int list_ends(struct rings *r)
 		it->ring = i;
 		it->inside = it->origin == CARVE_FROM_PRIVATE;
 		it->space = it->inside && b->user && !b->shared ? b->dtb : 0;
-		if (flink >= LINK_LEAST)
+		if (flink >= CARVE_LINK_LEAST)
 			add_end(r, flink, it->space, i, END_FLINK);
-		if (blink >= LINK_LEAST)
+		if (blink >= CARVE_LINK_LEAST)
 			add_end(r, blink, it->space, i, END_BLINK);
 		if (b->has_va)
 			add_end(r, b->va + HDR_ENTRY, b->user && !b->shared ? b->dtb : 0, i, END_SELF);
@@ -278,7 +277,7 @@ static void find_heads(struct rings *r)
 			continue; /* buffers of the pool begin anywhere: which place is the head can't be told */
 		carve_links(r->g->c, r->v[i].b, &link[0], &link[1]);
 		for (unsigned k = 0; k < 2; k++)
-			if (link[k] >= LINK_LEAST && link[k] % CARVE_PAGE != ENTRY_PAGE && link[k] % 4 == 0)
+			if (link[k] >= CARVE_LINK_LEAST && link[k] % CARVE_PAGE != ENTRY_PAGE && link[k] % 4 == 0)
 				r->v[ring_of(r->v, i)].head = link[k];
 	}
 }
@@ -356,7 +355,7 @@ static size_t linked_ring(struct rings *r, size_t i)
 	if (r->v[i].origin != CARVE_FROM_KERNEL && r->v[i].origin != CARVE_FROM_PRIVATE)
 		return NO_RING; /* a consumer's copies hang in a list of their own, and a file's in none */
 	link = carve_narrow(r->g->c, b) ? link & UINT32_MAX : link;
-	if (link < LINK_LEAST)
+	if (link < CARVE_LINK_LEAST)
 		return NO_RING;
 	key.to = link - HDR_LINK + HDR_ENTRY;
 	at = ends_at(r, &key, &n);

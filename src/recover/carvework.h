@@ -245,6 +245,7 @@ int carve_map(struct carve *c);
 /* Are the links of b 32 bits wide? */
 bool carve_narrow(const struct carve *c, const struct carve_buf *b);
 
+#define CARVE_LINK_LEAST 0x10000u /* below it no link leads anywhere */
 /* And what they are; 0 where the buffer has none. */
 void carve_links(const struct carve *c, const struct carve_buf *b, uint64_t *flink, uint64_t *blink);
 

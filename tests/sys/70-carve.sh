@@ -73,6 +73,8 @@ rings() {
 42	private	system	likely	carved-42	2	[null]
 43	private	context	likely	LostOne	3	[null,1200]
 44	private	system	likely	carved-44	2	[1204]
+45	private	context	certain	Bare	2	[1204]
+46	private	context	certain	BareWow	2	[1304]
 50	file_cache	file_header	certain	CachedFull	3	[null]
 9	freed	context	certain	OddFirst	5	[null]
 9	freed	system	likely	carved-9	3	[null]

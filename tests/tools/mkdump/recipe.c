@@ -467,6 +467,7 @@ static void private_logger(struct recipe *r, const char *line)
 {
 	struct wi_private_how how = {.context = number(line, "context", 1),
 				     .mapped = number(line, "mapped", 1),
+				     .bare = number(line, "bare", 0),
 				     .but = (unsigned)number(line, "but", UINT32_MAX)};
 	uint64_t also = number(line, "also", 0);
 

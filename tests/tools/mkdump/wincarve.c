@@ -110,7 +110,7 @@ void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, co
 		uint64_t flink = i + 1 < s->n_buf ? p->heap + b->n_pages * WM_PAGE + ENTRY : head;
 		uint64_t blink = i ? p->heap - b->n_pages * WM_PAGE + ENTRY : head;
 
-		put_le16(b->raw + 0x2a, (uint16_t)(s->id | PRIVATE));
+		put_le16(b->raw + 0x2a, (uint16_t)(s->id | (how->bare ? 0 : PRIVATE)));
 		wm_write(&w->k, b->va, b->raw, s->buffer_size);
 		wm_put(&w->k, b->va + ENTRY, flink, link);
 		wm_put(&w->k, b->va + ENTRY + link, blink, link);

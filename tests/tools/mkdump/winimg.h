@@ -259,6 +259,7 @@ void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context);
 /* The same, and its buffers are those of a logger inside this process. */
 struct wi_private_how {
 	bool context, mapped;    /* are there */
+	bool bare;               /* buffers do not have bit 15 in their id */
 	unsigned but;            /* this buffer's mapping is not; none: none has its number */
 	struct wi_process *also; /* maps them at the same addresses; NULL: none does */
 };
