@@ -143,12 +143,42 @@ static const struct zip_member *plain(const struct zip *z, const char *name)
 	return NULL;
 }
 
-/* The volume's own URN: from container.description, else the archive's comment. NULL: none, or no memory. */
+/* Bytes of an URN aff4://GUID that begins here and ends at a space or another sign; 0: none does. */
+static size_t guid_urn(const char *s)
+{
+	static const char form[] = "aff4://xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	size_t n = 0;
+
+	while (form[n] && (form[n] == 'x' ? aff4_hex(s[n]) >= 0 : s[n] == form[n]))
+		n++;
+	return form[n] || (s[n] && !strchr("\r\n \t>", s[n])) ? 0 : n;
+}
+
+/* The URN of the volume that the statements are said to be stored in. */
+static char *stored_in(const struct zip *z, struct input *in)
+{
+	const struct zip_member *m = plain(z, "information.turtle");
+	struct buf b = {0};
+	char *urn = NULL;
+
+	if (m && zip_read(in, m, AFF4RDF_BYTES_MAX, &b, NULL) == 0)
+		for (const char *at = strstr(buf_str(&b), ":stored"); at && !urn; at = strstr(at + 1, ":stored")) {
+			const char *s = at + 7 + strspn(at + 7, " \t<");
+			size_t n = guid_urn(s);
+
+			urn = n ? strndup(s, n) : NULL;
+		}
+	buf_free(&b);
+	return urn;
+}
+
+/* The volume's own URN: from container.description, else the archive's comment, else the statements; one with a GUID comes before others, which may
+ * be cut. NULL: none, or no memory. */
 static char *volume_urn(const struct zip *z, struct input *in)
 {
 	const struct zip_member *m = plain(z, "container.description");
 	struct buf b = {0};
-	char *urn = NULL;
+	char *urn = NULL, *other = NULL;
 
 	if (m && zip_read(in, m, 4096, &b, NULL) == 0) {
 		const char *s = buf_str(&b);
@@ -157,6 +187,15 @@ static char *volume_urn(const struct zip *z, struct input *in)
 			urn = strndup(s, strcspn(s, "\r\n \t"));
 	}
 	buf_free(&b);
+	if (m && (!urn || !guid_urn(urn))) {
+		size_t n = guid_urn(z->comment);
+
+		other = n ? strndup(z->comment, n) : stored_in(z, in);
+		if (other) {
+			free(urn);
+			urn = other;
+		}
+	}
 	if (!urn && strncmp(z->comment, "aff4://", 7) == 0)
 		urn = strndup(z->comment, strcspn(z->comment, "\r\n \t"));
 	return urn;
@@ -607,6 +646,25 @@ static void name_it(struct dump *d, const char *packed)
 		snprintf(d->compression + n, sizeof(d->compression) - n, "%s%s", n ? "+" : "", packed);
 }
 
+/* The map is there and can't be read: what is left is the stream that writers put beside it. */
+static int without_map(struct dump *d, struct aff4 *x, struct choice *c, struct err *e)
+{
+	char *data = malloc(strlen(c->urn) + sizeof("/data"));
+
+	if (!data)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	sprintf(data, "%s/data", c->urn);
+	notes_add(d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "aff4: the map of %.200s can't be read", c->urn);
+	if (!aff4_stream_there(x, data)) {
+		free(data);
+		return err_set(e, ERR_TRUNC, "aff4: the map of memory can't be read");
+	}
+	free(c->urn);
+	c->urn = data;
+	c->rank = R_STREAM;
+	return 0;
+}
+
 static int open_aff4(struct dump *d, struct err *e)
 {
 	struct aff4 *x = calloc(1, sizeof(*x));
@@ -622,6 +680,8 @@ static int open_aff4(struct dump *d, struct err *e)
 	pthread_mutex_init(&x->lock, NULL);
 	x->notes = d->notes;
 	rc = find_image(d, x, &c, e);
+	if (rc == 0 && aff4_find_in(x, c.urn, "map") && !aff4_map_there(x, c.urn))
+		rc = without_map(d, x, &c, e);
 	if (rc == 0 && !aff4_find_in(x, c.urn, "map"))
 		n_runs = lost_map(d, x, &c, run);
 	if (rc == 0)

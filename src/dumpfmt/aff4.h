@@ -109,6 +109,8 @@ struct aff4_run {
 /* The medium that a map or a stream makes; closing it frees x. With runs a stream's bytes stand in them, one after the other; else from 0 on. */
 int aff4_medium(struct aff4 *x, const char *urn, const struct aff4_run *run, size_t n_runs, const char *name, struct input **out,
 		struct err *e);
+/* There is a map of this URN, and it can be read. */
+bool aff4_map_there(struct aff4 *x, const char *urn);
 /* URNs that a map points to and that are not in the volumes: the first one, or NULL. Owned by the caller. */
 char *aff4_map_lacks(struct aff4 *x, const char *urn);
 /* What a map's line of targets names when it is no stream: 1 bytes all alike (*fill), 2 nothing that could be read, 0 a stream. */

@@ -22,6 +22,7 @@ struct piece {
 	uint64_t at, len, off;
 	uint32_t target;
 	uint32_t order;
+	bool lies; /* it claimed more than its target has: where another one begins it ends */
 };
 
 struct medium {
@@ -32,7 +33,8 @@ struct medium {
 	size_t n, cap;
 	uint64_t size;
 	uint64_t fill_bytes, unread_bytes, far_bytes;
-	size_t unknown; /* entries whose target is none */
+	uint64_t beyond_bytes;  /* of pieces, behind the end of their target */
+	size_t unknown, beyond; /* entries whose target is none; that lead behind its end */
 };
 
 /* ---- targets ------------------------------------------------------------------------------------------------------------------------------ */
@@ -106,7 +108,7 @@ static int add_piece(struct medium *m, const struct piece *p, struct err *e)
 	void *arr = m->v;
 	struct piece *last = m->n ? &m->v[m->n - 1] : NULL;
 
-	if (last && last->target == p->target && last->at + last->len == p->at &&
+	if (last && !last->lies && !p->lies && last->target == p->target && last->at + last->len == p->at &&
 	    (m->t[p->target].kind == K_FILL || last->off + last->len == p->off)) {
 		last->len += p->len;
 		return 0;
@@ -122,11 +124,24 @@ static int add_piece(struct medium *m, const struct piece *p, struct err *e)
 	return 0;
 }
 
+/* Bytes of a target; UINT64_MAX: it has no end. */
+static uint64_t target_size(const struct target *t)
+{
+	return t->kind == K_STREAM ? t->stream->size : t->kind == K_MEMBER ? t->member->z->size : UINT64_MAX;
+}
+
 /* A piece that is of some use; what is none is counted. */
 static int take_piece(struct medium *m, struct piece p, struct err *e)
 {
 	const struct target *t = &m->t[p.target];
+	uint64_t size = target_size(t), left = p.off < size ? size - p.off : 0;
 
+	if (size != UINT64_MAX && p.len > left) {
+		m->beyond++;
+		m->beyond_bytes = p.len - left > UINT64_MAX - m->beyond_bytes ? UINT64_MAX : m->beyond_bytes + (p.len - left);
+		p.len = left;
+		p.lies = true;
+	}
 	if (p.at >= AFF4_PLACE_MAX || p.len > AFF4_PLACE_MAX - p.at) {
 		m->far_bytes += p.len >> 10;
 		if (p.at >= AFF4_PLACE_MAX)
@@ -197,6 +212,8 @@ static int load_map(struct aff4 *x, const char *urn, struct map *p, struct err *
 		rc = split_lines(&p->idx, &p->line, e);
 	if (rc < 0)
 		return rc;
+	if (p->points.n < ENTRY || !p->line.n)
+		return err_set(e, ERR_FORMAT, "a map without an entry");
 	p->number = malloc((p->line.n + 1) * sizeof(*p->number));
 	for (size_t i = 0; p->number && i < p->line.n; i++)
 		p->number[i] = UINT32_MAX;
@@ -217,7 +234,9 @@ static int take_entry(struct medium *m, struct map *p, const uint8_t *b, struct 
 	uint32_t id = le32(b + 24);
 	int rc = 0;
 
-	if (id >= p->line.n || len > UINT64_MAX - at || len > UINT64_MAX - off) {
+	if (len > UINT64_MAX - at)
+		len = UINT64_MAX - at;
+	if (id >= p->line.n) {
 		m->unknown++;
 		return 0;
 	}
@@ -228,7 +247,7 @@ static int take_entry(struct medium *m, struct map *p, const uint8_t *b, struct 
 		if (rc == 0)
 			rc = add_target(m, &t, &p->number[id], e);
 	}
-	return rc != 0 ? rc : take_piece(m, (struct piece){at, len, off, p->number[id], 0}, e);
+	return rc != 0 ? rc : take_piece(m, (struct piece){at, len, off, p->number[id], 0, false}, e);
 }
 
 static int read_map(struct medium *m, const char *urn, struct err *e)
@@ -240,6 +259,15 @@ static int read_map(struct medium *m, const char *urn, struct err *e)
 		rc = take_entry(m, &p, p.points.p + i * ENTRY, e);
 	free_map(&p);
 	return rc;
+}
+
+bool aff4_map_there(struct aff4 *x, const char *urn)
+{
+	struct map p = {0};
+	bool there = load_map(x, urn, &p, NULL) == 0;
+
+	free_map(&p);
+	return there;
 }
 
 char *aff4_map_lacks(struct aff4 *x, const char *urn)
@@ -270,6 +298,60 @@ static int by_place(const void *x, const void *y)
 	return a->order < b->order ? -1 : a->order > b->order;
 }
 
+static int by_bytes(const void *x, const void *y)
+{
+	const struct piece *a = x, *b = y;
+
+	if (a->target != b->target)
+		return a->target < b->target ? -1 : 1;
+	return a->off < b->off ? -1 : a->off > b->off;
+}
+
+/* Bytes of the map's streams that no piece points to: a length was larger once. A part of a last chunk is none. */
+static void name_unused(struct medium *m)
+{
+	uint64_t lost = 0;
+	size_t i = 0;
+
+	if (m->n)
+		qsort(m->v, m->n, sizeof(*m->v), by_bytes);
+	for (uint32_t t = 0; t < m->n_t; t++) {
+		uint64_t size = target_size(&m->t[t]), end = 0, unused = 0;
+
+		for (; i < m->n && m->v[i].target == t; i++) {
+			unused += m->v[i].off > end ? m->v[i].off - end : 0;
+			if (m->v[i].off + m->v[i].len > end)
+				end = m->v[i].off + m->v[i].len;
+		}
+		if (m->t[t].kind == K_STREAM && size > end && size - end >= m->t[t].stream->chunk_size)
+			unused += size - end;
+		lost += m->t[t].kind == K_STREAM ? unused : 0;
+	}
+	if (lost)
+		notes_add(m->x->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, 0, lost),
+			  "aff4: %llu bytes of the streams are in no piece of the map: where they stand is not known",
+			  (unsigned long long)lost);
+}
+
+/* Pieces that claim too much (more than their stream has, or bytes that are the next one's too) end where the next one begins. */
+static void clamp_pieces(struct medium *m)
+{
+	for (size_t i = 0; i + 1 < m->n; i++) {
+		struct piece *p = &m->v[i];
+		const struct piece *q = p + 1;
+
+		if (q->at > p->at && q->at - p->at < p->len &&
+		    (p->lies ||
+		     (q->target == p->target && q->off > p->off && q->off - p->off < p->len && m->t[p->target].kind != K_FILL))) {
+			if (!p->lies) {
+				m->beyond++;
+				m->beyond_bytes += p->len - (q->at - p->at);
+			}
+			p->len = q->at - p->at;
+		}
+	}
+}
+
 /* Of two pieces that hold the same place the lower one stays, then the earlier one in the file. */
 static void settle_pieces(struct medium *m)
 {
@@ -278,6 +360,7 @@ static void settle_pieces(struct medium *m)
 
 	if (m->n)
 		qsort(m->v, m->n, sizeof(*m->v), by_place);
+	clamp_pieces(m);
 	for (size_t i = 0; i < m->n; i++) {
 		struct piece p = m->v[i];
 
@@ -300,6 +383,10 @@ static void settle_pieces(struct medium *m)
 			  twice, (unsigned long long)first);
 	if (m->unknown)
 		notes_add(m->x->notes, &NOTE(NOTE_CONTEXT_BAD), "aff4: %zu pieces of the map lead nowhere", m->unknown);
+	if (m->beyond)
+		notes_add(m->x->notes, &NOTE(NOTE_IMAGE_TRUNCATED),
+			  "aff4: %zu pieces of the map claim %llu bytes more than their stream has for them", m->beyond,
+			  (unsigned long long)m->beyond_bytes);
 	if (m->far_bytes)
 		notes_add(m->x->notes, &NOTE(NOTE_LIMIT_REACHED), "aff4: %llu KiB of the map stand where no memory is",
 			  (unsigned long long)m->far_bytes);
@@ -416,11 +503,11 @@ static int take_alone(struct medium *m, const char *urn, const struct aff4_run *
 		return rc;
 	size = t.kind == K_STREAM ? t.stream->size : t.member->z->size;
 	if (!n_runs)
-		return take_piece(m, (struct piece){0, size, 0, n, 0}, e);
+		return take_piece(m, (struct piece){0, size, 0, n, 0, false}, e);
 	for (size_t i = 0; rc == 0 && i < n_runs && done < size; i++) {
 		uint64_t len = run[i].len < size - done ? run[i].len : size - done;
 
-		rc = take_piece(m, (struct piece){run[i].at, len, done, n, 0}, e);
+		rc = take_piece(m, (struct piece){run[i].at, len, done, n, 0, false}, e);
 		done += len;
 	}
 	return rc;
@@ -435,7 +522,9 @@ int aff4_medium(struct aff4 *x, const char *urn, const struct aff4_run *run, siz
 	if (!m)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	m->x = x;
-	rc = aff4_find_in(x, urn, "map") ? read_map(m, urn, e) : take_alone(m, urn, run, n_runs, e);
+	rc = aff4_map_there(x, urn) ? read_map(m, urn, e) : take_alone(m, urn, run, n_runs, e);
+	if (rc == 0 && aff4_find_in(x, urn, "map"))
+		name_unused(m);
 	if (rc == 0)
 		settle_pieces(m);
 	if (rc == 0 && !m->n)

@@ -12,6 +12,7 @@
 #include <lz4.h>
 #endif
 
+#define CHUNK_LOOK      (1u << 20)             /* chunks that are larger than they are said to be: so far */
 #define PACKED_SLACK(n) ((n) + (n) / 4 + 1024) /* no chunk is packed into more */
 
 /* ---- what it is -------------------------------------------------------------------------------------------------------------------------- */
@@ -219,10 +220,24 @@ static int index_all(struct aff4_stream *s, uint32_t n_bevies, struct err *e)
 	return rc;
 }
 
-/* The size: as the volume says it; without a word on it, as many chunks as there are. */
+/* As many chunks as the last bevy's index has, and the full ones before it. 0: it can't be read. */
+static uint64_t chunks_there(struct aff4_stream *s, uint32_t n_bevies)
+{
+	struct index ix = {0};
+	uint64_t n = 0, off, len;
+
+	if (n_bevies && read_index(s, n_bevies - 1, &ix, NULL) == 0)
+		for (size_t i = ix.n < s->per_segment ? ix.n : s->per_segment; i > 0 && !n; i--)
+			if (entry(&ix, i - 1, &off, &len))
+				n = (n_bevies - 1) * (uint64_t)s->per_segment + i;
+	buf_free(&ix.b);
+	return n;
+}
+
+/* The size: as the volume says it; without a word on it, or with more chunks than it needs, as many chunks as there are. */
 static int settle_size(struct aff4_stream *s, uint32_t n_bevies, struct err *e)
 {
-	uint64_t most = (uint64_t)n_bevies * s->per_segment;
+	uint64_t most = (uint64_t)n_bevies * s->per_segment, there;
 
 	if (most > AFF4_CHUNKS_MAX)
 		most = AFF4_CHUNKS_MAX;
@@ -237,6 +252,12 @@ static int settle_size(struct aff4_stream *s, uint32_t n_bevies, struct err *e)
 			notes_add(s->x->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, most, s->size - most), "aff4: %s ends at %llu of %llu bytes",
 				  s->urn, (unsigned long long)most, (unsigned long long)s->size);
 		s->size = most;
+	}
+	there = chunks_there(s, n_bevies);
+	if (there * s->chunk_size <= most && there > (s->size + s->chunk_size - 1) / s->chunk_size) {
+		notes_add(s->x->notes, &NOTE(NOTE_CONTEXT_BAD), "aff4: %s is said to have %llu bytes and has chunks for %llu: all are read",
+			  s->urn, (unsigned long long)s->size, (unsigned long long)there * s->chunk_size);
+		s->size = there * s->chunk_size;
 	}
 	s->n = (size_t)((s->size + s->chunk_size - 1) / s->chunk_size);
 	s->v = calloc(s->n ? s->n : 1, sizeof(*s->v));
@@ -476,12 +497,72 @@ void aff4_stream_free(struct aff4_stream *s)
 	free(s);
 }
 
+/* What a chunk at the beginning of the stream, and not its last one, unpacks to. 0: it does not, or it is not known. */
+static uint32_t unpacks_to(struct aff4_stream *s, const struct aff4_member *bevy, uint64_t off, uint64_t len, uint8_t *out, uint32_t cap)
+{
+	uint64_t data;
+	uint8_t *p;
+	int64_t got = 0;
+
+	if (s->pack == AFF4_STORED)
+		return (uint32_t)len;
+	if (zip_data(s->x->vol[bevy->vol], bevy->z, &data, NULL) < 0)
+		return 0;
+	p = malloc((size_t)len);
+	if (p && input_read_all(s->x->vol[bevy->vol], data + off, p, (size_t)len, NULL) == 0) {
+		got = unpack_by(s->pack, p, (uint32_t)len, out, s->chunk_size);
+		if (got != s->chunk_size)
+			got = unpack_by(s->pack, p, (uint32_t)len, out, cap);
+	}
+	free(p);
+	return got > 0 ? (uint32_t)got : 0;
+}
+
+/* A chunk size that lies would leave a hole behind each chunk, or unpack none: the first chunks tell, when they agree. */
+static int settle_chunk(struct aff4_stream *s, struct err *e)
+{
+	const struct aff4_member *bevy = bevy_of(s->x, s->urn, 0);
+	struct index ix = {0};
+	uint32_t cap = s->chunk_size > CHUNK_LOOK ? s->chunk_size : CHUNK_LOOK, same = 0, seen = 0;
+	uint8_t *out;
+	int rc = 0;
+
+	if (!bevy || bevy->z->method != ZIP_STORED || s->pack == AFF4_PACK_UNKNOWN)
+		return 0;
+	out = malloc(cap);
+	rc = out ? read_index(s, 0, &ix, e) : err_set(e, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; rc == 0 && i + 1 < ix.n && seen < 8 && i < 64; i++) {
+		uint64_t off, len;
+		uint32_t got =
+			entry(&ix, i, &off, &len) && len <= PACKED_SLACK((uint64_t)cap) ? unpacks_to(s, bevy, off, len, out, cap) : 0;
+
+		if (!got)
+			continue;
+		if (got == s->chunk_size || (seen && got != same)) {
+			same = 0;
+			break;
+		}
+		same = got;
+		seen++;
+	}
+	free(out);
+	buf_free(&ix.b);
+	if (rc == 0 && same && same <= AFF4_CHUNK_MAX && (seen > 1 || ix.n == 2)) {
+		notes_add(s->x->notes, &NOTE(NOTE_CONTEXT_BAD), "aff4: the chunks of %s are said to have %u bytes and have %u", s->urn,
+			  s->chunk_size, same);
+		s->chunk_size = same;
+	}
+	return rc == ERR_NOMEM ? rc : 0;
+}
+
 static int fill_stream(struct aff4_stream *s, uint32_t n_bevies, struct err *e)
 {
 	int rc;
 
 	take_facts(s);
 	rc = settle_segment(s, e);
+	if (rc == 0)
+		rc = settle_chunk(s, e);
 	if (rc == 0)
 		rc = settle_size(s, n_bevies, e);
 	if (rc == 0)

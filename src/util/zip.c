@@ -294,17 +294,54 @@ void zip_free(struct zip *z)
 	memset(z, 0, sizeof(*z));
 }
 
+/* The member's name, as its directory has it, stands behind its own header. */
+static bool named(struct input *in, const struct zip_member *m, size_t n)
+{
+	char *p = n && n <= NAME_LOOK ? malloc(n) : NULL;
+	bool same = p && input_read_all(in, m->header + LOCAL, p, n, NULL) == 0 && memcmp(p, m->name, n) == 0;
+
+	free(p);
+	return same;
+}
+
+/* Another header, a descriptor, or the directory begins at `at`. */
+static bool header_at(struct input *in, uint64_t at)
+{
+	uint8_t h[4];
+
+	return input_read_all(in, at, h, 4, NULL) == 0 &&
+	       (le32(h) == SIG_LOCAL || le32(h) == SIG_CENTRAL || le32(h) == SIG_DATA || le32(h) == SIG_END64);
+}
+
 int zip_data(struct input *in, const struct zip_member *m, uint64_t *off, struct err *e)
 {
+	static const uint16_t usual[] = {0, 20, 28, 32}; /* bytes of extra fields: none, sizes of ZIP64 */
 	uint8_t h[LOCAL];
+	size_t name = strlen(m->name);
+	uint32_t extra;
 	int rc = input_read_all(in, m->header, h, LOCAL, e);
 
 	if (rc < 0)
 		return rc;
-	if (le32(h) != SIG_LOCAL)
-		return err_set(e, ERR_FORMAT, "a member of the archive is not where its directory says");
-	*off = m->header + LOCAL + le16(h + 26) + le16(h + 28);
-	return 0;
+	extra = le16(h + 28);
+	*off = m->header + LOCAL + le16(h + 26) + extra;
+	if (le32(h) == SIG_LOCAL && header_at(in, *off + m->packed))
+		return 0;
+	/* a damaged header: the name is where and as the directory says it, and another header stands behind the data */
+	if (named(in, m, name)) {
+		uint64_t data = m->header + LOCAL + name;
+
+		if (header_at(in, data + extra + m->packed)) {
+			*off = data + extra;
+			return 0;
+		}
+		for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+			if (header_at(in, data + usual[i] + m->packed)) {
+				*off = data + usual[i];
+				return 0;
+			}
+	}
+	return le32(h) == SIG_LOCAL ? 0 : err_set(e, ERR_FORMAT, "a member of the archive is not where its directory says");
 }
 
 static int inflate_member(const struct buf *packed, const struct zip_member *m, struct buf *out, struct err *e)

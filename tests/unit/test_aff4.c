@@ -276,6 +276,133 @@ Test(aff4, a_map_that_lies)
 	end(&w);
 }
 
+static uint8_t *find(struct world *w, const char *what, size_t behind)
+{
+	uint8_t *at = memmem(w->b.p, w->b.n, what, strlen(what));
+
+	cr_assert_not_null(at, "%s", what);
+	return at + strlen(what) + behind;
+}
+
+/* One number of the first piece, the second, ... is another. No page stands in another's place, no more than its piece is lost, and it is told. */
+Test(aff4, a_piece_that_lies)
+{
+	static const uint64_t lies[] = {0, 0x1000, UINT64_C(1) << 40, UINT64_C(1) << 52, UINT64_C(1) << 63, UINT64_MAX};
+	static const char *const packs[] = {"stored", "zlib"};
+
+	for (size_t form = 0; form < 2; form++)
+		for (unsigned k = 0; k < 2; k++)
+			for (unsigned field = 8; field <= 16; field += 8)
+				for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+					struct mkaff4 o = {.form = MKAFF4_WINPMEM, .pack = packs[form]};
+					struct world w;
+					uint8_t *at;
+					size_t lost;
+
+					make(&w, &o);
+					at = find(&w, "PhysicalMemory/map", 20) + k * 28;
+					if (field == 16 && i < 2)
+						continue; /* places in the stream that are there: nothing contradicts them */
+					put_le64(at + field, lies[i]);
+					open_it(&w);
+					cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+					lost = lost_pages(w.d);
+					cr_expect_leq(lost, 40, "piece %u, field %u, %zu: %zu lost", k, field, i, lost);
+					cr_expect(field == 16 || i < 2 || lost == 0, "piece %u, %zu: %zu lost", k, i, lost);
+					cr_expect(w.notes.n, "piece %u, field %u, %zu", k, field, i);
+					end(&w);
+				}
+}
+
+/* Numbers of the statements, of the same length. */
+Test(aff4, statements_that_lie)
+{
+	static const char *const sizes[] = {"65536", "16384", "08192", "00001"};
+
+	for (int form = MKAFF4_STANDARD; form <= MKAFF4_WINPMEM; form++) {
+		for (size_t i = 0; i < 4; i++) {
+			struct mkaff4 o = {.form = (enum mkaff4_form)form};
+			struct world w;
+			uint8_t *at;
+
+			make(&w, &o);
+			at = memmem(w.b.p, w.b.n, "32768", 5);
+			cr_assert_not_null(at);
+			while (at) {
+				memcpy(at, sizes[i], 5);
+				at = memmem(at, w.b.n - (size_t)(at - w.b.p), "32768", 5);
+			}
+			open_it(&w);
+			cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+			cr_expect_eq(lost_pages(w.d), 0, "form %d, %s: %zu", form, sizes[i], lost_pages(w.d));
+			cr_expect(told(&w, NOTE_CONTEXT_BAD, "are said to have"));
+			end(&w);
+		}
+		for (unsigned digits = 1; digits < 5; digits++) {
+			struct mkaff4 o = {.form = (enum mkaff4_form)form};
+			struct world w;
+			uint8_t *at, *stop;
+
+			make(&w, &o);
+			at = find(&w, form == MKAFF4_STANDARD ? "ImageStream" : "aff4:ImageStream", 0);
+			at = memmem(at, w.b.n - (size_t)(at - w.b.p), ":size \"", 7);
+			cr_assert_not_null(at);
+			at += 7;
+			stop = memchr(at, '"', 24);
+			cr_assert_not_null(stop);
+			memset(at, '0', (size_t)(stop - at));
+			stop[-1 - (int)digits] = '1';
+			open_it(&w);
+			cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+			cr_expect_eq(lost_pages(w.d), 0, "form %d, %u: %zu", form, digits, lost_pages(w.d));
+			cr_expect(told(&w, NOTE_CONTEXT_BAD, "all are read"));
+			end(&w);
+		}
+	}
+}
+
+/* Four bytes of any member's own header, and the size of the description. */
+Test(aff4, headers_that_lie)
+{
+	struct mkaff4 o = {.form = MKAFF4_WINPMEM, .per_segment = 2};
+	static const uint8_t lengths[] = {0x00, 0x10, 0x2a, 0x2c, 0xff};
+	struct world whole;
+
+	make(&whole, &o);
+	for (size_t i = 0; i + 30 < whole.b.n; i++) {
+		if (!i || le32(whole.b.p + i) != 0x04034b50) /* by the first signature the file is told */
+			continue;
+		for (unsigned k = 0; k < 30; k += 4) {
+			struct world w;
+
+			make(&w, &o);
+			memset(w.b.p + i + k, 'X', k == 28 ? 2 : 4);
+			open_it(&w);
+			cr_assert_eq(w.rc, 0, "%zu+%u: %s", i, k, w.e.msg);
+			cr_expect_eq(lost_pages(w.d), 0, "%zu+%u: %zu", i, k, lost_pages(w.d));
+			end(&w);
+		}
+	}
+	for (size_t i = 0; i < sizeof(lengths); i++) {
+		struct mkaff4 narrow = {.form = MKAFF4_WINPMEM, .zip32 = true};
+		struct world w;
+		uint8_t *at, *last = NULL;
+
+		make(&w, &narrow);
+		at = w.b.p;
+		while ((at = memmem(at, w.b.n - (size_t)(at - w.b.p), "container.description", 21)))
+			last = at++;
+		cr_assert_not_null(last);
+		last[-46 + 20] = last[-46 + 24] = lengths[i];
+		open_it(&w);
+		cr_assert_eq(w.rc, 0, "%u: %s", lengths[i], w.e.msg);
+		cr_expect_eq(lost_pages(w.d), 0, "%u: %zu", lengths[i], lost_pages(w.d));
+		end(&w);
+	}
+	whole.rc = -1;
+	end(&whole);
+}
+
 Test(aff4, an_archive_that_is_none_of_ours)
 {
 	struct world w = {0};
