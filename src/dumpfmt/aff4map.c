@@ -34,6 +34,7 @@ struct medium {
 	uint64_t size;
 	uint64_t fill_bytes, unread_bytes, far_bytes;
 	uint64_t beyond_bytes;  /* of pieces, behind the end of their target */
+	size_t odd;             /* entries at no multiple of 512 */
 	size_t unknown, beyond; /* entries whose target is none; that lead behind its end */
 };
 
@@ -136,6 +137,7 @@ static int take_piece(struct medium *m, struct piece p, struct err *e)
 	const struct target *t = &m->t[p.target];
 	uint64_t size = target_size(t), left = p.off < size ? size - p.off : 0;
 
+	m->odd += p.at % 512 != 0;
 	if (size != UINT64_MAX && p.len > left) {
 		m->beyond++;
 		m->beyond_bytes = p.len - left > UINT64_MAX - m->beyond_bytes ? UINT64_MAX : m->beyond_bytes + (p.len - left);
@@ -383,6 +385,8 @@ static void settle_pieces(struct medium *m)
 			  twice, (unsigned long long)first);
 	if (m->unknown)
 		notes_add(m->x->notes, &NOTE(NOTE_CONTEXT_BAD), "aff4: %zu pieces of the map lead nowhere", m->unknown);
+	if (m->odd)
+		notes_add(m->x->notes, &NOTE(NOTE_CONTEXT_BAD), "aff4: %zu pieces of the map stand at no multiple of 512 bytes", m->odd);
 	if (m->beyond)
 		notes_add(m->x->notes, &NOTE(NOTE_IMAGE_TRUNCATED),
 			  "aff4: %zu pieces of the map claim %llu bytes more than their stream has for them", m->beyond,

@@ -12,6 +12,7 @@
 #include "path.h"
 #include "rd.h"
 #include "unwrap.h"
+#include "vmwareregion.h"
 
 #define PAGE         4096u
 #define HEADER       12u
@@ -20,26 +21,22 @@
 #define TAGS_MAX     (1u << 20) /* of one group */
 #define REGIONS_MAX  1024u      /* the product makes three at most */
 #define CPUS_MAX     256u
+#define PARTS_LOOK   64u        /* parts behind those that the state counts */
+#define STATE_LOOK   (1u << 22) /* bytes in which the part on memory is looked for */
 #define HOLE_AT      (UINT64_C(3) << 30)
 #define HOLE_END     (UINT64_C(4) << 30)
 #define HOLE_SAMPLES 256u
 #define ARM64_RAM    UINT64_C(0x80000000)
 #define PLATFORM_ARM 3u
 
-enum { HAS_PAGE = 1, HAS_PPN = 2, HAS_SIZE = 4 };
-
-struct region {
-	uint64_t page, ppn, pages; /* place in the memory file, in the guest, length */
-	unsigned has;
-};
-
 struct state { /* what a state file says */
 	struct input *in;
 	struct notes *notes;
 	bool wide; /* sizes of large data have 64 bits */
-	struct region region[REGIONS_MAX];
+	struct vmware_region region[REGIONS_MAX];
 	uint32_t n_regions, claimed;
 	bool has_claimed;
+	bool has_memory_part;    /* a tag of the part "memory" was met */
 	bool has_inside, packed; /* memory in the file itself */
 	uint64_t inside_off, inside_len;
 	uint64_t mem_mb;
@@ -111,8 +108,9 @@ static void memory_tag(struct state *s, const struct tag *t)
 	static const struct {
 		const char *name;
 		unsigned has;
-	} parts[] = {{"regionPageNum", HAS_PAGE}, {"regionPPN", HAS_PPN}, {"regionSize", HAS_SIZE}};
+	} parts[] = {{"regionPageNum", VMWARE_HAS_PAGE}, {"regionPPN", VMWARE_HAS_PPN}, {"regionSize", VMWARE_HAS_SIZE}};
 
+	s->has_memory_part = true;
 	if (strcmp(t->name, "regionsCount") == 0) {
 		s->claimed = (uint32_t)value(s, t);
 		s->has_claimed = true;
@@ -191,6 +189,34 @@ static void read_group(struct state *s, const char *name, uint64_t off, uint64_t
 			  (unsigned long long)off);
 }
 
+/* The table of parts is damaged: "memory" is among the parts behind those it counts, or its row of tags is where the name of its first one stands. The
+ * bytes before a memory that stands in the state are few. */
+static void find_memory_part(struct state *s, uint32_t n)
+{
+	static const char first[] = "\014regionsCount";
+	uint8_t h[GROUP], *p;
+	int64_t got;
+
+	for (uint32_t i = n; i < n + PARTS_LOOK && !s->has_memory_part; i++) {
+		if (input_read_all(s->in, HEADER + (uint64_t)i * GROUP, h, GROUP, NULL) < 0)
+			break;
+		if (memcmp(h, "memory", 7) == 0 && le64(h + 64) < input_size(s->in))
+			read_group(s, "memory", le64(h + 64), le64(h + 72));
+	}
+	p = s->has_memory_part ? NULL : malloc(STATE_LOOK);
+	got = p ? input_read(s->in, 0, p, STATE_LOOK, NULL) : 0;
+	for (int64_t i = 1; i + (int64_t)sizeof(first) <= got && !s->has_memory_part; i++)
+		if (p[i] == first[0] && memcmp(p + i, first, sizeof(first) - 1) == 0)
+			read_group(s, "memory", (uint64_t)i - 1, 0);
+	free(p);
+	if (s->has_memory_part)
+		notes_add(s->notes, &NOTE(NOTE_CONTEXT_BAD),
+			  "the state's table of parts is damaged: what it says on memory was found by its form");
+	else
+		notes_add(s->notes, &NOTE(NOTE_CONTEXT_BAD),
+			  "the state has no part \"memory\": where memory stands is a guess (in one piece from 0)");
+}
+
 /* Reads a state file. ERR_NOTMINE: it is none. */
 static int read_state(struct state **out, struct input *in, struct notes *notes, struct err *e)
 {
@@ -217,6 +243,8 @@ static int read_state(struct state **out, struct input *in, struct notes *notes,
 		h[63] = 0;
 		read_group(s, (const char *)h, le64(h + 64), le64(h + 72));
 	}
+	if (!s->has_memory_part)
+		find_memory_part(s, n);
 	*out = s;
 	return 0;
 }
@@ -248,24 +276,25 @@ static uint64_t region_bytes(const struct state *s)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < s->n_regions; i++)
-		if (s->region[i].has == (HAS_PAGE | HAS_PPN | HAS_SIZE) && s->region[i].pages < UINT64_C(1) << 40)
+		if (s->region[i].has == (VMWARE_HAS_PAGE | VMWARE_HAS_PPN | VMWARE_HAS_SIZE) && s->region[i].pages < UINT64_C(1) << 40)
 			sum += s->region[i].pages * PAGE;
 	return sum;
 }
 
 /* The regions of `mem`, whose first byte stands at `base`. */
-static int add_regions(struct dump *d, const struct state *s, struct input *mem, uint64_t base, uint64_t len, struct err *e)
+static int add_regions(struct dump *d, struct state *s, struct input *mem, uint64_t base, uint64_t len, struct err *e)
 {
-	uint64_t told;
+	uint64_t lost;
 	int rc = 0;
 
+	vmware_settle_regions(s->region, s->n_regions, len, d->notes);
 	if (s->has_claimed && s->claimed != s->n_regions)
 		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the state says that memory has %u regions, and describes %u", s->claimed,
 			  s->n_regions);
 	for (uint32_t i = 0; rc == 0 && i < s->n_regions; i++) {
-		const struct region *r = &s->region[i];
+		const struct vmware_region *r = &s->region[i];
 
-		if (r->has != (HAS_PAGE | HAS_PPN | HAS_SIZE) || (r->page | r->ppn | r->pages) >> 40) {
+		if (!vmware_whole_region(r)) {
 			notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "region %u of memory is not described in full, or not as it could be",
 				  i);
 			continue;
@@ -274,10 +303,10 @@ static int add_regions(struct dump *d, const struct state *s, struct input *mem,
 	}
 	if (rc < 0 || !s->n_regions)
 		return rc;
-	told = region_bytes(s);
-	if (told < len)
+	lost = vmware_in_no_region(s->region, s->n_regions, len);
+	if (lost)
 		notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "%llu bytes of the memory file are in no region of the state",
-			  (unsigned long long)(len - told));
+			  (unsigned long long)lost);
 	return 0;
 }
 
@@ -297,7 +326,7 @@ static int add_guessed(struct dump *d, struct input *mem, uint64_t base, uint64_
 	return phys_add_file(d->phys, HOLE_END, len - HOLE_AT, mem, base + HOLE_AT, e);
 }
 
-static int add_memory(struct dump *d, const struct state *s, struct input *mem, uint64_t base, uint64_t len, struct err *e)
+static int add_memory(struct dump *d, struct state *s, struct input *mem, uint64_t base, uint64_t len, struct err *e)
 {
 	int rc;
 
@@ -559,7 +588,7 @@ static int find_memory(struct input **out, const struct dump *d, const struct st
 	return err_set(e, ERR_NOIMAGE, "a VMware state file without memory in it: its .vmem is wanted, beside it or with --sidecar");
 }
 
-static int open_parts(struct dump *d, const struct state *s, struct err *e)
+static int open_parts(struct dump *d, struct state *s, struct err *e)
 {
 	struct input *mem, *state = d->in;
 	int rc;

@@ -167,6 +167,67 @@ Test(vmware, lying_regions)
 	done(&w);
 }
 
+/* The pair, with the state's bytes changed: what[0, n) + behind becomes v (4 bytes). */
+static void open_changed(struct world *w, const char *what, uint32_t index, int behind, uint32_t v, unsigned parts)
+{
+	struct buf b;
+	uint8_t *at;
+
+	begin(w);
+	buf_init(&b);
+	put_pages(&b, PAGES);
+	put_file(w->vmem, &b);
+	buf_clear(&b);
+	mkvmss_build(&b, &(struct mkvmss){.region = two, .n_regions = 2, .cr3 = 0x1ad000});
+	at = b.p;
+	do {
+		at = memmem(at, b.n - (size_t)(at - b.p), what, strlen(what));
+		cr_assert_not_null(at);
+		at += strlen(what);
+	} while (index != UINT32_MAX && le32(at) != index);
+	if (parts == UINT32_MAX)
+		put_le32(at + behind, v);
+	else
+		put_le32(b.p + 8, parts);
+	put_file(w->vmss, &b);
+	buf_free(&b);
+	w->rc = dump_open(&w->d, w->vmem, NULL, &w->notes, &w->e);
+	cr_assert_eq(w->rc, 0, "%s", w->e.msg);
+}
+
+/* Each number that says where regions stand in the file, and each way to the part on memory: mended by the others, and told. */
+Test(vmware, regions_that_lie)
+{
+	static const struct {
+		const char *tag;
+		uint32_t index, lie;
+	} lies[] = {{"regionPageNum", 0, 1},       {"regionPageNum", 0, 20}, {"regionPageNum", 1, 0},  {"regionPageNum", 1, 19},
+		    {"regionPageNum", 1, 21},      {"regionSize", 0, 19},    {"regionSize", 0, 21},    {"regionSize", 0, 32},
+		    {"regionSize", 0, 0xffffffff}, {"regionSize", 0, 1},     {"regionPageNum", 1, 500}};
+	struct world w;
+
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		open_changed(&w, lies[i].tag, lies[i].index, 4, lies[i].lie, UINT32_MAX);
+		for (unsigned k = 0; k < PAGES; k++)
+			cr_assert_eq(page_at(&w, k < 20 ? k * 4096 : UINT64_C(0x100000000) + (k - 20) * 4096), k + 1,
+				     "%s[%u] = %u: page %u", lies[i].tag, lies[i].index, lies[i].lie, k);
+		cr_assert_eq(told(&w, "by the others"), 1, "%zu", i);
+		done(&w);
+	}
+	for (unsigned parts = 0; parts < 3; parts++) {
+		open_changed(&w, "regionsCount", UINT32_MAX, 0, 0, parts);
+		cr_assert_eq(page_at(&w, UINT64_C(0x100000000)), 21, "%u parts", parts);
+		cr_assert_eq(page_at(&w, 20 * 4096), 0);
+		cr_assert_leq(told(&w, "table of parts"), 1);
+		done(&w);
+	}
+	for (unsigned behind = 58; behind < 66; behind += 4) { /* where the part stands */
+		open_changed(&w, "memory", UINT32_MAX, (int)behind, 0x7777, UINT32_MAX);
+		cr_assert_eq(page_at(&w, UINT64_C(0x100000000)), 21, "%u", behind);
+		done(&w);
+	}
+}
+
 /* Any one byte of the state is wrong: no crash, and memory is always there. */
 Test(vmware, each_byte)
 {
