@@ -318,16 +318,21 @@ static void name_unused(struct medium *m)
 	if (m->n)
 		qsort(m->v, m->n, sizeof(*m->v), by_bytes);
 	for (uint32_t t = 0; t < m->n_t; t++) {
-		uint64_t size = target_size(&m->t[t]), end = 0, unused = 0;
+		const struct aff4_stream *stream = m->t[t].kind == K_STREAM ? m->t[t].stream : NULL;
+		uint64_t size = stream ? stream->n : 0, end = 0, unused = 0;
+
+		while (size && !stream->v[size - 1].len) /* no chunk is there */
+			size--;
+		size *= stream ? stream->chunk_size : 0;
 
 		for (; i < m->n && m->v[i].target == t; i++) {
 			unused += m->v[i].off > end ? m->v[i].off - end : 0;
 			if (m->v[i].off + m->v[i].len > end)
 				end = m->v[i].off + m->v[i].len;
 		}
-		if (m->t[t].kind == K_STREAM && size > end && size - end >= m->t[t].stream->chunk_size)
+		if (stream && size > end && size - end >= stream->chunk_size)
 			unused += size - end;
-		lost += m->t[t].kind == K_STREAM ? unused : 0;
+		lost += stream ? unused : 0;
 	}
 	if (lost)
 		notes_add(m->x->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, 0, lost),

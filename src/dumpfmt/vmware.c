@@ -206,7 +206,7 @@ static void find_memory_part(struct state *s, uint32_t n)
 	p = s->has_memory_part ? NULL : malloc(STATE_LOOK);
 	got = p ? input_read(s->in, 0, p, STATE_LOOK, NULL) : 0;
 	for (int64_t i = 1; i + (int64_t)sizeof(first) <= got && !s->has_memory_part; i++)
-		if (p[i] == first[0] && memcmp(p + i, first, sizeof(first) - 1) == 0)
+		if (memcmp(p + i, first, sizeof(first) - 1) == 0)
 			read_group(s, "memory", (uint64_t)i - 1, 0);
 	free(p);
 	if (s->has_memory_part)
