@@ -1,5 +1,5 @@
 /* hibertable.c - hiberfil.sys of Windows 7, Vista and before: tables of page ranges, each followed by Xpress blocks of 16 pages that hold those
- * ranges in order. See hiber.h. */
+ * ranges in order. See hiber.h. One file, because what settles a range or a link that lies is what the blocks behind the table hold. */
 #include "hiber.h"
 
 #include <stdlib.h>
@@ -275,8 +275,8 @@ static uint64_t behind_damage(struct hiber *h, uint64_t at, struct pages *p, uin
 	return found;
 }
 
-/* The blocks behind one table; `until`: where the next one stands, or the end of the file. */
-static int walk_blocks(struct hiber *h, uint64_t at, uint64_t until, struct pages *p, struct err *e)
+/* The blocks behind one table; `until`: where the next one stands, or the end of the file. *end: behind the last one; 0: not known. */
+static int walk_blocks(struct hiber *h, uint64_t at, uint64_t until, struct pages *p, uint64_t *end, struct err *e)
 {
 	uint64_t size = input_size(h->in);
 	int rc = 0;
@@ -300,6 +300,7 @@ static int walk_blocks(struct hiber *h, uint64_t at, uint64_t until, struct page
 		rc = add_block(h, p, &s, e);
 		at = next;
 	}
+	*end = at;
 	return rc;
 }
 
@@ -517,6 +518,54 @@ static void settle_ranges(struct hiber *h, uint64_t page, uint64_t until, struct
 
 /* ---- tables ----------------------------------------------------------------------------------------------------------------------------------- */
 
+/* The next table at or behind a page, by its form; *lost: blocks that are stepped over, their tables are damaged. 0: there is none. */
+static uint64_t table_by_form(struct hiber *h, uint64_t page, const struct layout *l, uint64_t *lost)
+{
+	uint64_t size = input_size(h->in), until = page + TABLE_SEARCH;
+	uint8_t table[HIBER_PAGE];
+
+	for (*lost = 0; page < until && page < size / HIBER_PAGE; page++) {
+		uint64_t at = (page + 1) * HIBER_PAGE;
+
+		if (!is_block(h, at))
+			continue;
+		if (table_at(h, page, l, false, table))
+			return page;
+		while (is_block(h, at)) {
+			struct hiber_set s;
+
+			if (h->counted++ > 4096 + 4 * (size / BLOCK_HEAD))
+				return 0;
+			at = block_at(h, at, HIBER_SET_PAGES, &s);
+			++*lost;
+			if (!s.len)
+				break;
+		}
+		page = (at + HIBER_PAGE - 1) / HIBER_PAGE - 1;
+		until = page + 1 + TABLE_SEARCH;
+	}
+	return 0;
+}
+
+/* The table at `page` leads to none. The next one that is found by its form may be of an earlier hibernation: it gives way to the others. */
+static uint64_t behind_link(struct hiber *h, uint64_t page, uint64_t next, uint64_t end, bool full, const struct layout *l)
+{
+	uint64_t lost = 0, found = end ? table_by_form(h, (end + HIBER_PAGE - 1) / HIBER_PAGE, l, &lost) : 0;
+
+	if (found && !h->n_certain)
+		h->n_certain = h->n_sets;
+	if (found)
+		notes_add(h->notes, &NOTE_AT(NOTE_LIST_BROKEN, page * HIBER_PAGE, 0),
+			  "hiberfil: no table at page %llu of the file: the next one was found by its form at page %llu; %llu blocks "
+			  "before it are lost",
+			  (unsigned long long)next, (unsigned long long)found, (unsigned long long)lost);
+	else if (full || lost || !end) /* behind a table that is not full anything may stand in the link */
+		notes_add(h->notes, &NOTE_AT(NOTE_LIST_BROKEN, page * HIBER_PAGE, 0),
+			  "hiberfil: no table at page %llu of the file: what it and those behind it hold is lost",
+			  (unsigned long long)next);
+	return found;
+}
+
 static int walk_tables(struct hiber *h, uint64_t page, const struct layout *l, struct err *e)
 {
 	uint64_t size = input_size(h->in), n_pages = size / HIBER_PAGE + 1;
@@ -526,7 +575,7 @@ static int walk_tables(struct hiber *h, uint64_t page, const struct layout *l, s
 	if (!seen)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	while (rc == 0 && page && table_at(h, page, l, true, table)) {
-		uint64_t next = field(table, l, l->next), until = size;
+		uint64_t next = field(table, l, l->next), until = size, end = 0;
 		bool full = n_ranges(table, l) == l->most, good = next != page && table_at(h, next, l, true, other);
 		struct pages p;
 
@@ -537,12 +586,10 @@ static int walk_tables(struct hiber *h, uint64_t page, const struct layout *l, s
 		if (good && next > page)
 			until = next * HIBER_PAGE;
 		settle_ranges(h, page, until, &p);
-		rc = walk_blocks(h, (page + 1) * HIBER_PAGE, until, &p, e);
-		if (next && full && !good) /* behind a table that is not full anything may stand in the link */
-			notes_add(h->notes, &NOTE_AT(NOTE_LIST_BROKEN, page * HIBER_PAGE, 0),
-				  "hiberfil: no table at page %llu of the file: what it and those behind it hold is lost",
-				  (unsigned long long)next);
-		page = good ? next : 0;
+		rc = walk_blocks(h, (page + 1) * HIBER_PAGE, until, &p, &end, e);
+		if (rc == 0 && next && !good)
+			next = behind_link(h, page, next, end, full, l);
+		page = next / 8 < n_pages / 8 + 1 && !(seen[next / 8] >> next % 8 & 1) ? next : 0;
 	}
 	free(seen);
 	return rc;

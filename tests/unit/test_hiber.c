@@ -403,6 +403,32 @@ Test(hiber, table_links)
 	}
 }
 
+/* A table that is damaged as a whole, or its count, or the link to it: it costs its own pages, those behind it are found by their form. */
+Test(hiber, tables_behind_damage)
+{
+	for (unsigned how = 0; how < 6; how++) {
+		struct world w;
+		uint8_t *table;
+
+		make(&w, (struct mkhiber){.length = 0x128, .packing = MKHIBER_MIXED, .table_pages = 30});
+		cr_assert_gt(w.map.n_tables, 3);
+		table = w.file.p + w.map.table[1];
+		if (how == 0)
+			memset(table, 0, PAGE);
+		else if (how == 1)
+			memset(table, 0xff, PAGE);
+		else if (how < 4)
+			put_le32(table + 8, how == 2 ? 0 : 0xffffffff);
+		else
+			put_le64(table, how == 4 ? UINT64_C(1) << 63 : w.map.table[1] / PAGE);
+		open_it(&w, w.file.n);
+		cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+		cr_assert_geq(right_pages(&w), how < 4 ? PAGES - 30 * 8 : PAGES, "%u: %u", how, right_pages(&w));
+		cr_assert_eq(count(&w, NOTE_LIST_BROKEN), 1, "%u", how);
+		end(&w);
+	}
+}
+
 /* A range of more pages than there is room for, and a block that is damaged: found by fuzzing. */
 Test(hiber, range_that_lies)
 {
