@@ -299,10 +299,10 @@ Test(aff4, a_piece_that_lies)
 					uint8_t *at;
 					size_t lost;
 
-					make(&w, &o);
-					at = find(&w, "PhysicalMemory/map", 20) + k * 28;
 					if (field == 16 && i < 2)
 						continue; /* places in the stream that are there: nothing contradicts them */
+					make(&w, &o);
+					at = find(&w, "PhysicalMemory/map", 20) + k * 28;
 					put_le64(at + field, lies[i]);
 					open_it(&w);
 					cr_assert_eq(w.rc, 0, "%s", w.e.msg);
