@@ -552,6 +552,7 @@ static void take_hints(struct dump *d, struct aff4 *x, const struct choice *c)
 		if (yaml_number(text, "CR3:", &v)) {
 			h->dtb = v & ~UINT64_C(0xfff);
 			h->has_dtb = h->dtb != 0;
+			hints_add_cr3(h, h->dtb);
 		}
 		h->has_kernel_base = yaml_number(text, "KernBase:", &h->kernel_base);
 	}

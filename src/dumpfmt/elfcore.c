@@ -218,6 +218,7 @@ static void read_pmem(struct elf *x, const struct segment *s)
 	if (at) {
 		x->d->hints.dtb = strtoull(at + 4, NULL, 0) & ~UINT64_C(0xfff);
 		x->d->hints.has_dtb = x->d->hints.dtb != 0;
+		hints_add_cr3(&x->d->hints, x->d->hints.dtb);
 	}
 }
 

@@ -536,6 +536,16 @@ void vmware_state_name(struct input *in, void (*fn)(void *ctx, const char *path)
 	input_close(state);
 }
 
+/* The file's name, or the name of what it links to, is that of a memory file. */
+static bool named_memory(const char *name)
+{
+	char *target = ends_with(name, ".vmem") ? NULL : path_target(name);
+	bool is = ends_with(target ? target : name, ".vmem");
+
+	free(target);
+	return is;
+}
+
 int vmware_open_memory(struct dump *d, struct err *e)
 {
 	const char *name = input_name(d->in);
@@ -551,7 +561,7 @@ int vmware_open_memory(struct dump *d, struct err *e)
 			return open_with_state(d, in, e);
 		return err_set(e, why.code, "--sidecar %s", why.msg);
 	}
-	if (!ends_with(name, ".vmem"))
+	if (!named_memory(name))
 		return 0;
 	for (unsigned i = 0; i < 2; i++)
 		if (open_beside(&in, name, states[i]) == 0) {

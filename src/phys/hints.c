@@ -29,6 +29,16 @@ struct hint_cpu *hints_add_cpu(struct hints *h)
 	return &h->cpus[h->n_cpus++];
 }
 
+void hints_add_cr3(struct hints *h, uint64_t cr3)
+{
+	struct hint_cpu *c = cr3 ? hints_add_cpu(h) : NULL;
+
+	if (c) {
+		c->has_cr3 = true;
+		c->cr3 = cr3;
+	}
+}
+
 struct hint_blob *hints_add_blob(struct hints *h)
 {
 	void *arr = h->blobs;

@@ -45,7 +45,8 @@ struct hints {
 
 void hints_init(struct hints *h);
 void hints_free(struct hints *h);
-struct hint_cpu *hints_add_cpu(struct hints *h); /* zeroed; NULL at the limit or out of memory */
+struct hint_cpu *hints_add_cpu(struct hints *h);   /* zeroed; NULL at the limit or out of memory */
+void hints_add_cr3(struct hints *h, uint64_t cr3); /* a processor of which nothing else is known; 0: none */
 struct hint_blob *hints_add_blob(struct hints *h);
 
 #endif

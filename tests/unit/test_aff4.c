@@ -132,6 +132,7 @@ Test(aff4, every_form_and_packing)
 				cr_expect_str_eq(w.d->format, "aff4");
 				cr_expect_str_eq(w.d->compression, i == 4 ? "" : packs[i]);
 				cr_expect_eq(w.d->hints.has_dtb && w.d->hints.dtb == 0x1ad000, form != MKAFF4_OLD);
+				cr_expect_eq(w.d->hints.n_cpus, form == MKAFF4_WINPMEM || form == MKAFF4_WINPMEM2);
 				cr_expect_eq(w.d->hints.has_kernel_base && w.d->hints.kernel_base == o.kernel_base, form != MKAFF4_OLD);
 				cr_expect_eq(told(&w, NOTE_PAGE_MISSING, "could not be read"),
 					     form == MKAFF4_STANDARD || form == MKAFF4_OLD);

@@ -228,6 +228,24 @@ Test(vmware, regions_that_lie)
 	}
 }
 
+/* A link of any name to a memory file is one. */
+Test(vmware, a_link_to_memory)
+{
+	char link[96];
+	struct world w;
+
+	open_pair(&w, &(struct mkvmss){.region = two, .n_regions = 2}, NULL);
+	dump_close(w.d);
+	snprintf(link, sizeof(link), "%s/evidence", w.dir);
+	cr_assert_eq(symlink("m.vmem", link), 0);
+	w.rc = dump_open(&w.d, link, NULL, &w.notes, &w.e);
+	unlink(link);
+	cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+	cr_assert_str_eq(w.d->format, "vmware");
+	cr_assert_eq(page_at(&w, UINT64_C(0x100000000)), 21);
+	done(&w);
+}
+
 /* Any one byte of the state is wrong: no crash, and memory is always there. */
 Test(vmware, each_byte)
 {
