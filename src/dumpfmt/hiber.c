@@ -366,7 +366,9 @@ static int open_hiber(struct dump *d, struct err *e)
 	rc = hiberset_knows(head) ? hiberset_walk(h, d, head, &why, e) : 0;
 	if (rc == 0 && (rc = hibertable_walk(h, d, head, e)) > 0)
 		snprintf(d->format, sizeof(d->format), "hiberfil7");
-	if (rc == 0 && !hiberset_knows(head))
+	if (rc == 0 && h->n_sets)
+		why = "the ranges of its tables do not fit their blocks, and where its pages stand is not known";
+	else if (rc == 0 && !hiberset_knows(head))
 		rc = hiberset_walk(h, d, head, &why, e);
 	if (rc < 0)
 		return rc;

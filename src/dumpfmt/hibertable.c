@@ -566,6 +566,24 @@ static uint64_t behind_link(struct hiber *h, uint64_t page, uint64_t next, uint6
 	return found;
 }
 
+/* The table at `page` says that it is the last one, and another stands right behind its blocks: a link that is lost, or an earlier hibernation's. */
+static uint64_t behind_last(struct hiber *h, uint64_t page, uint64_t end, const struct layout *l)
+{
+	uint64_t next = (end + HIBER_PAGE - 1) / HIBER_PAGE;
+	uint8_t table[HIBER_PAGE];
+
+	if (!is_block(h, (next + 1) * HIBER_PAGE) || !table_at(h, next, l, false, table))
+		return 0;
+	if (!h->n_certain)
+		h->n_certain = h->n_sets;
+	notes_add(h->notes, &NOTE_AT(NOTE_LIST_BROKEN, page * HIBER_PAGE, 0),
+		  "hiberfil: the tables are said to end at page %llu of the file, and another one stands behind it: its pages count where "
+		  "no other "
+		  "table has them",
+		  (unsigned long long)page);
+	return next;
+}
+
 static int walk_tables(struct hiber *h, uint64_t page, const struct layout *l, struct err *e)
 {
 	uint64_t size = input_size(h->in), n_pages = size / HIBER_PAGE + 1;
@@ -587,7 +605,9 @@ static int walk_tables(struct hiber *h, uint64_t page, const struct layout *l, s
 			until = next * HIBER_PAGE;
 		settle_ranges(h, page, until, &p);
 		rc = walk_blocks(h, (page + 1) * HIBER_PAGE, until, &p, &end, e);
-		if (rc == 0 && next && !good)
+		if (rc == 0 && !next && end)
+			next = behind_last(h, page, end, l);
+		else if (rc == 0 && !good)
 			next = behind_link(h, page, next, end, full, l);
 		page = next / 8 < n_pages / 8 + 1 && !(seen[next / 8] >> next % 8 & 1) ? next : 0;
 	}
