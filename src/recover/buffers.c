@@ -504,7 +504,7 @@ static int by_va(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void tell_lost(struct kbufset *b)
+void buffers_tell(const struct kbufset *b)
 {
 	if (b->limited) {
 		struct note n = NOTE(NOTE_LIMIT_REACHED);
@@ -613,7 +613,6 @@ int buffers_find(struct kbufset *b, struct kview *v, struct etw_session *s, cons
 	free(b->hash);
 	b->hash = NULL;
 	b->n_hash = 0;
-	tell_lost(b);
 	return 0;
 }
 

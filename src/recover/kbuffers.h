@@ -1,7 +1,7 @@
 /* kbuffers.h - the buffers of one session, by every way that leads to them, merged by address.
  *
  * Two steps: buffers_find() collects addresses (cheap, headers only), buffers_load() reads, unpacks and settles them into the session.
- * Split over buffers.c (the set, the ways), bufload.c (bytes into etw_buffers). */
+ * Split over buffers.c (the set, the ways), kforeign.c (other sessions' buffers), bufload.c (bytes into etw_buffers). */
 #ifndef ETLIFT_KBUFFERS_H
 #define ETLIFT_KBUFFERS_H
 
@@ -38,6 +38,13 @@ struct kbufset {
 
 int buffers_find(struct kbufset *b, struct kview *v, struct etw_session *s, const struct kcontext *c);
 void buffers_free(struct kbufset *b);
+
+/* After buffers_find(): takes those out that a crossed ring led to, whose headers name another session, and which that session reaches by itself: each
+ * buffer belongs to one. What nobody else reaches stays. `own`: the session's own context. Named. 0 or ERR_NOMEM (kforeign.c). */
+int buffers_leave_foreign(struct kbufset *b, const struct kref *own);
+
+/* Names the lost buffers of the set and those that do not agree with the session. */
+void buffers_tell(const struct kbufset *b);
 
 /* Adds the session's etw_buffers (and residual ones), consumer copies not among them. 0 or ERR_NOMEM. */
 int buffers_load(struct kbufset *b, const struct recover_opts *o, uint64_t *budget);

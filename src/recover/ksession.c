@@ -48,7 +48,10 @@ int ksession_load(struct kview *v, const struct kref *r, const struct recover_op
 	rc = context_read(v, r, s, c);
 	if (rc == 0)
 		rc = buffers_find(&set, v, s, c);
+	if (rc == 0)
+		rc = buffers_leave_foreign(&set, r);
 	if (rc == 0) {
+		buffers_tell(&set);
 		if (!s->has_buffer_size)
 			size_from_buffers(s, &set);
 		s->buffer_count = (uint32_t)set.n + set.closed;

@@ -398,7 +398,30 @@ static void lose(struct recipe *r, const char *line)
 	}
 }
 
-/* damage forward=|backward=|loop=N: links of a buffer; tail=1: the context's second page; poke words anywhere:
+/* The rings of two sessions change tails: behind buffer `cross` of each comes what was behind that of the other. */
+static void cross(struct recipe *r, const char *line, uint32_t entry)
+{
+	uint64_t node[2], next[2];
+	struct wi_session *two[2] = {r->s, NULL};
+	unsigned at = (unsigned)number(line, "cross", 0);
+
+	for (unsigned i = 0; i < r->w.n_ses; i++)
+		if (r->w.ses[i].silo == r->s->silo && r->w.ses[i].id == number(line, "with", 0))
+			two[1] = &r->w.ses[i];
+	if (!two[1] || two[1] == r->s || at >= two[0]->n_buf || at >= two[1]->n_buf)
+		die("rings of two sessions cross behind a buffer of each: %s", line);
+	for (unsigned i = 0; i < 2; i++) {
+		node[i] = two[i]->buf[at].va + entry;
+		next[i] = wm_get(&r->w.k, node[i], r->w.ps);
+		wi_loss(&r->w, "list_broken", two[i], 0);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		wi_put_ptr(&r->w, node[i], next[!i]);
+		wi_put_ptr(&r->w, next[!i] + r->w.ps, node[i]);
+	}
+}
+
+/* damage forward=|backward=|loop=N: links of a buffer; cross=N with=ID: rings that cross; tail=1: the context's second page; poke words anywhere:
  * damage buffer=N off= value= size=, damage field=MEMBER off= value= size= (of the context). What the report must say follows by `expect`. */
 static void damage(struct recipe *r, const char *line)
 {
@@ -419,6 +442,8 @@ static void damage(struct recipe *r, const char *line)
 	if (value(line, "loop", v))
 		wi_put_ptr(&r->w, buffer_of(r, line, "loop")->va + entry,
 			   r->s->buf[r->w.p.traits.single_list ? r->s->n_buf - 1 : 0].va + entry);
+	if (value(line, "cross", v) && !r->w.p.traits.single_list)
+		cross(r, line, entry);
 	if (value(line, "tail", v)) {
 		uint64_t page = (r->s->ctx + WM_PAGE) & ~(uint64_t)(WM_PAGE - 1);
 
