@@ -177,12 +177,30 @@ static bool chain_stops_here(const struct span *s, uint32_t off, bool any_stop)
 	return etw_record_peek(s->raw, s->end, off, &r) == ETW_PEEK_RECORD && (missing_in(s, off, r.size) || cut_by_zeros(s, &r));
 }
 
+/* Behind this nothing is there up to the end: of a header that claims much, most is missing. The first place of it is kept, because chains stop there. */
+static uint32_t end_of_bytes(const struct span *s)
+{
+	uint32_t end = s->end;
+
+	for (size_t i = s->n_missing; i > 0; i--) {
+		const struct etw_range *m = &s->missing[i - 1];
+
+		if ((uint64_t)m->offset + m->bytes < end)
+			break;
+		if (m->offset < end)
+			end = m->offset;
+	}
+	return end + 8 < s->end ? end + 8 : s->end;
+}
+
 /* `any_stop`: a chain may end anywhere (residual data, whose end nobody wrote down). 0 or ERR_NOMEM. */
 static int find_chains(struct chains *c, const struct span *s, uint32_t from, bool any_stop)
 {
+	uint32_t end = end_of_bytes(s);
+
 	from = (from + 7) & ~7u;
 	c->from = from;
-	c->n = s->end > from ? (s->end - from + 7) / 8 : 0;
+	c->n = end > from ? (end - from + 7) / 8 : 0;
 	c->at = calloc((size_t)c->n + 1, sizeof(*c->at));
 	if (!c->at)
 		return ERR_NOMEM;
