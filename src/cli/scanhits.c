@@ -65,10 +65,10 @@ static char *copy(const char *s)
 
 void hit_take(struct hit *h, const struct rule_match *m)
 {
-	h->rule = copy(m->rule);
-	h->file = copy(m->file);
+	h->rule = m->rule;
+	h->file = m->file;
 	h->tags = copy(m->tags);
-	h->string = copy(m->string);
+	h->string = m->string;
 	h->length = m->length;
 	h->n_bytes = m->string ? m->n_bytes : 0;
 	if (h->n_bytes)
@@ -154,31 +154,68 @@ void hit_locate(struct hit *h, struct scan *s, const struct etw_buffer *b, uint3
 
 static void hit_free(struct hit *h)
 {
-	free(h->rule);
-	free(h->file);
 	free(h->tags);
-	free(h->string);
 	free(h->provider_name);
 	free(h->event_name);
 }
 
 /* ---- all of them --------------------------------------------------------------------------------------------------------------------------- */
 
+/* The place of a string in the table: its own, or the free one where it belongs. */
+static struct hits_string *place_of(struct hits_string *t, size_t cap, const char *rule, const char *string)
+{
+	uint64_t key = ((uint64_t)(uintptr_t)rule * 31 + (uint64_t)(uintptr_t)string) * UINT64_C(0x9e3779b97f4a7c15);
+
+	for (size_t i = (size_t)(key >> 32) & (cap - 1);; i = (i + 1) & (cap - 1))
+		if (!t[i].rule || (t[i].rule == rule && t[i].string == string))
+			return &t[i];
+}
+
+/* NULL: memory ends. */
+static struct hits_string *string_of(struct hits *v, const struct hit *h)
+{
+	struct hits_string *at;
+
+	if (2 * (v->n_counts + 1) > v->cap_counts) {
+		size_t cap = v->cap_counts ? 2 * v->cap_counts : 64;
+		struct hits_string *t = calloc(cap, sizeof(*t));
+
+		if (!t)
+			return NULL;
+		for (size_t i = 0; i < v->cap_counts; i++)
+			if (v->count[i].rule)
+				*place_of(t, cap, v->count[i].rule, v->count[i].string) = v->count[i];
+		free(v->count);
+		v->count = t;
+		v->cap_counts = cap;
+	}
+	at = place_of(v->count, v->cap_counts, h->rule, h->string);
+	if (!at->rule) {
+		*at = (struct hits_string){.rule = h->rule, .string = h->string};
+		v->n_counts++;
+	}
+	return at;
+}
+
 int hits_add(struct hits *v, struct hit *h)
 {
+	bool memory = h->where == HIT_MEMORY;
+	struct hits_string *count = h->tags ? string_of(v, h) : NULL;
 	void *arr = v->v;
 
-	if (v->n >= HITS_MAX) {
+	if (count && (count->n[memory] >= HITS_STRING_MAX || (memory ? v->n_memory : v->n - v->n_memory) >= HITS_MAX)) {
 		v->limited = true;
 		hit_free(h);
 		return 0;
 	}
-	if (!h->rule || !h->file || arr_reserve(&arr, &v->cap, v->n, sizeof(*v->v)) < 0) {
+	if (!count || arr_reserve(&arr, &v->cap, v->n, sizeof(*v->v)) < 0) {
 		hit_free(h);
 		return ERR_NOMEM;
 	}
 	v->v = arr;
 	v->v[v->n++] = *h;
+	v->n_memory += memory;
+	count->n[memory]++;
 	return 0;
 }
 
@@ -187,6 +224,7 @@ void hits_free(struct hits *v)
 	for (size_t i = 0; i < v->n; i++)
 		hit_free(&v->v[i]);
 	free(v->v);
+	free(v->count);
 }
 
 static int text_order(const char *a, const char *b)
@@ -224,6 +262,7 @@ static void drop_repeats(struct hits *v, size_t from)
 		else
 			v->v[o++] = v->v[i];
 	}
+	v->n_memory -= v->n - o;
 	v->n = o;
 }
 

@@ -16,12 +16,13 @@
 struct rules;
 
 struct rule_match {
-	const char *rule, *file; /* file: the name of the rule file that holds it, without its folder */
-	const char *tags;        /* separated by commas; "" none */
-	const char *string;      /* "$a"; NULL: the rule matched without any string of its own */
-	uint64_t offset;         /* in the bytes; valid with string */
-	uint32_t length;         /* of the match */
-	const uint8_t *bytes;    /* the first ones, at most RULES_SHOWN */
+	const char *rule,
+		*file; /* these, and string, live as long as the rules; file: the name of the rule file that holds it, without its folder */
+	const char *tags;     /* separated by commas; "" none */
+	const char *string;   /* "$a"; NULL: the rule matched without any string of its own */
+	uint64_t offset;      /* in the bytes; valid with string */
+	uint32_t length;      /* of the match */
+	const uint8_t *bytes; /* the first ones, at most RULES_SHOWN */
 	uint32_t n_bytes;
 };
 

@@ -93,6 +93,14 @@ Y
 "$ETLIFT" scan full.img -y common.yar --memory --json -j 3 | jq -c '.hits[]|select(.in=="memory")|[.string,.pa,.length]' | sort >three.txt
 cmp one.txt three.txt || bad "threads change the hits"
 [ "$(wc -l <one.txt)" -gt 20 ] || bad "too few hits: $(wc -l <one.txt)"
+# a rule that matches everywhere hides no other's hits, and raw memory none of the buffers'
+echo 'rule noisy { strings: $a = { 00 } condition: $a }' >noisy.yar
+hits() { jq -c '.hits[]|select(.rule=="common")' "$1" | sort; }
+"$ETLIFT" scan full.img -y common.yar --memory --decoded --json >quiet.json || bad "scan: status $?"
+"$ETLIFT" scan full.img -y noisy.yar -y common.yar --memory --decoded --json >noisy.json 2>noisy.log || bad "scan with a noisy rule: status $?"
+cmp <(hits quiet.json) <(hits noisy.json) || bad "a noisy rule hides hits of another"
+jq -e '.limit_reached and (.hits|map(select(.rule=="noisy" and .in=="buffer"))|length>1000)' noisy.json >/dev/null || bad "hits in memory hide those in buffers"
+grep -q 'not every match' noisy.log || bad "the limit is not named"
 if command -v yara >/dev/null; then
 	yara -sL common.yar full.img | sed -n 's/^0x\([0-9a-f]*\):\([0-9]*\):\(\$[a-z]*\):.*/["\3","0x\1",\2]/p' | sort >peer.txt
 	cmp one.txt peer.txt || bad "yara finds others: $(diff one.txt peer.txt | head -4)"
