@@ -194,6 +194,7 @@ static int open_block(struct xz *x, struct err *e)
 {
 	uint8_t head[LZMA_BLOCK_HEADER_SIZE_MAX];
 	uint64_t at = x->iter.block.compressed_file_offset;
+	bool other;
 	lzma_ret r;
 	int rc;
 
@@ -218,9 +219,8 @@ static int open_block(struct xz *x, struct err *e)
 	/* places are where the index says: a block of another length would put its bytes at other blocks' */
 	if (x->block.uncompressed_size == LZMA_VLI_UNKNOWN)
 		x->block.uncompressed_size = x->iter.block.uncompressed_size;
-	else if (x->block.uncompressed_size != x->iter.block.uncompressed_size)
-		return err_set(e, ERR_FORMAT, "xz: a block's length is not that of the index");
-	r = lzma_block_compressed_size(&x->block, x->iter.block.unpadded_size);
+	other = x->block.uncompressed_size != x->iter.block.uncompressed_size;
+	r = other ? LZMA_DATA_ERROR : lzma_block_compressed_size(&x->block, x->iter.block.unpadded_size);
 	if (r == LZMA_OK && lzma_raw_decoder_memusage(x->filters) > XZ_MEMORY_MAX)
 		r = LZMA_MEMLIMIT_ERROR;
 	if (r == LZMA_OK)
@@ -229,6 +229,8 @@ static int open_block(struct xz *x, struct err *e)
 	x->block.filters = NULL;
 	x->ready = r == LZMA_OK;
 	x->in_off = at + x->block.header_size;
+	if (other)
+		return err_set(e, ERR_FORMAT, "xz: a block's length is not that of the index");
 	return r == LZMA_OK ? 0 : code_of(r, e);
 }
 
