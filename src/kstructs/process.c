@@ -7,6 +7,8 @@
 #include "buf.h"
 #include "find.h"
 
+#define SYSTEM_PID 4u
+
 static uint64_t ptr_or_0(const struct kernel *k, uint64_t obj, enum prof_field f)
 {
 	uint64_t v;
@@ -55,11 +57,71 @@ static int add(struct process_list *l, const struct process *p)
 	return 0;
 }
 
+static int by_va(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int read_all(struct process_list *l, const struct kernel *k, const struct klist *ring, uint64_t off)
+{
+	struct process p;
+	int rc = 0;
+
+	for (size_t i = 0; i < ring->n && rc == 0; i++) {
+		if (process_read(k, ring->node[i] - off, &p)) {
+			rc = add(l, &p);
+		} else {
+			struct note n = NOTE_AT(NOTE_PAGE_MISSING, ring->node[i] - off, 0);
+
+			notes_add(k->notes, &n, "a process");
+		}
+	}
+	return rc;
+}
+
+/* The head is lost, or what it says is: System is on the same ring. What the list does not have yet. */
+static int from_system(struct process_list *l, const struct kernel *k, uint64_t head, uint64_t off)
+{
+	uint64_t system = kernel_system_process(k), *known;
+	size_t n = l->n;
+	struct klist ring;
+	struct process p;
+	int rc;
+
+	if (!system || !process_read(k, system, &p) || p.pid != SYSTEM_PID)
+		return 0;
+	known = calloc(n + 1, sizeof(*known));
+	if (!known)
+		return ERR_NOMEM;
+	rc = klist_collect(&ring, k, system + off, PROCESSES_MAX);
+	if (rc < 0) {
+		free(known);
+		return rc == ERR_FAULT ? 0 : rc;
+	}
+	for (size_t i = 0; i < n; i++)
+		known[i] = l->v[i].va;
+	qsort(known, n, sizeof(*known), by_va);
+	if (!bsearch(&system, known, n, sizeof(*known), by_va))
+		rc = add(l, &p);
+	for (size_t i = 0; i < ring.n && rc == 0; i++) {
+		uint64_t va = ring.node[i] - off;
+
+		/* a node in the kernel's image is the head, whatever its address was said to be */
+		if (ring.node[i] != head && ring.node[i] - k->base >= k->image_size && !bsearch(&va, known, n, sizeof(*known), by_va) &&
+		    process_read(k, va, &p))
+			rc = add(l, &p);
+	}
+	free(known);
+	klist_free(&ring);
+	return rc;
+}
+
 static int collect(struct process_list *l, const struct kernel *k, uint64_t head)
 {
 	uint64_t off = prof_off(&k->prof, F_EPROCESS_ActiveProcessLinks);
 	struct klist ring;
-	struct process p;
 	int rc = klist_collect(&ring, k, head, PROCESSES_MAX);
 
 	if (rc == ERR_FAULT) {
@@ -67,24 +129,18 @@ static int collect(struct process_list *l, const struct kernel *k, uint64_t head
 
 		notes_add(k->notes, &n, "the head of the process list");
 		l->broken = true;
-		return 0;
+		return from_system(l, k, head, off);
 	}
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < ring.n && rc == 0; i++) {
-		if (process_read(k, ring.node[i] - off, &p)) {
-			rc = add(l, &p);
-		} else {
-			struct note n = NOTE_AT(NOTE_PAGE_MISSING, ring.node[i] - off, 0);
-
-			notes_add(k->notes, &n, "a process");
-		}
-	}
+	rc = read_all(l, k, &ring, off);
 	l->broken = ring.broken;
 	if (ring.broken) {
 		struct note n = NOTE_AT(NOTE_LIST_BROKEN, ring.where, 0);
 
 		notes_add(k->notes, &n, "process list: %s", ring.why);
+		if (rc == 0)
+			rc = from_system(l, k, head, off);
 	}
 	klist_free(&ring);
 	return rc;

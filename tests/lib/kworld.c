@@ -118,6 +118,7 @@ static void put_processes(struct kworld *w)
 		node[i + 1] = ep + prof_off(&w->p, F_EPROCESS_ActiveProcessLinks);
 	}
 	kw_ring(w, node, 4);
+	kw_64(w, sym(w, S_PsInitialSystemProcess), w->proc[0]);
 }
 
 /* Types Type (2), Directory (3), EtwConsumer (17 hex); svchost has a two-level handle table whose last entry is a consumer. */

@@ -277,3 +277,31 @@ Test(kernel, processes_behind_a_missing_page)
 	processes_free(&l);
 	kw_free(&w);
 }
+
+/* The page of the list's head is lost, or holds other bytes: System is on the ring too. */
+Test(kernel, processes_without_the_head)
+{
+	for (int noise = 0; noise < 2; noise++) {
+		uint64_t head, page, system;
+		struct process_list l;
+		struct kworld w;
+
+		kw_make(&w, false, false);
+		head = KW_BASE + w.p.symbol[S_PsActiveProcessHead];
+		system = KW_BASE + w.p.symbol[S_PsInitialSystemProcess];
+		cr_assert_neq(head >> 12, system >> 12, "the test needs them on two pages");
+		page = fm_r64(w.fm, fm_pte(w.fm, KW_A, w.root, head)) & UINT64_C(0xffffff000);
+		if (noise)
+			for (unsigned i = 0; i < 0x1000; i += 8)
+				fm_w64(w.fm, page + i, UINT64_C(0x123456789abcdef) * (i + 1));
+		else
+			fm_drop(w.fm, page);
+		cr_assert_eq(kw_open(&w), 0, "%s", w.e.msg);
+		cr_assert_eq(processes_list(&l, w.k, NULL), 0);
+		cr_assert(l.broken);
+		cr_assert_eq(l.n, 3, "%zu processes", l.n);
+		cr_assert(l.v[0].pid == 4 && l.v[1].pid == 1004 && l.v[2].pid == 1008);
+		processes_free(&l);
+		kw_free(&w);
+	}
+}
