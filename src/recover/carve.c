@@ -111,7 +111,7 @@ static void place(const struct carve *c, const struct carve_buf *b, struct etw_b
 	eb->has_file_offset = phys_file_offset(c->im->dump->phys, eb->pa, &eb->file_offset);
 	eb->has_va = b->has_va;
 	eb->va = b->va;
-	eb->has_pid = b->user;
+	eb->has_pid = b->user && b->pid; /* 0: a root was found, its process was not */
 	eb->pid = b->pid;
 }
 

@@ -1,10 +1,12 @@
 /* carvemap.c - virtual addresses of buffers that were found in physical memory.
  *
  * Ring neighbours and free-list links name addresses: those that lead to a place where a buffer begins are its address. For what is left the
- * page tables are read once: the kernel's, and those of each process. */
+ * page tables are read once: the kernel's, and those of each process. Where the process list is damaged, roots that the whole of memory shows as well: a
+ * private logger's buffer that stands there at the very address its ring names is mapped there, whoever's the process is. */
 #include <stdlib.h>
 
 #include "carvework.h"
+#include "find.h"
 #include "process.h"
 
 #define HDR_LINK   0x20u
@@ -19,6 +21,10 @@ struct map {
 	uint64_t left; /* of PAGES_MAX */
 	uint8_t *filter;
 	struct addrset entry; /* addresses of user space that rings inside processes name */
+	struct addrset root;  /* of processes, walked */
+	bool strict;          /* only what stands where its ring says */
+	uint64_t end;         /* of user space */
+	int rc;
 };
 
 static size_t filter_bit(uint64_t pa)
@@ -117,7 +123,7 @@ static void give(const struct map *m, struct carve_buf *v, size_t n, const struc
 		struct carve_buf *b = &v[i];
 		uint64_t va = p->va + (b->f->pa - p->first);
 
-		if (b->live || (b->has_va && !better(m, b, p, va)))
+		if (b->live || (b->has_va && (m->strict || !better(m, b, p, va))) || (m->strict && !addrset_has(&m->entry, va + HDR_ENTRY)))
 			continue;
 		b->has_va = true;
 		b->shared = false;
@@ -136,15 +142,14 @@ static void page_is_at(struct map *m, uint64_t va, const struct vm_page *p, uint
 	give(m, m->c->packed, m->c->n_packed, &at);
 }
 
+/* Whether its links are of 64 or 32 bits is not known of a buffer without a process: both. */
 static int name_entries(struct map *m, const struct carve_buf *b, size_t n)
 {
-	uint64_t link[2];
-
 	for (size_t i = 0; i < n; i++) {
-		if (b[i].live || !(b[i].f->shape.h.logger_id & CARVE_PRIVATE))
-			continue;
-		carve_links(m->c, &b[i], &link[0], &link[1]);
-		for (unsigned k = 0; k < 2; k++)
+		const struct etw_bufhdr *h = &b[i].f->shape.h;
+		const uint64_t link[4] = {h->flink, h->blink, h->flink & UINT32_MAX, h->flink >> 32};
+
+		for (unsigned k = 0; k < 4 && !b[i].live; k++)
 			if (!vm_is_kernel(m->k->vm, link[k]) && addrset_add(&m->entry, link[k]) < 0)
 				return ERR_NOMEM;
 	}
@@ -187,7 +192,35 @@ static bool unplaced(const struct carve *c)
 	return asks(c->buf, c->n) || asks(c->packed, c->n_packed);
 }
 
-static int by_processes(struct map *m, uint64_t end)
+/* Does this root belong to the same system? Its kernel half has the kernel where it is; where the tables of that are lost, the page that all share. */
+static bool same_system(const struct map *m, struct vm *vm)
+{
+	const uint64_t shared = vm_pointer_size(vm) == 4 ? UINT64_C(0xffdf0000) : UINT64_C(0xfffff78000000000);
+	uint64_t here, there;
+
+	if (vm_pa(m->k->vm, m->k->base, &there))
+		return vm_pa(vm, m->k->base, &here) && here == there;
+	return vm_pa(m->k->vm, shared, &there) && vm_pa(vm, shared, &here) && here == there;
+}
+
+static bool by_root(void *ctx, const struct root_hint *h)
+{
+	struct map *m = ctx;
+	struct vm *vm;
+
+	if (h->arch != vm_arch(m->k->vm) || addrset_has(&m->root, h->dtb))
+		return false;
+	if (addrset_add(&m->root, h->dtb) < 0)
+		m->rc = ERR_NOMEM;
+	if (m->rc == 0 && vm_open_like(&vm, m->k->vm, h->dtb, NULL) == 0) {
+		if (same_system(m, vm))
+			walk(m, vm, USER_FIRST, m->end, 0, true);
+		vm_close(vm);
+	}
+	return m->rc != 0 || !unplaced(m->c);
+}
+
+static int by_processes(struct map *m)
 {
 	struct process_list l = {0};
 	int rc = processes_list(&l, m->k, NULL);
@@ -195,13 +228,19 @@ static int by_processes(struct map *m, uint64_t end)
 	for (size_t i = 0; rc == 0 && i < l.n && unplaced(m->c); i++) {
 		struct vm *vm;
 
-		if (!l.v[i].dtb || vm_open_like(&vm, m->k->vm, l.v[i].dtb, NULL) != 0)
+		if (!l.v[i].dtb || vm_open_like(&vm, m->k->vm, l.v[i].dtb, NULL) != 0) {
+			l.broken = true;
 			continue;
-		walk(m, vm, USER_FIRST, end, l.v[i].pid, true);
+		}
+		rc = addrset_add(&m->root, vm_dtb(vm)) < 0 ? ERR_NOMEM : 0;
+		walk(m, vm, USER_FIRST, m->end, l.v[i].pid, true);
 		vm_close(vm);
 	}
+	m->strict = true;
+	if (rc == 0 && l.broken && m->entry.n)
+		roots_scanned(m->k->phys, by_root, m);
 	processes_free(&l);
-	return rc;
+	return rc < 0 ? rc : m->rc;
 }
 
 int carve_map(struct carve *c)
@@ -228,9 +267,11 @@ int carve_map(struct carve *c)
 	rc = name_entries(&m, c->buf, c->n);
 	if (rc == 0)
 		rc = name_entries(&m, c->packed, c->n_packed);
+	m.end = narrow ? UINT64_C(0xc0000000) : UINT64_C(0x0000800000000000);
 	if (rc == 0 && m.k->has_profile && unplaced(c))
-		rc = by_processes(&m, narrow ? UINT64_C(0xc0000000) : UINT64_C(0x0000800000000000));
+		rc = by_processes(&m);
 	addrset_free(&m.entry);
+	addrset_free(&m.root);
 	free(m.filter);
 	return rc;
 }
