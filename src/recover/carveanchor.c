@@ -41,6 +41,9 @@ static int set_text(const char *text, char **to, uint8_t **to16, size_t *to16_le
 {
 	struct buf b;
 
+	free(*to);
+	free(*to16);
+	*to16 = NULL;
 	buf_init(&b);
 	utf8_to_utf16(&b, text);
 	*to = strdup(text);
@@ -101,6 +104,7 @@ int carve_context(struct carve_groups *g, struct carve_orphan *o)
 	struct kernel *k = g->c->im->kernel;
 	struct kref ref = {.id = o->s.id};
 	struct etw_session s;
+	uint32_t logger;
 	int rc;
 
 	if (!o->has_head || !k || !k->has_profile || !prof_has(&k->prof, F_CTX_GlobalList))
@@ -109,6 +113,8 @@ int carve_context(struct carve_groups *g, struct carve_orphan *o)
 		return 0;
 	ref.va = o->head - prof_off(&k->prof, F_CTX_GlobalList);
 	if (!kview_is_ptr(g->view, ref.va) || ref.va % kview_context_align(g->view) != 0)
+		return 0;
+	if (kread_u32(k, ref.va, F_CTX_LoggerId, &logger) == 0 && logger != o->s.id)
 		return 0;
 	rc = ksession_head(g->view, &ref, &s);
 	if (rc != 0)
@@ -121,6 +127,33 @@ int carve_context(struct carve_groups *g, struct carve_orphan *o)
 	s.has_buffer_size = true;
 	o->s = s; /* nothing was in it but facts */
 	return 1;
+}
+
+/* A freed context is memory that something else may stand in by now: does its clock agree with the events, and both with the image's time? */
+static bool clock_holds(const struct carve_orphan *o, const struct carve_item *it, uint64_t first_ts, uint64_t last_ts)
+{
+	const struct etw_system *sys = &o->sys;
+	int64_t t, slack = HOUR, start = o->s.reference_time;
+
+	if (sys->system_time && sys->boot_time && sys->system_time > sys->boot_time)
+		slack += (sys->system_time - sys->boot_time) / 100;
+	if (sys->system_time && start > sys->system_time + slack)
+		return false;
+	if (!last_ts)
+		return true;
+	if ((o->s.clock == ETW_CLOCK_SYSTEM_TIME) != it->dates)
+		return false;
+	if (sys->system_time && etw_session_time(&o->s, sys, last_ts, &t) && t > sys->system_time + slack)
+		return false;
+	return !etw_session_time(&o->s, sys, first_ts, &t) || t >= start - slack;
+}
+
+static void drop_clock(struct etw_session *s)
+{
+	s->clock = ETW_CLOCK_UNKNOWN;
+	s->has_reference = false;
+	s->reference_time = s->start_time = 0;
+	s->reference_ts = 0;
 }
 
 static const struct carve_live *live_for(const struct carve_groups *g, const struct carve_orphan *o, const struct carve_item *it,
@@ -237,11 +270,15 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 		rc = o->has_head ? carve_private_context(g->c, it->b, o->head, &o->s) : 0;
 	else if (!in_file && !loose)
 		rc = carve_context(g, o);
-	if (rc != 0) {
+	if (rc < 0)
+		return rc;
+	if (rc > 0 && clock_holds(o, it, first_ts, last_ts)) {
 		o->anchor = CARVE_ANCHOR_CONTEXT;
 		o->sure = it->inside ? it->sure : CARVE_CERTAIN;
-		return rc < 0 ? rc : 0;
+		return 0;
 	}
+	if (rc > 0) /* its name may be right: the ring leads to it, id and size agree */
+		drop_clock(&o->s);
 	if (l && same) {
 		o->anchor = CARVE_ANCHOR_SESSION;
 		return from_live(o, l);
