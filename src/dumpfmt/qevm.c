@@ -66,11 +66,13 @@ struct qevm {
 	uint64_t hole;               /* where memory goes on at 4 GiB */
 	uint64_t start;              /* physical address of its first byte */
 	bool xbzrle;
-	bool addresses, mapped;   /* of the capabilities: x-ignore-shared, mapped-ram */
-	uint64_t packed, broken;  /* packed pages that were kept; that do not unpack */
-	uint64_t broken_at;       /* file offset of the first */
-	struct chunkcache *cache; /* of packed pages; NULL: none came */
-	uint8_t *room;            /* PACKED_MAX + a page, while the stream is walked; NULL: no packed page came yet */
+	bool doubt;                 /* sizes of blocks are not to be relied on */
+	uint64_t beyond, beyond_at; /* pages outside of their block; file offset at the first */
+	bool addresses, mapped;     /* of the capabilities: x-ignore-shared, mapped-ram */
+	uint64_t packed, broken;    /* packed pages that were kept; that do not unpack */
+	uint64_t broken_at;         /* file offset of the first */
+	struct chunkcache *cache;   /* of packed pages; NULL: none came */
+	uint8_t *room;              /* PACKED_MAX + a page, while the stream is walked; NULL: no packed page came yet */
 };
 
 static bool probe(const uint8_t *head, size_t n)
@@ -149,6 +151,39 @@ static void choose_memory(struct qevm *q)
 	}
 }
 
+/* Does an entry of the list stand here? Behind the last one comes a record, whose first byte, the highest of an offset, is 0: no name is empty. */
+static bool entry_follows(const struct qevm *q)
+{
+	uint8_t p[NAME_MAX_Q];
+	int64_t n = input_read(q->in, q->at, p, sizeof(p), NULL);
+
+	if (n < 1 || p[0] == 0 || n <= p[0])
+		return false;
+	for (unsigned i = 1; i <= p[0]; i++)
+		if (p[i] < 0x20 || p[i] > 0x7e)
+			return false;
+	return true;
+}
+
+/* The blocks do not add up to what the list says: one of its numbers lies. What a record says of its page holds: where memory is one block, pages go where
+ * their records put them; where it is several, only the first one's place does not rest on sizes. */
+static void doubt_sizes(struct qevm *q, uint64_t told, uint64_t total)
+{
+	size_t n = 0;
+
+	q->doubt = true;
+	for (size_t i = 0; i < q->n_blocks; i++) {
+		struct block *b = &q->block[i];
+
+		n += b->memory;
+		b->memory = b->memory && b->base == 0 && n == 1;
+	}
+	notes_add(q->d->notes, &NOTE_AT(NOTE_CONTEXT_BAD, q->at, 0),
+		  "qevm: RAM has %llu bytes by the list of its blocks, %llu by their sizes; pages are where their records say%s",
+		  (unsigned long long)total, (unsigned long long)told,
+		  n > 1 ? ", but for memory behind the first of several blocks, which is left out" : "");
+}
+
 /* {u8 length, name, u64 size; with x-ignore-shared u64 address; with mapped-ram where its pages are, and these} until `total` bytes are told. A list
  * that breaks off has mapped pages already. */
 static bool take_sizes(struct qevm *q, uint64_t total)
@@ -157,7 +192,8 @@ static bool take_sizes(struct qevm *q, uint64_t total)
 	bool whole = true;
 
 	q->n_blocks = 0;
-	while (whole && told < total && q->n_blocks < BLOCKS_MAX) {
+	q->doubt = false;
+	while (whole && q->n_blocks < BLOCKS_MAX && entry_follows(q)) {
 		struct block *b = &q->block[q->n_blocks];
 		uint8_t p[16];
 
@@ -170,7 +206,9 @@ static bool take_sizes(struct qevm *q, uint64_t total)
 		q->n_blocks++;
 	}
 	choose_memory(q);
-	return whole && told == total;
+	if (told != total && !q->mapped)
+		doubt_sizes(q, told, total);
+	return whole && q->n_blocks && (told == total || !q->mapped);
 }
 
 /* The part of the index for a page; made when there is none. NULL, *rc 0: not taken. */
@@ -210,8 +248,13 @@ static int keep_page(struct qevm *q, uint64_t off, uint64_t what, struct err *e)
 	uint64_t page = (q->now->base + off) / q->page, *part;
 	int rc;
 
-	if (!q->now->memory || off >= q->now->size || page / PART_PAGES >= PARTS_MAX)
+	if (!q->now->memory)
 		return 0;
+	if ((off >= q->now->size && !q->doubt) || page / PART_PAGES >= PARTS_MAX) {
+		if (q->beyond++ == 0)
+			q->beyond_at = q->at;
+		return 0;
+	}
 	part = part_for(q, page, &rc, e);
 	if (part) {
 		part[page % PART_PAGES] = what;
@@ -448,12 +491,24 @@ static int walk(struct qevm *q, struct err *e)
 
 /* ---- memory -------------------------------------------------------------------------------------------------------------------------------- */
 
+static uint64_t what_of(const struct qevm *q, uint64_t page)
+{
+	const uint64_t *part = page / PART_PAGES < q->n_part ? q->part[page / PART_PAGES] : NULL;
+
+	return part ? part[page % PART_PAGES] : 0;
+}
+
 /* Where memory stands: how much of it below 4 GiB goes by machine and size (QEMU hw/i386/pc_piix.c and pc_q35.c); on ARM's virt it begins at
  * 1 GiB and has no hole. */
 static void place_memory(struct qevm *q)
 {
 	bool q35 = strstr(q->machine, "q35") != NULL;
 
+	for (uint64_t p = q->doubt ? q->n_part * PART_PAGES : 0; p > 0; p--) /* every page was sent once, zeros too */
+		if (what_of(q, p - 1)) {
+			q->ram = p * q->page;
+			break;
+		}
 	q->hole = UINT64_MAX;
 	if (strncmp(q->machine, "virt", 4) == 0)
 		q->start = UINT64_C(1) << 30;
@@ -464,13 +519,6 @@ static void place_memory(struct qevm *q)
 static uint64_t pa_of(const struct qevm *q, uint64_t off)
 {
 	return off >= q->hole ? off - q->hole + (UINT64_C(1) << 32) : off + q->start;
-}
-
-static uint64_t what_of(const struct qevm *q, uint64_t page)
-{
-	const uint64_t *part = page / PART_PAGES < q->n_part ? q->part[page / PART_PAGES] : NULL;
-
-	return part ? part[page % PART_PAGES] : 0;
 }
 
 static int64_t load(void *ctx, uint64_t page, uint8_t *buf, struct err *e)
@@ -606,6 +654,10 @@ static int add_memory(struct qevm *q, struct err *e)
 	if (q->over)
 		notes_add(q->d->notes, &NOTE(NOTE_PAGE_MISSING), "qevm: %llu pages that stand too far apart to be indexed are left out",
 			  (unsigned long long)q->over);
+	if (q->beyond)
+		notes_add(q->d->notes, &NOTE_AT(NOTE_PAGE_MISSING, q->beyond_at, 0),
+			  "qevm: %llu pages stand outside of their RAM block and are left out, the first at file offset %llu",
+			  (unsigned long long)q->beyond, (unsigned long long)q->beyond_at);
 	if (q->broken)
 		notes_add(q->d->notes, &NOTE_AT(NOTE_PAGE_MISSING, q->broken_at, 0),
 			  "qevm: %llu packed pages do not unpack and are left out, the first at file offset %llu",

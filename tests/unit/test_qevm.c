@@ -18,6 +18,9 @@ struct made {
 	unsigned broken;   /* this packed page is damaged; 0: none (it is not packed) */
 	uint32_t length;   /* what its length says; 0: the truth */
 	unsigned caps;     /* how many are said to be there: 1 is */
+	uint64_t total;    /* added to what the list of blocks says of them all */
+	uint64_t size;     /* added to the size of pc.ram */
+	uint32_t xml;      /* libvirt's header in front, which says so many bytes of XML: 40 is the truth; 0: no header */
 };
 
 static void be(struct buf *b, uint64_t v, unsigned bytes)
@@ -74,6 +77,17 @@ static void make(struct buf *b, const struct made *m)
 	uint32_t size = m->bits ? 1u << (m->bits & 31) : 4096;
 
 	buf_init(b);
+	if (m->xml) {
+		buf_puts(b, "LibvirtQemudSave");
+		for (unsigned i = 0; i < 4; i++)
+			buf_u8(b, i == 0 ? 2 : 0);
+		for (unsigned i = 0; i < 4; i++)
+			buf_u8(b, (uint8_t)(m->xml >> 8 * i));
+		for (unsigned i = 24; i < 92; i++)
+			buf_u8(b, 0);
+		buf_puts(b, "<domain type='kvm'><name>x</name></domain");
+		b->n--;
+	}
 	buf_put(b, "QEVM\0\0\0\3\7\0\0\0\2pc", 15);
 	if (m->caps) {
 		part(b, "configuration/capabilities");
@@ -91,11 +105,15 @@ static void make(struct buf *b, const struct made *m)
 	buf_put(b, "\1\0\0\0\2\3ram\0\0\0\0\0\0\0\4", 17);
 	if (m->bits > 16)
 		return;
-	be(b, (uint64_t)PAGES * size | 4, 8);
+	be(b, (uint64_t)PAGES * size + m->total + (m->caps || m->bits ? 0 : 0x20000) | 4, 8);
 	name(b, "pc.ram");
-	be(b, (uint64_t)PAGES * size, 8);
+	be(b, (uint64_t)PAGES * size + m->size, 8);
 	if (m->caps)
 		be(b, 0xfffc0000, 8);
+	if (!m->caps && !m->bits) {
+		name(b, "pc.bios");
+		be(b, 0x20000, 8);
+	}
 	be(b, 0x200, 8);
 	pages(b, m, size);
 	be(b, 0x10, 8);
@@ -170,6 +188,41 @@ Test(qevm, lies_of_the_configuration)
 		cr_expect_lt(rc, 0, "%zu", i);
 		cr_expect(i >= 3 || strstr(why, "pages of 2^"), "%zu: %s", i, why);
 	}
+}
+
+/* A number of the list of blocks lies: the records still say where their pages stand. */
+Test(qevm, lies_of_the_list_of_blocks)
+{
+	static const struct made all[] = {{.total = 0x1000},
+					  {.total = 0ull - PAGES * 4096 - 0x20000},
+					  {.total = UINT64_C(1) << 60},
+					  {.size = 0x1000},
+					  {.size = 0ull - 0x1000},
+					  {.size = UINT64_C(1) << 40},
+					  {.size = UINT64_C(1) << 63}};
+	static const struct made both = {.size = 0ull - 0x1000, .total = 0ull - 0x1000};
+	char why[256];
+	size_t notes;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		cr_expect_eq(right(&all[i], &notes, why), PAGES, "%zu: %s", i, why);
+		cr_expect(notes == 1 && strstr(why, "by the list of its blocks"), "%zu: %s", i, why);
+	}
+	/* a list that agrees with itself is believed: the page behind is named */
+	cr_expect_eq(right(&both, &notes, why), PAGES - 1);
+	cr_expect(notes == 1 && strstr(why, "1 pages stand outside of their RAM block"), "%s", why);
+}
+
+Test(qevm, lies_of_libvirts_header)
+{
+	static const struct made whole = {.xml = 40}, far = {.xml = UINT32_MAX};
+	char why[256];
+	size_t notes;
+
+	cr_expect_eq(right(&whole, &notes, why), PAGES, "%s", why);
+	cr_expect_eq(notes, 0, "%s", why);
+	cr_expect_eq(right(&far, &notes, why), PAGES, "%s", why);
+	cr_expect(notes == 1 && strstr(why, "the stream was found"), "%s", why);
 }
 
 Test(qevm, a_damaged_packed_page)
