@@ -22,6 +22,7 @@
 #define NOWHERE         UINT32_MAX
 #define PAGE            4096u
 #define ZERO_WORDS      (ETW_BUFFER_SIZE_MAX / PAGE / 32u + 1u)
+#define DESCRIPTOR_END  0x38u /* of EVENT_HEADER: provider, id, version, level, opcode, task, keyword stand before it */
 #define GUID_END        0x20u /* of a record that has its GUID at 0x18: a GUID whose rear half is zeros is none */
 
 uint32_t etw_end_of_data(const struct etw_bufhdr *h, enum etw_met met, uint32_t limit)
@@ -136,6 +137,22 @@ static bool too_late(const struct span *s, const struct etw_record *r)
 	return s->has_latest && r->has_ts && r->ts > s->latest;
 }
 
+/* The rest of the record's header may stand in a page that something else was written over: then no record stands where this one ends, and what does is not
+ * blank. Whose provider and event would be told then are other bytes: it is torn. Only the header: a payload that is cut tells what it is. */
+static bool header_cut(const struct span *s, const struct etw_record *r)
+{
+	uint32_t edge = r->off + PAGE - (r->off + s->phase) % PAGE, next = r->off + r->step;
+	uint32_t header = r->kind == ETW_KIND_EVENT32 || r->kind == ETW_KIND_EVENT64 ? DESCRIPTOR_END
+			  : r->kind == ETW_KIND_FULL32 || r->kind == ETW_KIND_FULL64 ? GUID_END + 8
+										     : 0;
+	struct etw_record after;
+
+	if (edge >= r->off + header || next >= edge + PAGE || next + 8 > s->end || le64(s->raw + next) == 0 ||
+	    le64(s->raw + next) == UINT64_MAX)
+		return false;
+	return (!s->n_missing || !missing_in(s, next, 8)) && etw_record_peek(s->raw, s->end, next, &after) != ETW_PEEK_RECORD;
+}
+
 /* A whole record whose bytes are all there. */
 static enum etw_peek peek_whole(const struct span *s, uint32_t off, struct etw_record *r)
 {
@@ -145,7 +162,7 @@ static enum etw_peek peek_whole(const struct span *s, uint32_t off, struct etw_r
 		return got;
 	if ((s->n_missing && missing_in(s, off, r->size)) || too_late(s, r))
 		return ETW_PEEK_NONE;
-	return s->in_memory && ((r->has_ts && r->ts == 0) || cut_by_zeros(s, r)) ? ETW_PEEK_NONE : got;
+	return s->in_memory && ((r->has_ts && r->ts == 0) || cut_by_zeros(s, r) || header_cut(s, r)) ? ETW_PEEK_NONE : got;
 }
 
 /* ---- chains ------------------------------------------------------------------------------------------------------------------------------ */
@@ -174,7 +191,8 @@ static bool chain_stops_here(const struct span *s, uint32_t off, bool any_stop)
 	if (m || is_zero_page(s, page_of(s, off)))
 		return true; /* at a missing page, or less than a record's first 8 bytes before it */
 	/* a record that runs into a missing page: kind and size stand in its first 8 bytes */
-	return etw_record_peek(s->raw, s->end, off, &r) == ETW_PEEK_RECORD && (missing_in(s, off, r.size) || cut_by_zeros(s, &r));
+	return etw_record_peek(s->raw, s->end, off, &r) == ETW_PEEK_RECORD &&
+	       (missing_in(s, off, r.size) || cut_by_zeros(s, &r) || header_cut(s, &r));
 }
 
 /* Behind this nothing is there up to the end: of a header that claims much, most is missing. The first place of it is kept, because chains stop there. */

@@ -235,6 +235,38 @@ Test(settle, pages_of_zeros)
 	}
 }
 
+/* A page that something else stands in: a record whose provider or event would be told by its bytes is none; one of which it has a payload only is known. */
+Test(settle, headers_over_the_edge_of_a_foreign_page)
+{
+	for (uint32_t k = 8; k <= 0x80; k += 8) { /* bytes of the record before the edge */
+		struct etw_settle_opts o = {.met = ETW_MET_FILE, .buffer_size = SIZE, .in_memory = true};
+		uint8_t raw[SIZE] = {0};
+		struct etw_buffer b = {0};
+		struct buf all;
+
+		buf_init(&all);
+		buf_grow(&all, 0x48);
+		mkrec_event(&all, 1000, 1, 0x1000 - k - 0x48 - 0x50, 0x41);
+		cr_assert_eq(all.n, 0x1000 - k);
+		for (uint16_t i = 2; i < 5; i++)
+			mkrec_event(&all, 1000 + i, i, 200, 0x41);
+		cr_assert_leq(all.n, SIZE);
+		memcpy(raw, all.p, all.n);
+		mkrec_header(raw, SIZE, (uint32_t)all.n);
+		put_le32(raw + 0x30, (uint32_t)all.n);
+		cr_assert_eq(etw_settle(&b, raw, SIZE, &o, NULL), 0);
+		cr_assert(b.n_events == 4 && b.n_gaps == 0, "%u: intact", k);
+		etw_buffer_clear(&b);
+		memset(raw + 0x1000, 'T', 0x1000);
+		memset(&b, 0, sizeof(b));
+		cr_assert_eq(etw_settle(&b, raw, SIZE, &o, NULL), 0);
+		cr_expect_eq(b.n_events, k < 0x38 ? 1 : 2, "%u: %u", k, (unsigned)b.n_events);
+		cr_expect(b.n_gaps == 1 && b.gaps[0].offset == (k < 0x38 ? 0x1000 - k : 0x1000 - k + 0x50 + 200), "%u", k);
+		etw_buffer_clear(&b);
+		buf_free(&all);
+	}
+}
+
 /* A payload may be zeros: a whole page of them, or the end of the data. */
 Test(settle, zeros_that_were_written)
 {
