@@ -11,7 +11,7 @@ static void begin(void *state, struct buf *out)
 	(void)state;
 	buf_puts(out, "time,session,kind,provider_guid,provider,event_id,version,channel,level,opcode,task,keywords,event,pid,tid,cpu,"
 		      "activity,related,"
-		      "data,reason,payload,file,buffer,offset,pa,process_name,file_name\r\n");
+		      "data,reason,payload,file,buffer,offset,pa,process_name,file_name,ticks\r\n");
 }
 
 static void text(struct buf *out, const char *s, size_t n)
@@ -126,6 +126,7 @@ static int event(void *state, struct buf *out, const struct event *ev, bool raw)
 	hex(out, ev->has_pa, ev->pa);
 	field(out, ev->process_name);
 	field(out, ev->file_name);
+	number(out, !ev->has_time && ev->has_ts, ev->ts);
 	out->n -= out->n > 0; /* no comma behind the last */
 	buf_puts(out, "\r\n");
 	return 1;

@@ -111,6 +111,8 @@ static void put_system(struct buf *out, const struct event *ev)
 		buf_printf(out, "<Keywords>0x%llx</Keywords>", (unsigned long long)ev->keywords);
 	if (ev->has_time && wintime_text(ev->time, t))
 		buf_printf(out, "<TimeCreated SystemTime=\"%s\"/>", t);
+	else if (!ev->has_time && ev->has_ts)
+		buf_printf(out, "<TimeCreated RawTime=\"%llu\"/>", (unsigned long long)ev->ts);
 	if (ev->has_activity || ev->has_related) {
 		buf_puts(out, "<Correlation");
 		if (ev->has_activity)

@@ -41,6 +41,11 @@ for r in carve demo; do
 		rm -rf shuffled
 	done
 done
+# nothing tells of some clocks there: every format keeps their raw ticks (demo's pages are the last)
+"$ETLIFT" events -q --carve shuffled.img | jq -r 'select(.time==null)|.ticks' >ticks.txt
+"$ETLIFT" events -q --carve --format csv shuffled.img | tr -d '\r' | sed 1d | grep '^,' | sed 's/.*,//' | diff -q ticks.txt - >/dev/null || bad "csv: other ticks"
+"$ETLIFT" events -q --carve --format xml shuffled.img | grep -o 'RawTime="[0-9]*"' | tr -dc '0-9\n' | diff -q ticks.txt - >/dev/null || bad "xml: other ticks"
+[ "$(wc -l <ticks.txt)" -gt 30 ] || bad "only $(wc -l <ticks.txt) events without a time"
 "$ETLIFT" carve -q carve.img -o c || bad "carve ends with $?"
 # where each group comes from, and how sure its times are
 jq -r '.orphans[]|[.id,.origin,.time_anchor.source,.time_anchor.sure,.name]|@tsv' c/report.json >groups.txt
