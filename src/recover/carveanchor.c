@@ -204,20 +204,63 @@ static void pair_of_sessions(const struct carve_groups *g, struct etw_system *sy
 	}
 }
 
-/* Where the image tells nothing of its clock: the header buffer of another file, begun before, not long ago, perhaps in the same boot. */
-static void from_other_file(const struct carve_groups *g, struct carve_orphan *o, uint64_t first_ts, uint64_t last_ts)
+static int by_boot(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The boot that most of the files in memory are of; 0: no two are of the same. ERR_NOMEM below 0. */
+static int64_t common_boot(const struct carve_groups *g)
+{
+	int64_t *boot = malloc((g->n_h + 1) * sizeof(*boot)), best = 0;
+	size_t n = 0, most = 1;
+
+	if (!boot)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < g->n_h; i++)
+		if (g->h[i].same == i && carve_is_date((uint64_t)g->h[i].boot))
+			boot[n++] = g->h[i].boot;
+	if (n)
+		qsort(boot, n, sizeof(*boot), by_boot);
+	for (size_t i = 0, from = 0; i < n; i++) {
+		while (boot[i] - boot[from] > HOUR / 60)
+			from++;
+		if (i - from + 1 > most) {
+			most = i - from + 1;
+			best = boot[i];
+		}
+	}
+	free(boot);
+	return best;
+}
+
+/* Where the image tells nothing of its clock: the header buffer of another file, begun before, not long ago, perhaps in the same boot. Buffers that never were
+ * in a file are of the memory's own boot: that of most files, where there is such a one. */
+static int from_other_file(struct carve_groups *g, struct carve_orphan *o, bool own_boot, uint64_t first_ts, uint64_t last_ts)
 {
 	const struct carve_file *best = NULL;
+	int64_t boot;
 
+	if (!g->boot_looked_for) {
+		g->boot = common_boot(g);
+		g->boot_looked_for = g->boot >= 0;
+	}
+	boot = own_boot ? g->boot : 0;
+	if (g->boot < 0)
+		return ERR_NOMEM;
 	for (size_t i = 0; g->h && i < g->n_h; i++) {
 		const struct carve_file *h = &g->h[i];
 
+		if (boot && (h->boot < boot - HOUR / 60 || h->boot > boot + HOUR / 60))
+			continue;
 		if (h->clock == ETW_CLOCK_QPC && h->freq && h->t0 <= first_ts && (last_ts - h->t0) / h->freq < MONTH &&
 		    (!best || h->t0 > best->t0))
 			best = h;
 	}
 	if (!best)
-		return;
+		return 0;
 	o->sys.perf_freq = best->freq;
 	o->sys.boot_time = best->boot;
 	o->s.clock = ETW_CLOCK_QPC;
@@ -226,6 +269,7 @@ static void from_other_file(const struct carve_groups *g, struct carve_orphan *o
 	o->s.reference_ts = best->t0;
 	o->anchor = CARVE_ANCHOR_FILE_HEADER;
 	o->sure = CARVE_GUESS;
+	return 0;
 }
 
 /* Counter values of this boot: as performance counter, or as processor cycles, the last one must lie between boot and the image's time. */
@@ -303,7 +347,5 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 	from_system(o, last_ts);
 	if (o->sure == CARVE_LIKELY && (in_file || loose))
 		o->sure = CARVE_GUESS; /* a file may be of another boot, and whose clock counts there nobody knows */
-	if (o->sure == CARVE_UNKNOWN)
-		from_other_file(g, o, first_ts, last_ts);
-	return 0;
+	return o->sure == CARVE_UNKNOWN ? from_other_file(g, o, !in_file && !loose, first_ts, last_ts) : 0;
 }

@@ -157,6 +157,8 @@ struct carve_groups {
 	size_t *order; /* owned; those of h that stand for themselves, by id, kind of clock and begin */
 	size_t n_order;
 	struct kview *view; /* NULL: no kernel, or it was not needed yet */
+	int64_t boot;       /* that of most files in h; 0: there is none */
+	bool boot_looked_for;
 };
 
 /* FILETIME of a year from 2000 to 2099? */

@@ -132,6 +132,37 @@ jq -r '.orphans[]|[.id,.time_anchor.source,.time_anchor.sure,.name,(.buffers|len
 END
 ) || bad "freed contexts: other groups"
 rm -rf freed freed.img
+# no kernel, and a file of another boot among those of this one: what stood in memory only is dated by the many
+{
+	echo 'machine build=19041 mib=64 cpus=4 seed=6'
+	for n in 10 11 12 13; do
+		echo "session id=$n name=Boot$n size=8192 table=0"
+		for c in 0 1; do echo "buffer form=flushed cpu=$c ways=global events=30"; done
+		[ $n = 13 ] && echo 'stopped mapped=0 context=0' || echo 'cached'
+	done
+} >boots.recipe
+"$TOOLS/mkdump" boots.recipe boots.img boots.json || exit 1
+/usr/bin/python3 "$TOP/tests/shufflepages.py" boots.img boots.json pages.img 1
+/usr/bin/python3 - boots.img pages.img <<'PY' || bad "no headers of three files"
+import struct, sys
+m, n = bytearray(open(sys.argv[1], "rb").read()), 0
+with open(sys.argv[2], "ab") as out:
+    for at in range(0, len(m), 4096):
+        if struct.unpack_from("<I", m, at)[0] != 0x2000 or "Boot1".encode("utf-16-le") not in m[at:at + 4096]:
+            continue
+        n += 1
+        if "Boot12".encode("utf-16-le") in m[at:at + 4096]:
+            for off in (0x48 + 0x20 + 0xf8, 0x48 + 0x20 + 0x108):  # BootTime, StartTime: 4,000 days before
+                t = struct.unpack_from("<Q", m, at + off)[0]
+                assert 1 << 56 < t < 1 << 57, (hex(off), hex(t))
+                struct.pack_into("<Q", m, at + off, t - 4000 * 864000000000)
+        out.write(m[at:at + 8192])
+raise SystemExit(n != 3)
+PY
+"$ETLIFT" carve -q pages.img -o boots || bad "boots: carve ends with $?"
+jq -e '[.orphans[]|select(.origin=="file_cache" and .id==10)|.etl.first_event[:10]] as $day|[.orphans[]|select(.id==13)|.time_anchor.source,.time_anchor.sure,.etl.first_event[:10]]==["file_header","guess",$day[0]]' boots/report.json >/dev/null ||
+	bad "boots: a file of another boot dates memory: $(jq -c '.orphans[]|[.id,.time_anchor,.etl.first_event]' boots/report.json)"
+rm -rf boots boots.img pages.img
 # Windows 7 has no flag that tells a cached buffer which is full to its last byte from one that the kernel is writing
 "$TOOLS/mkdump" -b 7601 "$R/rings.recipe" b.img b.json || exit 1
 "$ETLIFT" recover -q --carve b.img -o b || bad "rings, 7601: recover --carve ends with $?"
