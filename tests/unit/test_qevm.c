@@ -105,7 +105,7 @@ static void make(struct buf *b, const struct made *m)
 	buf_put(b, "\1\0\0\0\2\3ram\0\0\0\0\0\0\0\4", 17);
 	if (m->bits > 16)
 		return;
-	be(b, (uint64_t)PAGES * size + m->total + (m->caps || m->bits ? 0 : 0x20000) | 4, 8);
+	be(b, ((uint64_t)PAGES * size + m->total + (m->caps || m->bits ? 0 : 0x20000)) | 4, 8);
 	name(b, "pc.ram");
 	be(b, (uint64_t)PAGES * size + m->size, 8);
 	if (m->caps)
