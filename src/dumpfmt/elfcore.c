@@ -1,5 +1,5 @@
 /* elfcore.c - ELF core files of whole machines: QEMU and libvirt (dump-guest-memory, virsh dump --memory-only), VirtualBox, VMware's vmss2core,
- * WinPmem 1; Xen's dump-core (sections instead of segments). Both classes, little endian. Facts: docs/formats/elf.md. */
+ * WinPmem 1. Xen's dump-core has sections instead of segments: xencore.c. Both classes, little endian. Facts: docs/formats/elf.md. */
 #include "elfcore.h"
 
 #include <stdlib.h>
@@ -9,41 +9,33 @@
 #include "crash.h"
 #include "dumpfmt.h"
 #include "rd.h"
+#include "xencore.h"
 
-#define PHDRS_MAX     (1u << 20)
-#define SHDRS_MAX     65536u
-#define NOTES_BYTES   (16u << 20) /* of all notes that are read */
-#define PT_LOAD       1u
-#define SHT_PROGBITS  1u
-#define PT_NOTE       4u
-#define PT_PMEM       0x6d656d70u /* WinPmem 1: text about the machine */
-#define PMEM_BYTES    65536u
-#define CRASH_HEADER  0x2000u
-#define QEMU_CPU      0x1b8u
-#define VBOX_CPU      0x220u /* of VirtualBox's note: as far as it is read */
-#define CR0_PAGING    0x80000001u
-#define XEN_PAGES_MAX (UINT64_C(1) << 32)
-#define PAGE          4096u
-#define PA_MAX        (UINT64_C(1) << 52)
+#define PHDRS_MAX    (1u << 20)
+#define NOTES_BYTES  (16u << 20) /* of all notes that are read */
+#define PT_LOAD      1u
+#define PT_NOTE      4u
+#define PT_PMEM      0x6d656d70u /* WinPmem 1: text about the machine */
+#define PMEM_BYTES   65536u
+#define CRASH_HEADER 0x2000u
+#define QEMU_CPU     0x1b8u
+#define VBOX_CPU     0x220u /* of VirtualBox's note: as far as it is read */
+#define CR0_PAGING   0x80000001u
+#define PA_MAX       (UINT64_C(1) << 52)
 
 struct elf {
 	struct dump *d;
 	bool wide; /* ELFCLASS64 */
 	uint16_t machine;
-	uint64_t phoff, shoff;
-	uint32_t phnum, phentsize, shnum, shentsize, shstrndx;
+	uint64_t phoff;
+	uint32_t phnum, phentsize;
+	struct xen_header sections;
 	size_t loads, zero_loads;
-	uint64_t xen_pages; /* of a Xen dump-core */
 };
 
 struct segment {
 	uint32_t type;
 	uint64_t offset, vaddr, paddr, filesz, memsz;
-};
-
-struct section {
-	uint32_t name, type, info, entsize;
-	uint64_t offset, size;
 };
 
 static bool probe(const uint8_t *head, size_t n)
@@ -58,12 +50,17 @@ static bool probe(const uint8_t *head, size_t n)
 
 /* ---- headers ------------------------------------------------------------------------------------------------------------------------------- */
 
+static uint32_t segment_bytes(const struct elf *x)
+{
+	return x->wide ? 56 : 32;
+}
+
 static bool read_segment(const struct elf *x, uint32_t i, struct segment *s)
 {
 	uint8_t p[56] = {0};
-	uint32_t need = x->wide ? 56 : 32;
+	uint32_t need = segment_bytes(x);
 
-	if (x->phentsize < need || input_read_all(x->d->in, x->phoff + (uint64_t)i * x->phentsize, p, need, NULL) < 0)
+	if (input_read_all(x->d->in, x->phoff + (uint64_t)i * need, p, need, NULL) < 0)
 		return false;
 	if (x->wide)
 		*s = (struct segment){le32(p), le64(p + 8), le64(p + 16), le64(p + 24), le64(p + 32), le64(p + 40)};
@@ -72,24 +69,18 @@ static bool read_segment(const struct elf *x, uint32_t i, struct segment *s)
 	return true;
 }
 
-static bool read_section(const struct elf *x, uint32_t i, struct section *s)
+/* The number of segments where 16 bits don't hold it: sh_info of section 0 (PN_XNUM). */
+static void more_segments(struct elf *x)
 {
-	uint8_t p[64] = {0};
-	uint32_t need = x->wide ? 64 : 40;
+	uint8_t p[4];
 
-	if (x->shentsize < need || input_read_all(x->d->in, x->shoff + (uint64_t)i * x->shentsize, p, need, NULL) < 0)
-		return false;
-	if (x->wide)
-		*s = (struct section){le32(p), le32(p + 4), le32(p + 44), (uint32_t)le64(p + 56), le64(p + 24), le64(p + 32)};
-	else
-		*s = (struct section){le32(p), le32(p + 4), le32(p + 28), le32(p + 36), le32(p + 16), le32(p + 20)};
-	return true;
+	if (x->phnum == 0xffff && x->sections.shoff && input_read_all(x->d->in, x->sections.shoff + (x->wide ? 44 : 28), p, 4, NULL) == 0)
+		x->phnum = le32(p);
 }
 
 static int read_header(struct elf *x, struct err *e)
 {
 	uint8_t h[64] = {0};
-	struct section first;
 
 	if (input_read_all(x->d->in, 0, h, 52, e) < 0)
 		return ERR_TRUNC;
@@ -98,14 +89,14 @@ static int read_header(struct elf *x, struct err *e)
 		return ERR_TRUNC;
 	x->machine = le16(h + 18);
 	x->phoff = x->wide ? le64(h + 32) : le32(h + 28);
-	x->shoff = x->wide ? le64(h + 40) : le32(h + 32);
 	x->phentsize = le16(h + (x->wide ? 54 : 42));
 	x->phnum = le16(h + (x->wide ? 56 : 44));
-	x->shentsize = le16(h + (x->wide ? 58 : 46));
-	x->shnum = le16(h + (x->wide ? 60 : 48));
-	x->shstrndx = le16(h + (x->wide ? 62 : 50));
-	if (x->phnum == 0xffff && x->shoff && read_section(x, 0, &first)) /* PN_XNUM */
-		x->phnum = first.info;
+	x->sections = (struct xen_header){x->wide, x->wide ? le64(h + 40) : le32(h + 32), le16(h + (x->wide ? 60 : 48)),
+					  le16(h + (x->wide ? 58 : 46)), le16(h + (x->wide ? 62 : 50))};
+	more_segments(x);
+	if (x->phnum && x->phentsize != segment_bytes(x))
+		notes_add(x->d->notes, &NOTE(NOTE_CONTEXT_BAD), "elf: segments of %u bytes in the table: read as %u", x->phentsize,
+			  segment_bytes(x));
 	if (x->phnum > PHDRS_MAX) {
 		notes_add(x->d->notes, &NOTE(NOTE_LIMIT_REACHED), "elf: %u segments; only %u are read", x->phnum, PHDRS_MAX);
 		x->phnum = PHDRS_MAX;
@@ -312,117 +303,56 @@ static int add_loads(struct elf *x, struct loads *l, struct err *e)
 	return rc;
 }
 
+/* A segment of memory whose bytes stand in the file, behind its own place in the table. */
+static bool sound_load(const struct elf *x, uint32_t i, const struct segment *s)
+{
+	uint64_t size = input_size(x->d->in), end = x->phoff + (uint64_t)(i + 1) * segment_bytes(x);
+
+	return s->type == PT_LOAD && s->filesz && s->offset >= end && s->offset < size && s->filesz <= size - s->offset &&
+	       s->paddr < PA_MAX && s->filesz <= s->memsz && s->memsz - s->filesz < PA_MAX;
+}
+
+static int take_segment(struct elf *x, struct loads *l, const struct segment *s, struct err *e)
+{
+	if (s->type == PT_LOAD)
+		return push_load(l, s, e);
+	if (s->type == PT_NOTE)
+		read_notes(x, s);
+	else if (s->type == PT_PMEM)
+		read_pmem(x, s);
+	return 0;
+}
+
 static int segments(struct elf *x, struct err *e)
 {
 	struct loads l = {0};
+	struct segment s;
+	uint64_t first = UINT64_MAX; /* where the first bytes of a segment stand: the table ends before */
+	uint32_t i;
 	int rc = 0;
 
-	for (uint32_t i = 0; rc == 0 && i < x->phnum; i++) {
-		struct segment s;
-
+	for (i = 0; rc == 0 && i < x->phnum; i++) {
 		if (!read_segment(x, i, &s)) {
 			notes_add(x->d->notes, &NOTE(NOTE_IMAGE_TRUNCATED), "elf: the table of segments ends at %u of %u", i, x->phnum);
 			break;
 		}
-		if (s.type == PT_LOAD)
-			rc = push_load(&l, &s, e);
-		else if (s.type == PT_NOTE)
-			read_notes(x, &s);
-		else if (s.type == PT_PMEM)
-			read_pmem(x, &s);
+		if (s.filesz && s.offset < first)
+			first = s.offset;
+		rc = take_segment(x, &l, &s, e);
 	}
+	for (; rc == 0 && x->phoff && i >= x->phnum && i < PHDRS_MAX && read_segment(x, i, &s) && sound_load(x, i, &s); i++) {
+		first = s.offset < first ? s.offset : first;
+		if (x->phoff + (uint64_t)(i + 1) * segment_bytes(x) > first)
+			break;
+		rc = push_load(&l, &s, e);
+	}
+	if (i > x->phnum)
+		notes_add(x->d->notes, &NOTE(NOTE_CONTEXT_BAD), "elf: the header tells %u segments: %u are there", x->phnum, i);
 	if (rc == 0)
 		rc = add_loads(x, &l, e);
 	free(l.v);
 	free(l.begins);
 	return rc;
-}
-
-static bool named(const struct elf *x, const struct section *names, const struct section *s, const char *want)
-{
-	char text[32] = "";
-	size_t n = strlen(want) + 1;
-
-	if (s->name >= names->size || input_read(x->d->in, names->offset + s->name, text, n, NULL) < (int64_t)n)
-		return false;
-	return memcmp(text, want, n) == 0;
-}
-
-/* Xen: page i of .xen_pages stands at frame table[i]; all ones: a hole. */
-static int xen_pages(struct elf *x, const struct section *pages, const struct section *table, uint32_t entry, struct err *e)
-{
-	uint64_t n = pages->size / PAGE, left = table->size / entry, size = input_size(x->d->in);
-	uint8_t p[4096];
-
-	if (n > left) {
-		notes_add(x->d->notes, &NOTE(NOTE_PAGE_MISSING), "elf: Xen's table has %llu frames for %llu pages",
-			  (unsigned long long)left, (unsigned long long)n);
-		n = left;
-	}
-	if (n > XEN_PAGES_MAX)
-		n = XEN_PAGES_MAX;
-	for (uint64_t i = 0; i < n;) {
-		uint64_t at = table->offset + i * entry, k;
-		int64_t got = at < size ? input_read(x->d->in, at, p, sizeof(p), NULL) : 0;
-
-		for (k = 0; k < (uint64_t)(got > 0 ? got : 0) / entry && i < n; k++, i++) {
-			uint64_t pfn = le64(p + k * entry);
-			int rc = 0;
-
-			if (pfn != UINT64_MAX && pfn != UINT32_MAX && pfn < UINT64_C(1) << 52)
-				rc = phys_add_file(x->d->phys, pfn * PAGE, PAGE, x->d->in, pages->offset + i * PAGE, e);
-			if (rc < 0)
-				return rc;
-			x->loads++;
-		}
-		if (k == 0) {
-			notes_add(x->d->notes, &NOTE(NOTE_IMAGE_TRUNCATED),
-				  "elf: Xen's table of frames ends at page %llu of %llu: where the others belong is not known",
-				  (unsigned long long)i, (unsigned long long)n);
-			break;
-		}
-	}
-	return 0;
-}
-
-/* Which of Xen's sections this is: 'p' pages, 't' their table of *entry bytes for each of n_pages. Names stand at the end of the file, and may be cut off: then
- * the size of its entries tells, which Xen gives to both (libxc's xc_core.c). */
-static char xen_section(struct elf *x, const struct section *names, const struct section *s, uint64_t n_pages, uint32_t *entry)
-{
-	bool nameless = (!names->size || names->offset + s->name >= input_size(x->d->in)) && s->type == SHT_PROGBITS;
-
-	if (named(x, names, s, ".xen_pages") || (nameless && s->entsize == PAGE))
-		return 'p';
-	if (named(x, names, s, ".xen_p2m") || (nameless && s->entsize == 16 && s->size / 16 >= n_pages))
-		*entry = 16;
-	else if (named(x, names, s, ".xen_pfn") || (nameless && s->entsize == 8 && s->size / 8 >= n_pages))
-		*entry = 8;
-	else
-		return 0;
-	return 't';
-}
-
-static int xen(struct elf *x, struct err *e)
-{
-	struct section names = {0}, s, pages = {0}, table = {0};
-	uint32_t entry = 0;
-
-	if (!x->shoff || x->shnum > SHDRS_MAX)
-		return 0;
-	if (!read_section(x, x->shstrndx, &names))
-		names.size = 0;
-	for (uint32_t i = 0; i < x->shnum && read_section(x, i, &s); i++) {
-		char what = xen_section(x, &names, &s, pages.size / PAGE, &entry);
-
-		if (what == 'p' && s.size >= pages.size) /* nameless, Xen's shared page looks the same */
-			pages = s;
-		else if (what == 't')
-			table = s;
-	}
-	if (!pages.size)
-		return 0;
-	x->xen_pages = pages.size / PAGE;
-	return entry ? xen_pages(x, &pages, &table, entry, e) : 0;
 }
 
 static void take_machine(struct elf *x)
@@ -441,19 +371,20 @@ static void take_machine(struct elf *x)
 static int open_elfcore(struct dump *d, struct err *e)
 {
 	struct elf x = {.d = d};
+	uint64_t xen_pages = 0, xen_placed = 0;
 	int rc = read_header(&x, e);
 
 	if (rc == 0)
 		rc = segments(&x, e);
 	if (rc == 0 && !x.loads)
-		rc = xen(&x, e);
+		rc = xencore_pages(d, &x.sections, &xen_pages, &xen_placed, e);
 	if (rc < 0)
 		return rc;
-	if (!x.loads && x.xen_pages)
+	if (!x.loads && !xen_placed && xen_pages)
 		return err_set(e, ERR_TRUNC,
 			       "a Xen dump-core that is cut before its table of frames: where its %llu pages belong is not known",
-			       (unsigned long long)x.xen_pages);
-	if (!x.loads)
+			       (unsigned long long)xen_pages);
+	if (!x.loads && !xen_placed)
 		return err_set(e, ERR_TRUNC, "an ELF core without memory in it");
 	if (x.loads > 1 && x.zero_loads == x.loads)
 		return err_set(e, ERR_NOIMAGE, "an ELF core of a process, not of a machine");

@@ -360,6 +360,36 @@ Test(runtables, elf_that_claims_what_is_not_its_own)
 		}
 }
 
+/* The header's number and size of segments, wrong: the table itself tells. */
+Test(runtables, elf_header_that_lies)
+{
+	const uint64_t at = 64 + 3 * 56;
+
+	for (unsigned i = 0; i < 5; i++) {
+		static const struct {
+			size_t at;
+			uint16_t v;
+		} lies[] = {{56, 0}, {56, 1}, {56, 2}, {54, 0}, {54, 57}};
+		struct world w;
+		struct buf b;
+
+		buf_init(&b);
+		elf_header(&b, 3, 0);
+		for (uint8_t v = 1; v <= 3; v++)
+			load(&b, at + (v - 1) * (uint64_t)PAGE, v * UINT64_C(0x3000), PAGE);
+		for (uint8_t v = 1; v <= 3; v++)
+			page(&b, v);
+		put_le16(b.p + lies[i].at, lies[i].v);
+		open_it(&w, &b);
+		cr_assert_eq(w.rc, 0, "%u: %s", i, w.e.msg);
+		for (uint8_t v = 1; v <= 3; v++)
+			expect(&w, v * UINT64_C(0x3000), v);
+		cr_assert(told(&w, NOTE_CONTEXT_BAD), "%u", i);
+		end(&w);
+		buf_free(&b);
+	}
+}
+
 static void section(struct buf *b, uint32_t name, uint64_t off, uint64_t size)
 {
 	buf_u32(b, name);
@@ -407,11 +437,12 @@ Test(runtables, xen)
 	expect(&w, 0x3000, 0);
 	cr_assert(told(&w, NOTE_IMAGE_TRUNCATED));
 	end(&w);
-	put_le64(b.p + 64 + 2 * 64 + 32, 2 * 8); /* a table for two of the pages */
+	put_le64(b.p + 64 + 2 * 64 + 32, 2 * 8); /* a table for two of the pages: it has room for all */
 	open_it(&w, &b);
 	cr_assert_eq(w.rc, 0, "%s", w.e.msg);
 	expect(&w, 0x9000, 1);
-	expect(&w, 0x2000, 0);
+	expect(&w, 0x2000, 3);
+	cr_assert(told(&w, NOTE_PAGE_MISSING));
 	end(&w);
 	put_le64(b.p + 64 + 64 + 24, UINT64_MAX - 100); /* pages behind the end: nothing is left */
 	open_it(&w, &b);
@@ -430,20 +461,81 @@ static void section_of(struct buf *b, uint32_t name, uint64_t off, uint64_t size
 static void xen_core(struct buf *b)
 {
 	static const char names[] = "\0.xen_pages\0.xen_pfn";
-	const uint64_t pages = 64 + 5 * 64, table = pages + 5 * PAGE, text = table + 5 * 8;
+	const uint64_t shared = 64 + 5 * 64, pages = shared + PAGE, table = pages + 5 * PAGE, text = table + 5 * 8;
 
 	buf_init(b);
 	elf_header(b, 0, 5);
 	section(b, 0, 0, 0);
 	section_of(b, 1, pages, 5 * PAGE, PAGE);
 	section_of(b, 12, table, 5 * 8, 8);
-	section_of(b, 0, pages, PAGE, PAGE); /* as the shared page's */
+	section_of(b, 0, shared, PAGE, PAGE); /* the shared page looks like the others */
 	section(b, 0, text, sizeof(names));
+	page(b, 0xee);
 	for (uint8_t v = 1; v <= 5; v++)
 		page(b, v);
 	for (uint64_t v = 1; v <= 5; v++)
 		buf_u64(b, 10 - v);
 	buf_put(b, names, sizeof(names));
+}
+
+/* One number of the header or of a section's that lies: the rest of the file decides, and it is told. */
+Test(runtables, xen_that_lies)
+{
+	static const struct {
+		size_t at;
+		unsigned n;
+		uint64_t v;
+	} lies[] = {{60, 2, 0},
+		    {60, 2, 0xffff},
+		    {58, 2, 1},
+		    {62, 2, 0xffff},
+		    {62, 2, 1},
+		    {40, 8, 0},
+		    {40, 8, 1 << 30},
+		    {64 + 64 + 32, 8, 2 * PAGE},
+		    {64 + 64 + 32, 8, 9 * PAGE},
+		    {64 + 64 + 24, 8, UINT64_C(1) << 63},
+		    {64 + 128 + 32, 8, 3 * 8},
+		    {64 + 128 + 24, 8, UINT64_C(1) << 62},
+		    {64 + 128 + 24, 8, 64},
+		    {64 + 64 + 24, 8, UINT64_MAX - 5}};
+
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		struct world w;
+		struct buf b;
+
+		xen_core(&b);
+		for (unsigned k = 0; k < lies[i].n; k++)
+			b.p[lies[i].at + k] = (uint8_t)(lies[i].v >> 8 * k);
+		open_it(&w, &b);
+		cr_assert_eq(w.rc, 0, "lie %zu: %s", i, w.e.msg);
+		for (uint8_t v = 1; v <= 5; v++)
+			expect(&w, (10 - v) * (uint64_t)PAGE, v);
+		cr_assert_eq(phys_bytes(w.d->phys), 5 * PAGE, "lie %zu", i);
+		cr_assert(lies[i].at == 62 || w.notes.n, "lie %zu", i);
+		cr_assert(!told(&w, NOTE_RUN_OVERLAP));
+		end(&w);
+		buf_free(&b);
+	}
+}
+
+Test(runtables, xen_frames_that_no_machine_has)
+{
+	const size_t table = 64 + 5 * 64 + 6 * PAGE;
+	struct world w;
+	struct buf b;
+
+	xen_core(&b);
+	put_le64(b.p + table + 8, UINT64_C(1) << 62);
+	put_le64(b.p + table + 16, UINT64_C(1) << 40);
+	open_it(&w, &b);
+	cr_assert_eq(w.rc, 0, "%s", w.e.msg);
+	cr_assert_eq(phys_bytes(w.d->phys), 3 * PAGE);
+	expect(&w, 9 * (uint64_t)PAGE, 1);
+	expect(&w, 6 * (uint64_t)PAGE, 4);
+	cr_assert(told(&w, NOTE_PAGE_MISSING) && w.notes.n == 2);
+	end(&w);
+	buf_free(&b);
 }
 
 Test(runtables, xen_cut_before_its_table)
