@@ -1,26 +1,20 @@
 /* qevm.c - QEMU's migration and suspend stream (QEVM): RAM pages one behind the other, each with its offset in a RAM block; later copies win. With
- * mapped-ram they stand at fixed places of the file (qevmmapped.c). Only the section "ram" is read. Facts: docs/formats/qevm.md. Long, because the
- * stream and the memory that it makes share one state. */
+ * mapped-ram they stand at fixed places of the file (qevmmapped.c). Only the section "ram" is read. Facts: docs/formats/qevm.md. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "chunkcache.h"
 #include "dumpfmt.h"
-#include "qevmmapped.h"
+#include "qevmblocks.h"
+#include "qevmpages.h"
 #include "rd.h"
 
 #define PAGE_BITS     12u /* unless the configuration says otherwise: no machine that runs Windows has smaller ones */
 #define PAGE_BITS_MAX 16u
 #define PAGE_MAX      (1u << PAGE_BITS_MAX)
 #define PACKED_MAX    (PAGE_MAX + PAGE_MAX / 1000 + 64) /* what zlib's compressBound() gives, and more */
-#define BLOCKS_MAX    4096u
-#define NAME_MAX_Q    256u
-#define PART_PAGES    512u       /* pages of a part of the index */
-#define PARTS_MAX     (1u << 23) /* 16 TiB */
-#define RAM_MAX       ((uint64_t)PARTS_MAX * PART_PAGES << PAGE_BITS)
-#define PARTS_FREE    4096u /* parts that need not be filled: 16 MiB of index */
-#define PART_FILL     8u    /* pages that came for each part above: a stream of lone pages far apart would fill our memory, not its file */
+#define RAM_MAX       (QEVMPAGES_MAX << PAGE_BITS)
 #define FILL          (UINT64_C(1) << 63)
 #define PACKED        (UINT64_C(1) << 62)
 #define FOOTER_LOOK   ((uint64_t)64 << 20) /* a foreign section's end is looked for so far */
@@ -41,34 +35,21 @@ enum {
 	RAM_FLUSH = 0x200
 };
 
-struct block {
-	char name[NAME_MAX_Q];
-	uint64_t size, base; /* base: where it begins among the blocks that make up memory */
-	bool memory;
-	struct qevm_mapped mapped;
-};
-
 struct qevm {
 	struct input *in;
 	struct dump *d;
 	uint64_t at;
-	char machine[NAME_MAX_Q];
+	char machine[QEVM_NAME_MAX];
 	uint32_t page; /* bytes of one */
 	bool has_ram_id;
 	uint32_t ram_id;
-	struct block *block;
-	size_t n_blocks;
-	struct block *now;
-	uint64_t ram;    /* bytes of memory, by the list of sizes */
-	uint64_t **part; /* page of memory -> file offset, or FILL | byte, or PACKED | file offset of the length; 0: none came */
-	uint64_t n_part; /* places in part */
-	uint64_t parts, pages, over; /* parts that are there, pages kept, pages that would have made too many parts */
-	uint64_t hole;               /* where memory goes on at 4 GiB */
-	uint64_t start;              /* physical address of its first byte */
+	struct qevm_blocks blocks;
+	const struct qevm_block *now;
+	struct qevm_pages pages; /* file offset, or FILL | byte, or PACKED | file offset of the length */
+	uint64_t hole;           /* where memory goes on at 4 GiB */
+	uint64_t start;          /* physical address of its first byte */
 	bool xbzrle;
-	bool doubt;                 /* sizes of blocks are not to be relied on */
 	uint64_t beyond, beyond_at; /* pages outside of their block; file offset at the first */
-	bool addresses, mapped;     /* of the capabilities: x-ignore-shared, mapped-ram */
 	uint64_t packed, broken;    /* packed pages that were kept; that do not unpack */
 	uint64_t broken_at;         /* file offset of the first */
 	struct chunkcache *cache;   /* of packed pages; NULL: none came */
@@ -90,7 +71,7 @@ static bool take(struct qevm *q, void *p, size_t n)
 	return true;
 }
 
-static bool take_name(struct qevm *q, char out[NAME_MAX_Q])
+static bool take_name(struct qevm *q, char out[QEVM_NAME_MAX])
 {
 	uint8_t n;
 
@@ -110,157 +91,18 @@ static bool take_u32(struct qevm *q, uint32_t *v)
 	return true;
 }
 
-static struct block *block_named(struct qevm *q, const char *name)
-{
-	for (size_t i = 0; i < q->n_blocks; i++)
-		if (strcmp(q->block[i].name, name) == 0)
-			return &q->block[i];
-	return NULL;
-}
-
-/* Which blocks are the machine's memory: pc.ram, mach-virt.ram; else NUMA nodes one behind the other; else the largest one. */
-static void choose_memory(struct qevm *q)
-{
-	struct block *most = NULL;
-
-	q->ram = 0;
-	for (size_t i = 0; i < q->n_blocks; i++) {
-		struct block *b = &q->block[i];
-
-		if (strcmp(b->name, "pc.ram") == 0 || strcmp(b->name, "mach-virt.ram") == 0) {
-			b->memory = true;
-			q->ram = b->size;
-			return;
-		}
-		if (!most || b->size > most->size)
-			most = b;
-	}
-	for (size_t i = 0; i < q->n_blocks; i++) {
-		struct block *b = &q->block[i];
-		const char *name = strncmp(b->name, "/objects/", 9) == 0 ? b->name + 9 : b->name;
-
-		if (strncmp(name, "ram-node", 8) != 0)
-			continue;
-		b->memory = true;
-		b->base = q->ram;
-		q->ram += b->size;
-	}
-	if (!q->ram && most) {
-		most->memory = true;
-		q->ram = most->size;
-	}
-}
-
-/* Does an entry of the list stand here? Behind the last one comes a record, whose first byte, the highest of an offset, is 0: no name is empty. */
-static bool entry_follows(const struct qevm *q)
-{
-	uint8_t p[NAME_MAX_Q];
-	int64_t n = input_read(q->in, q->at, p, sizeof(p), NULL);
-
-	if (n < 1 || p[0] == 0 || n <= p[0])
-		return false;
-	for (unsigned i = 1; i <= p[0]; i++)
-		if (p[i] < 0x20 || p[i] > 0x7e)
-			return false;
-	return true;
-}
-
-/* The blocks do not add up to what the list says: one of its numbers lies. What a record says of its page holds: where memory is one block, pages go where
- * their records put them; where it is several, only the first one's place does not rest on sizes. */
-static void doubt_sizes(struct qevm *q, uint64_t told, uint64_t total)
-{
-	size_t n = 0;
-
-	q->doubt = true;
-	for (size_t i = 0; i < q->n_blocks; i++) {
-		struct block *b = &q->block[i];
-
-		n += b->memory;
-		b->memory = b->memory && b->base == 0 && n == 1;
-	}
-	notes_add(q->d->notes, &NOTE_AT(NOTE_CONTEXT_BAD, q->at, 0),
-		  "qevm: RAM has %llu bytes by the list of its blocks, %llu by their sizes; pages are where their records say%s",
-		  (unsigned long long)total, (unsigned long long)told,
-		  n > 1 ? ", but for memory behind the first of several blocks, which is left out" : "");
-}
-
-/* {u8 length, name, u64 size; with x-ignore-shared u64 address; with mapped-ram where its pages are, and these} until `total` bytes are told. A list
- * that breaks off has mapped pages already. */
-static bool take_sizes(struct qevm *q, uint64_t total)
-{
-	uint64_t told = 0;
-	bool whole = true;
-
-	q->n_blocks = 0;
-	q->doubt = false;
-	while (whole && q->n_blocks < BLOCKS_MAX && entry_follows(q)) {
-		struct block *b = &q->block[q->n_blocks];
-		uint8_t p[16];
-
-		memset(b, 0, sizeof(*b));
-		if (!take_name(q, b->name) || !take(q, p, q->addresses ? 16 : 8))
-			break;
-		b->size = be64(p);
-		told += b->size;
-		whole = !q->mapped || qevmmapped_take(&b->mapped, q->in, q->d->in_at, b->size, &q->at);
-		q->n_blocks++;
-	}
-	choose_memory(q);
-	if (told != total && !q->mapped)
-		doubt_sizes(q, told, total);
-	return whole && q->n_blocks && (told == total || !q->mapped);
-}
-
-/* The part of the index for a page; made when there is none. NULL, *rc 0: not taken. */
-static uint64_t *part_for(struct qevm *q, uint64_t page, int *rc, struct err *e)
-{
-	uint64_t i = page / PART_PAGES;
-
-	*rc = 0;
-	if (i >= q->n_part) {
-		uint64_t n = i + 1 > q->n_part * 2 ? i + 1 : q->n_part * 2;
-		uint64_t **part = realloc(q->part, (size_t)n * sizeof(*part));
-
-		if (!part) {
-			*rc = err_set(e, ERR_NOMEM, "out of memory");
-			return NULL;
-		}
-		memset(part + q->n_part, 0, (size_t)(n - q->n_part) * sizeof(*part));
-		q->part = part;
-		q->n_part = n;
-	}
-	if (!q->part[i]) {
-		if (q->parts >= PARTS_FREE + q->pages / PART_FILL) {
-			q->over++;
-			return NULL;
-		}
-		q->part[i] = calloc(PART_PAGES, sizeof(uint64_t));
-		if (!q->part[i])
-			*rc = err_set(e, ERR_NOMEM, "out of memory");
-		else
-			q->parts++;
-	}
-	return q->part[i];
-}
-
 static int keep_page(struct qevm *q, uint64_t off, uint64_t what, struct err *e)
 {
-	uint64_t page = (q->now->base + off) / q->page, *part;
-	int rc;
+	uint64_t page = (q->now->base + off) / q->page;
 
 	if (!q->now->memory)
 		return 0;
-	if ((off >= q->now->size && !q->doubt) || page / PART_PAGES >= PARTS_MAX) {
+	if ((off >= q->now->size && !q->blocks.doubt) || page >= QEVMPAGES_MAX) {
 		if (q->beyond++ == 0)
 			q->beyond_at = q->at;
 		return 0;
 	}
-	part = part_for(q, page, &rc, e);
-	if (part) {
-		part[page % PART_PAGES] = what;
-		q->pages += what != 0;
-	}
-	return rc;
+	return qevmpages_set(&q->pages, page, what, e);
 }
 
 /* Packed pages (flag 0x100, QEMU 2.4 to 9.0): u32 length, a zlib stream. One that does not give a whole page is an error. */
@@ -306,7 +148,7 @@ static int packed_page(struct qevm *q, uint64_t off, struct err *e)
 static int ram_record(struct qevm *q, struct err *e)
 {
 	uint8_t p[8], fill;
-	char name[NAME_MAX_Q];
+	char name[QEVM_NAME_MAX];
 	uint64_t off;
 	unsigned flags;
 	int rc = 1;
@@ -318,7 +160,7 @@ static int ram_record(struct qevm *q, struct err *e)
 	if (flags & RAM_EOS)
 		return 0;
 	if (flags & RAM_SIZES)
-		return take_sizes(q, off) ? 1 : ERR_TRUNC;
+		return qevmblocks_take(&q->blocks, q->in, q->d->in_at, off, &q->at, q->d->notes) ? 1 : ERR_TRUNC;
 	if (flags & RAM_FLUSH) /* for the other streams of a migration by several: nothing follows */
 		return 1;
 	if (flags & RAM_HOOK || !(flags & (RAM_ZERO | RAM_PAGE | RAM_XBZRLE | RAM_PACKED)))
@@ -326,7 +168,7 @@ static int ram_record(struct qevm *q, struct err *e)
 	if (!(flags & RAM_CONTINUE)) {
 		if (!take_name(q, name))
 			return ERR_TRUNC;
-		q->now = block_named(q, name);
+		q->now = qevmblocks_named(&q->blocks, name);
 	}
 	if (!q->now)
 		return ERR_TRUNC;
@@ -374,7 +216,7 @@ static bool skip_section(struct qevm *q, uint32_t id)
 /* Start and full sections: u32 id, name, u32 instance, u32 version; parts and ends: u32 id. 1: go on, 0: RAM is over, negative: the end. */
 static int section(struct qevm *q, uint8_t type, struct err *e)
 {
-	char name[NAME_MAX_Q] = "";
+	char name[QEVM_NAME_MAX] = "";
 	uint32_t id, skip;
 	int rc;
 
@@ -413,7 +255,7 @@ static bool skip_unknown(struct qevm *q)
 /* Parts of the configuration: 5, u8 length, name, u32 version, data. 0, or negative: a page size that isn't read, or the end of the stream. */
 static int subsection(struct qevm *q, struct err *e)
 {
-	char name[NAME_MAX_Q];
+	char name[QEVM_NAME_MAX];
 	uint32_t version, n;
 
 	q->at++;
@@ -433,8 +275,8 @@ static int subsection(struct qevm *q, struct err *e)
 		while (n-- > 0) {
 			if (!take_name(q, name))
 				return ERR_TRUNC;
-			q->addresses |= strcmp(name, "x-ignore-shared") == 0;
-			q->mapped |= strcmp(name, "mapped-ram") == 0;
+			q->blocks.addresses |= strcmp(name, "x-ignore-shared") == 0;
+			q->blocks.mapped |= strcmp(name, "mapped-ram") == 0;
 		}
 		return 0;
 	}
@@ -452,7 +294,7 @@ static int configuration(struct qevm *q, struct err *e)
 	uint32_t n;
 	int rc = 1;
 
-	if (!take_u32(q, &n) || n >= NAME_MAX_Q || !take(q, q->machine, n))
+	if (!take_u32(q, &n) || n >= QEVM_NAME_MAX || !take(q, q->machine, n))
 		return ERR_TRUNC;
 	q->machine[n] = 0;
 	for (unsigned i = 0; rc >= 0 && i < SUBS_MAX && input_read_all(q->in, q->at, &type, 1, NULL) == 0 && type == SEC_SUBSECTION; i++)
@@ -491,28 +333,19 @@ static int walk(struct qevm *q, struct err *e)
 
 /* ---- memory -------------------------------------------------------------------------------------------------------------------------------- */
 
-static uint64_t what_of(const struct qevm *q, uint64_t page)
-{
-	const uint64_t *part = page / PART_PAGES < q->n_part ? q->part[page / PART_PAGES] : NULL;
-
-	return part ? part[page % PART_PAGES] : 0;
-}
-
 /* Where memory stands: how much of it below 4 GiB goes by machine and size (QEMU hw/i386/pc_piix.c and pc_q35.c); on ARM's virt it begins at
  * 1 GiB and has no hole. */
 static void place_memory(struct qevm *q)
 {
+	uint64_t ram = q->blocks.doubt ? qevmpages_end(&q->pages) * q->page : 0; /* every page was sent once, zeros too */
 	bool q35 = strstr(q->machine, "q35") != NULL;
 
-	for (uint64_t p = q->doubt ? q->n_part * PART_PAGES : 0; p > 0; p--) /* every page was sent once, zeros too */
-		if (what_of(q, p - 1)) {
-			q->ram = p * q->page;
-			break;
-		}
+	if (!ram)
+		ram = q->blocks.ram;
 	q->hole = UINT64_MAX;
 	if (strncmp(q->machine, "virt", 4) == 0)
 		q->start = UINT64_C(1) << 30;
-	else if (q->ram >= (q35 ? 0xb0000000u : 0xe0000000u))
+	else if (ram >= (q35 ? 0xb0000000u : 0xe0000000u))
 		q->hole = q35 ? 0x80000000u : 0xc0000000u;
 }
 
@@ -529,14 +362,14 @@ static int64_t load(void *ctx, uint64_t page, uint8_t *buf, struct err *e)
 
 	if (!room)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	rc = unpack_page(q, what_of(q, page) & ~PACKED, room, buf, e);
+	rc = unpack_page(q, qevmpages_get(&q->pages, page) & ~PACKED, room, buf, e);
 	free(room);
 	return rc < 0 ? rc : (int64_t)q->page;
 }
 
 static int read_page(const struct qevm *q, uint64_t page, size_t in, void *buf, size_t n)
 {
-	uint64_t what = what_of(q, page);
+	uint64_t what = qevmpages_get(&q->pages, page);
 
 	if (!what)
 		return ERR_FAULT;
@@ -573,8 +406,8 @@ static int read_mapped(void *ctx, uint64_t pa, void *buf, size_t len)
 	const struct qevm *q = ctx;
 	uint8_t *out = buf;
 
-	for (size_t i = 0; len && i < q->n_blocks; i++) { /* the blocks of memory stand one behind the other */
-		const struct block *b = &q->block[i];
+	for (size_t i = 0; len && i < q->blocks.n; i++) { /* the blocks of memory stand one behind the other */
+		const struct qevm_block *b = &q->blocks.v[i];
 		uint64_t off = pa >= q->hole ? pa - (UINT64_C(1) << 32) + q->hole : pa - q->start;
 		size_t n;
 		int rc;
@@ -611,8 +444,8 @@ static int add_mapped(struct qevm *q, size_t *pages, struct err *e)
 {
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && q->mapped && i < q->n_blocks; i++) {
-		struct block *b = &q->block[i];
+	for (size_t i = 0; rc == 0 && q->blocks.mapped && i < q->blocks.n; i++) {
+		struct qevm_block *b = &q->blocks.v[i];
 
 		if (!b->memory)
 			continue;
@@ -640,20 +473,15 @@ static int add_memory(struct qevm *q, struct err *e)
 	rc = add_mapped(q, &pages, e);
 	if (rc == 0 && q->packed)
 		rc = chunkcache_new(&q->cache, q->page, q->packed, load, q, e);
-	for (uint64_t p = 0; rc == 0 && p < q->n_part; p++)
-		for (uint64_t i = 0; rc == 0 && q->part[p] && i < PART_PAGES; i++) {
-			uint64_t off = (p * PART_PAGES + i) * q->page;
-
-			if (!q->part[p][i])
-				continue;
-			pages++;
-			rc = phys_add(q->d->phys, pa_of(q, off), q->page, read_memory, q, e);
-		}
+	for (uint64_t p = 0; rc == 0 && (p = qevmpages_next(&q->pages, p)) != UINT64_MAX; p++) {
+		pages++;
+		rc = phys_add(q->d->phys, pa_of(q, p * q->page), q->page, read_memory, q, e);
+	}
 	if (rc == 0 && !pages)
 		rc = err_set(e, ERR_TRUNC, "qevm: no page of memory in it");
-	if (q->over)
+	if (q->pages.over)
 		notes_add(q->d->notes, &NOTE(NOTE_PAGE_MISSING), "qevm: %llu pages that stand too far apart to be indexed are left out",
-			  (unsigned long long)q->over);
+			  (unsigned long long)q->pages.over);
 	if (q->beyond)
 		notes_add(q->d->notes, &NOTE_AT(NOTE_PAGE_MISSING, q->beyond_at, 0),
 			  "qevm: %llu pages stand outside of their RAM block and are left out, the first at file offset %llu",
@@ -673,14 +501,10 @@ static void close_qevm(struct dump *d)
 
 	if (!q)
 		return;
-	for (uint64_t i = 0; i < q->n_part; i++)
-		free(q->part[i]);
-	free(q->part);
+	qevmpages_free(&q->pages);
 	free(q->room);
 	chunkcache_free(q->cache);
-	for (size_t i = 0; q->block && i < q->n_blocks; i++)
-		qevmmapped_free(&q->block[i].mapped);
-	free(q->block);
+	qevmblocks_free(&q->blocks);
 	free(q);
 }
 
@@ -695,9 +519,9 @@ static int open_qevm(struct dump *d, struct err *e)
 	q->d = d;
 	q->in = d->in;
 	q->page = 1u << PAGE_BITS;
-	q->block = calloc(BLOCKS_MAX, sizeof(*q->block));
-	if (!q->block)
-		return err_set(e, ERR_NOMEM, "out of memory");
+	rc = qevmblocks_new(&q->blocks, e);
+	if (rc < 0)
+		return rc;
 	rc = walk(q, e);
 	free(q->room);
 	q->room = NULL;

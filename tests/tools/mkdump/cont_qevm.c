@@ -42,6 +42,29 @@ static void footer(struct buf *b, uint32_t id)
 	be32b(b, id);
 }
 
+/* Up to the machine's name; parts of the configuration may follow. */
+static void beginning(struct buf *b, const char *machine)
+{
+	buf_puts(b, "QEVM");
+	be32b(b, 3);
+	buf_u8(b, 7);
+	be32b(b, (uint32_t)strlen(machine));
+	buf_puts(b, machine);
+}
+
+/* The end of the section "ram", another device's, the end of the stream. */
+static void ending(struct buf *b)
+{
+	buf_u8(b, 3);
+	be32b(b, 3);
+	be64b(b, 0x10);
+	footer(b, 3);
+	start(b, 4, 5, "cpu");
+	buf_puts(b, "registers");
+	footer(b, 5);
+	buf_u8(b, 0);
+}
+
 static bool flush(struct buf *b, FILE *f)
 {
 	bool ok = !b->failed && fwrite(b->p, 1, b->n, f) == b->n;
@@ -89,11 +112,7 @@ static bool stream(struct winimg *w, FILE *f)
 	bool ok;
 
 	buf_init(&b);
-	buf_puts(&b, "QEVM");
-	be32b(&b, 3);
-	buf_u8(&b, 7);
-	be32b(&b, (uint32_t)strlen(machine));
-	buf_puts(&b, machine);
+	beginning(&b, machine);
 	start(&b, 1, 3, "ram");
 	be64b(&b, (w->m.frames * WM_PAGE + 0x40000) | 4);
 	name(&b, "pc.ram");
@@ -107,14 +126,7 @@ static bool stream(struct winimg *w, FILE *f)
 	ok = flush(&b, f) && pages(w, f, &b);
 	be64b(&b, 0x10);
 	footer(&b, 3);
-	buf_u8(&b, 3);
-	be32b(&b, 3);
-	be64b(&b, 0x10);
-	footer(&b, 3);
-	start(&b, 4, 5, "cpu");
-	buf_puts(&b, "registers");
-	footer(&b, 5);
-	buf_u8(&b, 0);
+	ending(&b);
 	ok = ok && flush(&b, f);
 	buf_free(&b);
 	return ok;
@@ -187,17 +199,12 @@ static bool wide_page(struct winimg *w, struct buf *b, uint64_t at)
 
 bool cont_qevm_packed(struct winimg *w, FILE *f, const char *path)
 {
-	static const char machine[] = "pc-q35-9.0";
 	struct buf b;
 	bool ok;
 
 	(void)path;
 	buf_init(&b);
-	buf_puts(&b, "QEVM");
-	be32b(&b, 3);
-	buf_u8(&b, 7);
-	be32b(&b, sizeof(machine) - 1);
-	buf_puts(&b, machine);
+	beginning(&b, "pc-q35-9.0");
 	configuration(&b);
 	start(&b, 1, 3, "ram");
 	be64b(&b, w->m.frames * WM_PAGE | 4);
@@ -266,11 +273,7 @@ static bool mapped(struct winimg *w, FILE *f)
 	bool ok;
 
 	buf_init(&b);
-	buf_puts(&b, "QEVM");
-	be32b(&b, 3);
-	buf_u8(&b, 7);
-	be32b(&b, (uint32_t)strlen(machine));
-	buf_puts(&b, machine);
+	beginning(&b, machine);
 	part(&b, "configuration/capabilities");
 	be32b(&b, 1);
 	name(&b, "mapped-ram");
@@ -279,14 +282,7 @@ static bool mapped(struct winimg *w, FILE *f)
 	ok = block(&b, f, "pc.ram", w->m.frames * WM_PAGE, &bitmap, &pages_at) && block(&b, f, "vga.vram", 0x1000000, &vga_bitmap, &vga);
 	be64b(&b, 0x10);
 	footer(&b, 3);
-	buf_u8(&b, 3);
-	be32b(&b, 3);
-	be64b(&b, 0x10);
-	footer(&b, 3);
-	start(&b, 4, 5, "cpu");
-	buf_puts(&b, "registers");
-	footer(&b, 5);
-	buf_u8(&b, 0);
+	ending(&b);
 	ok = ok && flush(&b, f) && fixed_pages(w, f, bitmap, pages_at);
 	buf_free(&b);
 	return ok;
