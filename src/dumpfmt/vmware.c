@@ -5,13 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "dirlist.h"
 #include "layer.h"
-#include "path.h"
 #include "rd.h"
 #include "unwrap.h"
+#include "vmwarebeside.h"
 #include "vmwareregion.h"
 
 #define PAGE         4096u
@@ -343,106 +341,6 @@ static int add_memory(struct dump *d, struct state *s, struct input *mem, uint64
 
 /* ---- companions -------------------------------------------------------------------------------------------------------------------------------- */
 
-/* ENDINGS_MAX: of a companion's own and of a packed file's, together */
-#define ENDINGS_MAX 16u
-
-/* Before the endings of packed files. */
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = unwrap_name_length(s), k = strlen(end);
-
-	return n > k && strncasecmp(s + n - k, end, k) == 0;
-}
-
-static void to_upper(char *s, size_t n)
-{
-	for (; n && *s; s++, n--)
-		if (*s >= 'a' && *s <= 'z')
-			*s = (char)(*s - 32);
-}
-
-/* NAME.xxxx, packed or not, with another ending, in lower and upper case; what is not packed first. */
-static int open_beside_name(struct input **out, const char *name, const char *ending)
-{
-	size_t n = unwrap_name_length(name), base = n, before = (size_t)(path_base(name) - name), k = strlen(ending);
-	char *path = malloc(n + ENDINGS_MAX);
-	int rc = ERR_NOTFOUND;
-
-	for (size_t at = before + 1; at < n; at++)
-		if (name[at] == '.')
-			base = at;
-	for (unsigned i = 0; path && rc < 0 && (!i || unwrap_endings[i - 1]); i++)
-		for (unsigned upper = 0; rc < 0 && upper < (i ? 3 : 2); upper++) {
-			snprintf(path, n + ENDINGS_MAX, "%.*s%s%s", (int)base, name, ending, i ? unwrap_endings[i - 1] : "");
-			to_upper(path + base, upper == 0 ? 0 : upper == 1 ? k : SIZE_MAX);
-			rc = input_open(out, path, NULL);
-		}
-	free(path);
-	return rc;
-}
-
-/* The same beside what a link leads to. */
-static int open_beside(struct input **out, const char *name, const char *ending)
-{
-	int rc = open_beside_name(out, name, ending);
-	char *target = rc < 0 ? path_target(name) : NULL;
-
-	if (target)
-		rc = open_beside_name(out, target, ending);
-	free(target);
-	return rc;
-}
-
-typedef bool fits_fn(const void *ctx, struct input *in);
-
-/* The only file of the folder of `name` with one of these endings that fits. */
-static int open_fitting_at(struct input **out, const char *name, const char *const ending[2], fits_fn *fits, const void *ctx)
-{
-	const char *slash = path_last_sep(name);
-	size_t n = slash ? (size_t)(slash - name) + 1 : 2, found = 0;
-	char *dir = malloc(n + 1);
-	struct dirlist l = {0};
-
-	if (!dir)
-		return ERR_NOMEM;
-	memcpy(dir, slash ? name : "./", n);
-	dir[n] = 0;
-	if (dirlist_read(&l, dir, NULL) < 0)
-		l.n = 0;
-	for (size_t i = 0; i < l.n && found < 2; i++) {
-		char *path = ends_with(l.name[i], ending[0]) || ends_with(l.name[i], ending[1]) ? malloc(n + strlen(l.name[i]) + 1) : NULL;
-		struct input *in;
-
-		if (!path)
-			continue;
-		sprintf(path, "%s%s", dir, l.name[i]);
-		if (input_open(&in, path, NULL) == 0) {
-			if (fits(ctx, in) && !found++)
-				*out = in;
-			else
-				input_close(in);
-		}
-		free(path);
-	}
-	dirlist_free(&l);
-	free(dir);
-	if (found == 2)
-		input_close(*out);
-	return found == 1 ? 0 : ERR_NOTFOUND;
-}
-
-/* The same beside what a link leads to. */
-static int open_fitting(struct input **out, const char *name, const char *const ending[2], fits_fn *fits, const void *ctx)
-{
-	int rc = open_fitting_at(out, name, ending, fits, ctx);
-	char *target = rc < 0 ? path_target(name) : NULL;
-
-	if (target)
-		rc = open_fitting_at(out, target, ending, fits, ctx);
-	free(target);
-	return rc;
-}
-
 static uint64_t memory_bytes(const struct state *s)
 {
 	return s->n_regions ? region_bytes(s) : s->mem_mb << 20;
@@ -523,27 +421,17 @@ void vmware_state_name(struct input *in, void (*fn)(void *ctx, const char *path)
 	const char *name = input_name(in);
 	struct input *state;
 
-	if (!ends_with(name, ".vmem"))
+	if (!vmware_has_ending(name, ".vmem"))
 		return;
 	for (unsigned i = 0; i < 2; i++)
-		if (open_beside(&state, name, states[i]) == 0) {
+		if (vmware_open_beside(&state, name, states[i]) == 0) {
 			input_close(state);
 			return;
 		}
-	if (open_fitting(&state, name, states, state_fits, in) < 0)
+	if (vmware_open_fitting(&state, name, states, state_fits, in) < 0)
 		return;
 	fn(ctx, input_name(state));
 	input_close(state);
-}
-
-/* The file's name, or the name of what it links to, is that of a memory file. */
-static bool named_memory(const char *name)
-{
-	char *target = ends_with(name, ".vmem") ? NULL : path_target(name);
-	bool is = ends_with(target ? target : name, ".vmem");
-
-	free(target);
-	return is;
 }
 
 int vmware_open_memory(struct dump *d, struct err *e)
@@ -561,15 +449,15 @@ int vmware_open_memory(struct dump *d, struct err *e)
 			return open_with_state(d, in, e);
 		return err_set(e, why.code, "--sidecar %s", why.msg);
 	}
-	if (!named_memory(name))
+	if (!vmware_is_named(name, ".vmem"))
 		return 0;
 	for (unsigned i = 0; i < 2; i++)
-		if (open_beside(&in, name, states[i]) == 0) {
+		if (vmware_open_beside(&in, name, states[i]) == 0) {
 			if (open_packed_state(d, &in, &why))
 				return open_with_state(d, in, e);
 			notes_add(d->notes, &NOTE(NOTE_CONTEXT_BAD), "the state file beside the memory is not used: %s", why.msg);
 		}
-	if (open_fitting(&in, name, states, state_fits, d->in) == 0)
+	if (vmware_open_fitting(&in, name, states, state_fits, d->in) == 0)
 		return open_with_state(d, in, e);
 	if (input_size(d->in) <= HOLE_AT || has_hole(d->in))
 		return 0;
@@ -591,9 +479,9 @@ static int find_memory(struct input **out, const struct dump *d, const struct st
 
 	if (d->opts.sidecar)
 		return input_open(out, d->opts.sidecar, e);
-	if (open_beside(out, input_name(d->in), ".vmem") == 0)
+	if (vmware_open_beside(out, input_name(d->in), ".vmem") == 0)
 		return 0;
-	if (open_fitting(out, input_name(d->in), memories, memory_fits, s) == 0)
+	if (vmware_open_fitting(out, input_name(d->in), memories, memory_fits, s) == 0)
 		return 0;
 	return err_set(e, ERR_NOIMAGE, "a VMware state file without memory in it: its .vmem is wanted, beside it or with --sidecar");
 }
