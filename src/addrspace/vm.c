@@ -393,6 +393,14 @@ static enum vm_why walk(struct vm *vm, uint64_t va, struct vm_page *out, unsigne
 	return VM_NOT_MAPPED;
 }
 
+/* The largest aligned piece around va, of a page of `size`, of which the image has nothing: hostile entries map GiBs that are not there. */
+static uint64_t absent_piece(const struct vm *vm, uint64_t pa, uint64_t size)
+{
+	while (size > PAGE && phys_absent(vm->phys, pa & ~(size - 1), size) < size)
+		size >>= 1;
+	return size;
+}
+
 void vm_page(struct vm *vm, uint64_t va, struct vm_page *out)
 {
 	struct tlb *t = &vm->tlb[(va >> 12 ^ va >> 21) & (TLB_SIZE - 1)];
@@ -418,7 +426,7 @@ void vm_page(struct vm *vm, uint64_t va, struct vm_page *out)
 			out->pa += page & (out->page_size - 1);
 		if (!out->in_pagefile && !phys_present(vm->phys, out->pa, PAGE)) {
 			out->why = VM_NOT_IN_IMAGE;
-			out->page_size = PAGE;
+			out->page_size = absent_piece(vm, out->pa, out->page_size);
 			out->pa += va & PAGE_MASK;
 			return;
 		}

@@ -302,13 +302,11 @@ static bool holds(const struct run *r, uint64_t pa)
 	return pa >= r->pa && pa - r->pa < r->len;
 }
 
-static const struct run *find(const struct phys *p, uint64_t pa)
+/* The first run that begins behind pa; n: none does. */
+static size_t first_behind(const struct phys *p, uint64_t pa)
 {
-	struct phys *shared = (struct phys *)(uintptr_t)p; /* only `last`, which is atomic, is written */
-	size_t lo = 0, hi = p->n, last = atomic_load_explicit(&shared->last, memory_order_relaxed);
+	size_t lo = 0, hi = p->n;
 
-	if (last < p->n && holds(&p->v[last], pa))
-		return &p->v[last];
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
@@ -317,6 +315,17 @@ static const struct run *find(const struct phys *p, uint64_t pa)
 		else
 			hi = mid;
 	}
+	return lo;
+}
+
+static const struct run *find(const struct phys *p, uint64_t pa)
+{
+	struct phys *shared = (struct phys *)(uintptr_t)p; /* only `last`, which is atomic, is written */
+	size_t lo, last = atomic_load_explicit(&shared->last, memory_order_relaxed);
+
+	if (last < p->n && holds(&p->v[last], pa))
+		return &p->v[last];
+	lo = first_behind(p, pa);
 	if (!lo || !holds(&p->v[lo - 1], pa))
 		return NULL;
 	atomic_store_explicit(&shared->last, lo - 1, memory_order_relaxed);
@@ -416,6 +425,15 @@ uint64_t phys_present(const struct phys *p, uint64_t pa, uint64_t len)
 			break;
 	}
 	return got;
+}
+
+uint64_t phys_absent(const struct phys *p, uint64_t pa, uint64_t len)
+{
+	size_t next = first_behind(p, pa);
+
+	if (next && holds(&p->v[next - 1], pa) && present_in(&p->v[next - 1], pa, 1))
+		return 0;
+	return next < p->n && p->v[next].pa - pa < len ? p->v[next].pa - pa : len;
 }
 
 bool phys_file_offset(const struct phys *p, uint64_t pa, uint64_t *off)

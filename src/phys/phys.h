@@ -53,6 +53,9 @@ size_t phys_read_some(const struct phys *p, uint64_t pa, void *buf, size_t len);
 /* How many bytes from pa on are in the image without a break, at most len. At an open end it reads as far as that. */
 uint64_t phys_present(const struct phys *p, uint64_t pa, uint64_t len);
 
+/* How many bytes from pa on are in no run, at most len. */
+uint64_t phys_absent(const struct phys *p, uint64_t pa, uint64_t len);
+
 /* Where a physical address stands in the image file. False: nowhere (or made by a function). */
 bool phys_file_offset(const struct phys *p, uint64_t pa, uint64_t *off);
 

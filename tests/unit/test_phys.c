@@ -88,6 +88,8 @@ Test(phys, reads_across_runs_and_counts)
 	cr_assert_eq(memcmp(b, "4567klmn", 8), 0);
 	cr_assert_eq(phys_read(p, 0x1014, b, 8), ERR_FAULT);
 	cr_assert_eq(phys_present(p, 0x1004, 100), 0x14);
+	cr_assert(phys_absent(p, 0x1004, 100) == 0 && phys_absent(p, 0x1018, 100) == 100);
+	cr_assert(phys_absent(p, 0xff0, 8) == 8 && phys_absent(p, 0xff0, UINT64_MAX) == 0x10);
 	cr_assert(phys_file_offset(p, 0x1009, &off) && off == 21);
 	cr_assert_eq(phys_bytes(p), 24);
 	cr_assert_eq(phys_end(p), 0x1018);

@@ -352,3 +352,38 @@ Test(vm, empty_tables_shared_by_everyone_end)
 	cr_assert_not(vm_next_mapped(w.vm, 0, UINT64_MAX, &start, &len));
 	world_close(&w);
 }
+
+/* Entries of 1 GiB to memory that no image has: one step each, and the pieces of one that is there in part are all seen. */
+Test(vm, large_pages_outside_of_the_image_are_one_hole)
+{
+	const uint64_t gib = UINT64_C(1) << 30, base = UINT64_C(0xffff900000000000);
+	struct world w = {.fm = fm_new()};
+	uint64_t start, len, there;
+	struct vm_page p;
+
+	w.root = fm_root(w.fm);
+	fm_map_new(w.fm, VM_X64, w.root, base + 511 * gib, 4096, FM_WRITE);
+	there = fm_r64(w.fm, fm_pte(w.fm, VM_X64, w.root, base + 511 * gib)) & ~UINT64_C(0xfff);
+	for (uint64_t i = 0; i < 510; i++) {
+		uint64_t top = fm_r64(w.fm, w.root + 8 * (base >> 39 & 511)) & UINT64_C(0xffffffffff000);
+
+		fm_w64(w.fm, top + 8 * i, ((64 + i) * gib) | 0xe3);
+	}
+	world_open(&w);
+	vm_page(w.vm, base + 5 * gib + 12345, &p);
+	cr_assert(p.why == VM_NOT_IN_IMAGE && p.page_size == gib && p.pa == 69 * gib + 12345);
+	cr_assert(vm_next_mapped(w.vm, base, UINT64_MAX, &start, &len)); /* by 4 K it were over the limit */
+	cr_assert(start == base + 511 * gib && len == 4096);
+	vm_close(w.vm);
+	/* one of which the image has some */
+	fm_w64(w.fm, fm_r64(w.fm, w.root + 8 * (base >> 39 & 511)) & UINT64_C(0xffffffffff000), (there & ~(gib - 1)) | 0xe3);
+	phys_free(w.phys);
+	world_open(&w);
+	cr_assert(vm_next_mapped(w.vm, base, base + gib, &start, &len));
+	while (start + len <= base + (there & (gib - 1)))
+		cr_assert(vm_next_mapped(w.vm, start + len, base + gib, &start, &len));
+	cr_assert(start <= base + (there & (gib - 1)));
+	vm_page(w.vm, base + gib - 1, &p);
+	cr_assert(p.why == VM_NOT_IN_IMAGE && p.page_size >= 4096 && p.page_size < gib && (p.page_size & (p.page_size - 1)) == 0);
+	world_close(&w);
+}
