@@ -194,6 +194,19 @@ static void flat_close(void *ctx)
 
 static const struct input_ops flat_ops = {flat_read, flat_close};
 
+/* makedumpfile and QEMU flatten their own two forms. Anything else would be a file of whatever size the pieces claim, mostly holes. */
+static int check_inside(struct input *whole, struct err *e)
+{
+	static const char *const heads[] = {"KDUMP   ", "DISKDUMP", "\177ELF"};
+	uint8_t b[8] = {0};
+	int64_t n = input_read(whole, 0, b, sizeof(b), e);
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+		if (n == sizeof(b) && memcmp(b, heads[i], strlen(heads[i])) == 0)
+			return 0;
+	return n < 0 ? (int)n : err_set(e, ERR_UNSUPPORTED, "flattened: neither a kdump nor an ELF core is in it");
+}
+
 static int open_flat(struct dump *d, struct err *e)
 {
 	struct flat *f = calloc(1, sizeof(*f));
@@ -219,6 +232,11 @@ static int open_flat(struct dump *d, struct err *e)
 		return rc;
 	}
 	input_set_extent(whole, flat_extent);
+	rc = check_inside(whole, e);
+	if (rc < 0) {
+		input_close(whole);
+		return rc;
+	}
 	return dump_open_inside(d, whole, e);
 }
 
