@@ -91,11 +91,11 @@ static bool has_as(const char *name, size_t at, const char *words, const char *e
 /* The memory of a VMware state file, which is name[0, at) with another ending; either may be packed. */
 static bool has_memory(const char *name, size_t at, has_fn *has, const void *ctx)
 {
-	static const char *const cases[] = {".vmem", ".VMEM"};
+	static const char *const cases[] = {".vmem", ".VMEM", ".vmem.001"};
 	bool found = false;
 
 	for (unsigned i = 0; !found && (!i || unwrap_endings[i - 1]); i++)
-		for (unsigned k = 0; !found && k < 2; k++) {
+		for (unsigned k = 0; !found && k < sizeof(cases) / sizeof(cases[0]); k++) {
 			struct buf b;
 
 			buf_init(&b);

@@ -258,6 +258,18 @@ int dump_unwrap(struct dump *d, struct err *e)
 	return rc < 0 ? rc : take_off(d, &d->in, input_size(d->file), "", true, 1, e);
 }
 
+static int join_beside(struct dump *d, struct input **in, struct err *e)
+{
+	struct segments_facts f;
+	int rc = segments_open(in, *in, input_name(*in), &f, e);
+
+	if (rc < 0)
+		return rc == ERR_NOTMINE ? 0 : rc;
+	d->n_segments += f.n - 1;
+	tell_pieces(d, &f, input_size(*in));
+	return 0;
+}
+
 int dump_unwrap_beside(struct dump *d, struct input **in, bool memory, struct err *e)
 {
 	const char *slash = path_last_sep(input_name(*in));
@@ -265,7 +277,9 @@ int dump_unwrap_beside(struct dump *d, struct input **in, bool memory, struct er
 	int rc;
 
 	snprintf(whose, sizeof(whose), "%.75s: ", slash ? slash + 1 : input_name(*in));
-	rc = take_off(d, in, input_size(*in), whose, memory, 1, e);
+	rc = memory ? join_beside(d, in, e) : 0;
+	if (rc == 0)
+		rc = take_off(d, in, input_size(*in), whose, memory, 1, e);
 	return rc < 0 ? err_prepend(e, "%s", input_name(*in)), rc : 0;
 }
 

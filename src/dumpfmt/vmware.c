@@ -479,7 +479,7 @@ static int find_memory(struct input **out, const struct dump *d, const struct st
 
 	if (d->opts.sidecar)
 		return input_open(out, d->opts.sidecar, e);
-	if (vmware_open_beside(out, input_name(d->in), ".vmem") == 0)
+	if (vmware_open_beside(out, input_name(d->in), ".vmem") == 0 || vmware_open_beside(out, input_name(d->in), ".vmem.001") == 0)
 		return 0;
 	if (vmware_open_fitting(out, input_name(d->in), memories, memory_fits, s) == 0)
 		return 0;

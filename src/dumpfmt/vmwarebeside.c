@@ -1,6 +1,7 @@
 /* vmwarebeside.c - see vmwarebeside.h */
 #include "vmwarebeside.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,19 @@
 /* ENDINGS_MAX: of a companion's own and of a packed file's, together */
 #define ENDINGS_MAX 16u
 
+/* Of the name without the endings of packed files and of pieces (NAME.vmem.001). */
+static size_t name_length(const char *s)
+{
+	size_t n = unwrap_name_length(s), i = n;
+
+	while (i && isdigit((unsigned char)s[i - 1]))
+		i--;
+	return n - i >= 3 && i && s[i - 1] == '.' ? i - 1 : n;
+}
+
 bool vmware_has_ending(const char *s, const char *end)
 {
-	size_t n = unwrap_name_length(s), k = strlen(end);
+	size_t n = name_length(s), k = strlen(end);
 
 	return n > k && strncasecmp(s + n - k, end, k) == 0;
 }
@@ -31,7 +42,7 @@ static void to_upper(char *s, size_t n)
 /* NAME.xxxx, packed or not, with another ending, in lower and upper case; what is not packed first. */
 static int open_beside_name(struct input **out, const char *name, const char *ending)
 {
-	size_t n = unwrap_name_length(name), base = n, before = (size_t)(path_base(name) - name), k = strlen(ending);
+	size_t n = name_length(name), base = n, before = (size_t)(path_base(name) - name), k = strlen(ending);
 	char *path = malloc(n + ENDINGS_MAX);
 	int rc = ERR_NOTFOUND;
 

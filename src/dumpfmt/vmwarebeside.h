@@ -1,5 +1,6 @@
 /* vmwarebeside.h - the companion of one of VMware's files: looked for beside it and beside what a link of its name leads to, by name, else by what the
- * caller says of the contents. An ending has its dot (".vmem"); those of packed files (.gz, .zst ...) may stand behind it. Facts: docs/formats/vmware.md. */
+ * caller says of the contents. An ending has its dot (".vmem"); those of pieces (.001) and of packed files (.gz, .zst ...)
+ * may stand behind it. Facts: docs/formats/vmware.md. */
 #ifndef ETLIFT_VMWAREBESIDE_H
 #define ETLIFT_VMWAREBESIDE_H
 

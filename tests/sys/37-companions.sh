@@ -41,7 +41,18 @@ ln -s "$PWD/v/w.vmem" there/w.vmem
 "$ETLIFT" info --json v/w.vmem >a.json 2>e.txt
 "$ETLIFT" info --json there/w.vmem >i.json 2>e.txt || bad "a link to a .vmem: $(cat e.txt)"
 cmp -s <(of a.json '.image.runs') <(of i.json '.image.runs') || bad "a link to a .vmem: $(of i.json '.image')"
-rm -r e v
+# its memory in pieces: the state is found by the pieces' name, and the pieces by the state's
+split -b $((300 << 16)) -a 3 --numeric-suffixes=1 v/w.vmem v/w.vmem. && rm v/w.vmem
+for f in v/w.vmem.001 v/w.vmss; do
+	"$ETLIFT_SAN" info --json $f >i.json 2>e.txt || bad "pieces of a .vmem, $f: $(cat e.txt)"
+	cmp -s <(of a.json '.image.runs') <(of i.json '.image.runs') || bad "pieces of a .vmem, $f: $(of i.json '.image')"
+done
+rm v/w.vmem.010
+"$ETLIFT" batch -q -o bv v 2>e.txt
+[ "$(ls bv | grep -v '^batch' | xargs)" = w.vmem.001 ] || bad "batch of pieces of a .vmem and its state: $(ls bv | xargs)"
+"$ETLIFT_SAN" info --json v/w.vmss >i.json 2>e.txt || bad "a lost piece of a .vmem: $(cat e.txt)"
+of i.json '.losses[].what' | grep -q page_missing || bad "a lost piece of a .vmem: $(of i.json '.losses')"
+rm -r e v bv
 
 # pieces that were packed one by one are put together; whole files that were packed first, and cut then, too
 "$ETLIFT" recover -q m.raw -o whole || bad "recover of the image ends with $?"
