@@ -1,5 +1,5 @@
-/* aff4.h - the parts of the AFF4 reader: aff4.c opens volumes and picks the image, aff4map.c makes a medium of a map's pieces, aff4stream.c reads
- * image streams, aff4rdf.c what volumes say about themselves. Facts: docs/formats/aff4.md. */
+/* aff4.h - the parts of the AFF4 reader: aff4volume.c opens volumes and finds members, aff4.c picks the image, aff4map.c makes a medium of a map's pieces,
+ * aff4stream.c reads image streams, aff4rdf.c what volumes say about themselves. Facts: docs/formats/aff4.md. */
 #ifndef ETLIFT_AFF4_H
 #define ETLIFT_AFF4_H
 
@@ -60,6 +60,13 @@ static inline int aff4_hex(char c)
 {
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
+
+/* ---- aff4volume.c ---- */
+/* The volume that d->in is; x is empty. Damage of the archive is noted. ERR_NOTMINE: a page of memory with an archive's first bytes; ERR_NOIMAGE: an
+ * archive that is no volume; what zip_list() says. */
+int aff4_volume_first(struct dump *d, struct aff4 *x, struct err *e);
+/* Adds the volume in the folder of `path` that has members of `urn` (d keeps it); x has room for one. 1: added, 0: there is none, ERR_*. */
+int aff4_volume_find(struct dump *d, struct aff4 *x, const char *path, const char *urn, struct err *e);
 
 /* The first member whose URN is not before this one: x->m is sorted. x->n_m: none. */
 size_t aff4_from(const struct aff4 *x, const char *urn);
