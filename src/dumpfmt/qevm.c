@@ -8,6 +8,8 @@
 #include "dumpfmt.h"
 #include "qevmblocks.h"
 #include "qevmpages.h"
+#include "qevmrecord.h"
+#include "qevmresync.h"
 #include "rd.h"
 
 #define PAGE_BITS     12u /* unless the configuration says otherwise: no machine that runs Windows has smaller ones */
@@ -21,19 +23,7 @@
 #define CONFIG_LOOK   65536u               /* ... and the end of a part of the configuration that is not known */
 #define CAPS_MAX      1024u
 #define SUBS_MAX      64u
-
-enum { SEC_EOF = 0, SEC_START, SEC_PART, SEC_END, SEC_FULL, SEC_SUBSECTION, SEC_VMDESC, SEC_CONFIG, SEC_COMMAND, SEC_FOOTER = 0x7e };
-enum {
-	RAM_ZERO = 2,
-	RAM_SIZES = 4,
-	RAM_PAGE = 8,
-	RAM_EOS = 0x10,
-	RAM_CONTINUE = 0x20,
-	RAM_XBZRLE = 0x40,
-	RAM_HOOK = 0x80,
-	RAM_PACKED = 0x100,
-	RAM_FLUSH = 0x200
-};
+#define RESYNCS_MAX   4096u /* damaged places that the stream is followed over */
 
 struct qevm {
 	struct input *in;
@@ -45,6 +35,10 @@ struct qevm {
 	uint32_t ram_id;
 	struct qevm_blocks blocks;
 	const struct qevm_block *now;
+	uint64_t last;           /* offset of the last page in it */
+	uint64_t here;           /* file offset of the record or section that is read */
+	uint64_t lost, lost_at;  /* stretches that make no sense; file offset of the first */
+	uint64_t lost_bytes;     /* ... and how long they are together */
 	struct qevm_pages pages; /* file offset, or FILL | byte, or PACKED | file offset of the length */
 	uint64_t hole;           /* where memory goes on at 4 GiB */
 	uint64_t start;          /* physical address of its first byte */
@@ -75,7 +69,7 @@ static bool take_name(struct qevm *q, char out[QEVM_NAME_MAX])
 {
 	uint8_t n;
 
-	if (!take(q, &n, 1) || !take(q, out, n))
+	if (!take(q, &n, 1) || !take(q, out, n) || memchr(out, 0, n))
 		return false;
 	out[n] = 0;
 	return true;
@@ -150,38 +144,41 @@ static int ram_record(struct qevm *q, struct err *e)
 	uint8_t p[8], fill;
 	char name[QEVM_NAME_MAX];
 	uint64_t off;
-	unsigned flags;
+	unsigned flags, kind;
 	int rc = 1;
 
+	q->here = q->at;
 	if (!take(q, p, 8))
 		return ERR_TRUNC;
 	flags = be64(p) & (q->page - 1);
 	off = be64(p) & ~(uint64_t)(q->page - 1);
-	if (flags & RAM_EOS)
+	if (be64(p) == QEVM_RAM_EOS)
 		return 0;
-	if (flags & RAM_SIZES)
+	if (flags == QEVM_RAM_SIZES)
 		return qevmblocks_take(&q->blocks, q->in, q->d->in_at, off, &q->at, q->d->notes) ? 1 : ERR_TRUNC;
-	if (flags & RAM_FLUSH) /* for the other streams of a migration by several: nothing follows */
+	if (be64(p) == QEVM_RAM_FLUSH) /* for the other streams of a migration by several: nothing follows */
 		return 1;
-	if (flags & RAM_HOOK || !(flags & (RAM_ZERO | RAM_PAGE | RAM_XBZRLE | RAM_PACKED)))
+	kind = flags & ~(unsigned)QEVM_RAM_CONTINUE;
+	if (kind != QEVM_RAM_ZERO && kind != QEVM_RAM_PAGE && kind != QEVM_RAM_PACKED && kind != QEVM_RAM_XBZRLE)
 		return ERR_TRUNC;
-	if (!(flags & RAM_CONTINUE)) {
+	if (!(flags & QEVM_RAM_CONTINUE)) {
 		if (!take_name(q, name))
 			return ERR_TRUNC;
 		q->now = qevmblocks_named(&q->blocks, name);
 	}
 	if (!q->now)
 		return ERR_TRUNC;
-	if (flags & RAM_ZERO) {
+	q->last = off;
+	if (kind == QEVM_RAM_ZERO) {
 		if (!take(q, &fill, 1))
 			return ERR_TRUNC;
 		rc = keep_page(q, off, FILL | fill, e);
-	} else if (flags & RAM_PAGE) {
+	} else if (kind == QEVM_RAM_PAGE) {
 		if (q->at + q->page > input_size(q->in))
 			return ERR_TRUNC;
 		rc = keep_page(q, off, q->at, e);
 		q->at += q->page;
-	} else if (flags & RAM_PACKED) {
+	} else if (kind == QEVM_RAM_PACKED) {
 		rc = packed_page(q, off, e);
 	} else { /* a difference to what was sent before: the length is behind a byte of flags */
 		if (!take(q, p, 3))
@@ -192,17 +189,27 @@ static int ram_record(struct qevm *q, struct err *e)
 	return rc < 0 ? rc : 1;
 }
 
+/* The records up to the end of a part. 1: go on behind it. */
+static int ram_records(struct qevm *q, struct err *e)
+{
+	int rc;
+
+	while ((rc = ram_record(q, e)) > 0)
+		;
+	return rc < 0 ? rc : 1;
+}
+
 /* A section that isn't read ends with a footer {7e, u32 id}, behind which a section type stands. */
 static bool skip_section(struct qevm *q, uint32_t id)
 {
-	uint8_t want[5] = {SEC_FOOTER, (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id}, p[65536 + 6];
+	uint8_t want[5] = {QEVM_FOOTER, (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id}, p[65536 + 6];
 	uint64_t from = q->at;
 
 	while (q->at - from < FOOTER_LOOK) {
 		int64_t n = input_read(q->in, q->at, p, sizeof(p), NULL);
 
 		for (int64_t i = 0; i + 6 <= n && i < 65536; i++)
-			if (memcmp(p + i, want, 5) == 0 && p[i + 5] <= SEC_COMMAND) {
+			if (memcmp(p + i, want, 5) == 0 && p[i + 5] <= QEVM_COMMAND) {
 				q->at += (uint64_t)i + 5;
 				return true;
 			}
@@ -222,19 +229,16 @@ static int section(struct qevm *q, uint8_t type, struct err *e)
 
 	if (!take_u32(q, &id))
 		return ERR_TRUNC;
-	if ((type == SEC_START || type == SEC_FULL) && (!take_name(q, name) || !take_u32(q, &skip) || !take_u32(q, &skip)))
+	if ((type == QEVM_START || type == QEVM_FULL) && (!take_name(q, name) || !take_u32(q, &skip) || !take_u32(q, &skip)))
 		return ERR_TRUNC;
-	if (type == SEC_START && strcmp(name, "ram") == 0) {
+	if (type == QEVM_START && strcmp(name, "ram") == 0) {
 		q->ram_id = id;
 		q->has_ram_id = true;
 	}
 	if (!q->has_ram_id || id != q->ram_id)
 		return skip_section(q, id) ? 1 : ERR_TRUNC;
-	while ((rc = ram_record(q, e)) > 0)
-		;
-	if (rc < 0)
-		return rc;
-	return type != SEC_END;
+	rc = ram_records(q, e);
+	return rc < 0 ? rc : type != QEVM_END;
 }
 
 /* Where the data of a part of the configuration ends that is not known: the next part, or the section "ram". */
@@ -244,8 +248,8 @@ static bool skip_unknown(struct qevm *q)
 	int64_t n = input_read(q->in, q->at, p, sizeof(p), NULL);
 
 	for (int64_t i = 0; i + 15 <= n; i++)
-		if ((p[i] == SEC_START && memcmp(p + i + 5, "\3ram", 4) == 0) ||
-		    (p[i] == SEC_SUBSECTION && memcmp(p + i + 2, "configuration", 13) == 0)) {
+		if ((p[i] == QEVM_START && memcmp(p + i + 5, "\3ram", 4) == 0) ||
+		    (p[i] == QEVM_SUBSECTION && memcmp(p + i + 2, "configuration", 13) == 0)) {
 			q->at += (uint64_t)i;
 			return true;
 		}
@@ -287,6 +291,28 @@ static int subsection(struct qevm *q, struct err *e)
 	return skip_unknown(q) ? 0 : ERR_TRUNC;
 }
 
+/* The machine's name: as far as it is text, if a part of the configuration or a section stands behind; else n bytes, as its length says. False: neither. */
+static bool take_machine(struct qevm *q, uint32_t n)
+{
+	uint8_t p[QEVM_NAME_MAX + 1];
+	int64_t got = input_read(q->in, q->at, p, sizeof(p), NULL);
+	uint32_t text = 0, told = n;
+
+	while ((int64_t)text < got && p[text] > ' ' && p[text] < 0x7f)
+		text++;
+	if ((int64_t)text < got && p[text] != QEVM_EOF && p[text] <= QEVM_COMMAND)
+		n = text;
+	if ((int64_t)n >= got || n >= QEVM_NAME_MAX || p[n] == QEVM_EOF || p[n] > QEVM_COMMAND)
+		return false;
+	if (n != told)
+		notes_add(q->d->notes, &NOTE_AT(NOTE_CONTEXT_BAD, q->at, 0),
+			  "qevm: the machine's name is said to have %u bytes, and has %u", told, n);
+	memcpy(q->machine, p, n);
+	q->machine[n] = 0;
+	q->at += n;
+	return true;
+}
+
 /* u32 length, the machine's name; parts. 1, or negative. */
 static int configuration(struct qevm *q, struct err *e)
 {
@@ -294,40 +320,88 @@ static int configuration(struct qevm *q, struct err *e)
 	uint32_t n;
 	int rc = 1;
 
-	if (!take_u32(q, &n) || n >= QEVM_NAME_MAX || !take(q, q->machine, n))
+	if (!take_u32(q, &n) || !take_machine(q, n))
 		return ERR_TRUNC;
-	q->machine[n] = 0;
-	for (unsigned i = 0; rc >= 0 && i < SUBS_MAX && input_read_all(q->in, q->at, &type, 1, NULL) == 0 && type == SEC_SUBSECTION; i++)
+	for (unsigned i = 0; rc >= 0 && i < SUBS_MAX && input_read_all(q->in, q->at, &type, 1, NULL) == 0 && type == QEVM_SUBSECTION; i++)
 		rc = subsection(q, e);
 	return rc < 0 ? rc : 1;
 }
 
+/* One section, or what stands between them. 1: go on, 0: RAM is over. */
+static int next_section(struct qevm *q, struct err *e)
+{
+	uint8_t type;
+	uint32_t n;
+
+	q->here = q->at;
+	if (!take(q, &type, 1))
+		return ERR_TRUNC;
+	if (type == QEVM_CONFIG)
+		return configuration(q, e);
+	if (type == QEVM_START || type == QEVM_PART || type == QEVM_END || type == QEVM_FULL)
+		return section(q, type, e);
+	if (type == QEVM_FOOTER)
+		return take_u32(q, &n) ? 1 : ERR_TRUNC;
+	return type == QEVM_EOF && q->has_ram_id ? 0 : ERR_TRUNC;
+}
+
+/* The last byte before the damage may be a part of it: a page full of something else than zeros is not believed. */
+static void doubt_last(struct qevm *q)
+{
+	uint64_t page = q->now ? (q->now->base + q->last) / q->page : 0;
+
+	if (q->now && q->now->memory && page < QEVMPAGES_MAX && (qevmpages_get(&q->pages, page) & FILL) &&
+	    (qevmpages_get(&q->pages, page) & 0xff))
+		(void)qevmpages_set(&q->pages, page, 0, NULL); /* it is there: nothing is allocated */
+}
+
+/* Goes on behind what makes no sense: at the next records, or, before any came, where the section "ram" begins. False: nothing comes any more. */
+static bool resync(struct qevm *q)
+{
+	const struct qevm_stream s = {q->in, q->page, q->ram_id, &q->blocks, q->now, q->last, q->here};
+	uint64_t from = q->here, found;
+
+	if (q->lost >= RESYNCS_MAX)
+		return false;
+	if (q->has_ram_id && (!q->blocks.n || q->blocks.mapped || !qevmresync_find(&s, &found)))
+		return false;
+	/* a section that was not known may have been it */
+	if (!q->has_ram_id && !qevmresync_ram(q->in, from, &found) && !qevmresync_ram(q->in, from = 8, &found))
+		return false;
+	doubt_last(q);
+	if (!q->lost++)
+		q->lost_at = from;
+	q->lost_bytes += found - from;
+	q->at = found;
+	if (q->has_ram_id)
+		return true;
+	q->at++;
+	q->has_ram_id = take_u32(q, &q->ram_id);
+	q->at += QEVM_RAM_HEAD;
+	return q->has_ram_id;
+}
+
 static int walk(struct qevm *q, struct err *e)
 {
+	bool records = false; /* inside of the section "ram" */
 	int rc = 1;
 
 	q->at = 8;
 	while (rc > 0) {
-		uint8_t type;
-		uint32_t n;
-
-		if (!take(q, &type, 1)) {
-			rc = ERR_TRUNC;
-		} else if (type == SEC_CONFIG) {
-			rc = configuration(q, e);
-		} else if (type == SEC_START || type == SEC_PART || type == SEC_END || type == SEC_FULL) {
-			rc = section(q, type, e);
-		} else if (type == SEC_FOOTER) {
-			rc = take_u32(q, &n) ? 1 : ERR_TRUNC;
-		} else {
-			rc = type == SEC_EOF && q->has_ram_id ? 0 : ERR_TRUNC;
-		}
+		rc = records ? ram_records(q, e) : next_section(q, e);
+		records = rc == ERR_TRUNC && resync(q);
+		if (records)
+			rc = 1;
 	}
 	if (rc == ERR_TRUNC) {
 		notes_add(q->d->notes, &NOTE_AT(NOTE_IMAGE_TRUNCATED, q->at, 0), "qevm: the stream of RAM pages ends at file offset %llu",
 			  (unsigned long long)q->at);
 		rc = 0;
 	}
+	if (q->lost)
+		notes_add(q->d->notes, &NOTE_AT(NOTE_PAGE_MISSING, q->lost_at, q->lost_bytes),
+			  "qevm: %llu places of the stream make no sense and are left out, %llu bytes, the first at file offset %llu",
+			  (unsigned long long)q->lost, (unsigned long long)q->lost_bytes, (unsigned long long)q->lost_at);
 	return rc;
 }
 

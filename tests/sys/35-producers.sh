@@ -39,6 +39,40 @@ same packed.qevm packed.raw
 LC_ALL=C grep -aq 'configuration/capabilities' packed.qevm && LC_ALL=C grep -aq 'configuration/uuid' packed.qevm || bad "QEMU wrote no parts of the configuration"
 [ "$(stat -c %s packed.qevm)" -lt $(($(stat -c %s machine.qevm) * 9 / 10)) ] || echo "this QEMU packs no pages"
 mv packed.qevm machine.qevm-packed
+# places of the stream that were written over cost the pages of their records, and no other ones
+for m in qevm qevm-packed; do
+	python3 - machine.$m hurt.$m <<-'E' || bad "machine.$m can't be hurt"
+		import sys
+		b = bytearray(open(sys.argv[1], "rb").read())
+		for i in range(1, 13):
+		    at = len(b) * i // 13 + 977 * i
+		    b[at:at + 4200] = b"\xff" * 4200
+		open(sys.argv[2], "wb").write(b)
+	E
+	rm -f flat
+	"$TOOLS/physdump" -o flat hurt.$m >runs.txt || { bad "hurt.$m can't be read"; continue; }
+	python3 - flat runs.txt "$([ $m = qevm ] && echo machine.raw || echo packed.raw)" <<-'E' || bad "hurt.$m: other memory"
+		import sys
+		flat, raw = (open(f, "rb").read() for f in (sys.argv[1], sys.argv[3]))
+		there = data = cut = 0
+		for line in open(sys.argv[2]):
+		    w = line.split()
+		    if w[0] != "run":
+		        continue
+		    pa, n = int(w[1], 16), int(w[2], 16)
+		    k = min(n, max(0, len(raw) - pa))
+		    for p in range(pa, pa + k, 4096): # of plain pages the one in which the damage begins is taken as it is
+		        if flat[p:p + 4096] != raw[p:p + 4096] and (raw[p:p + 4000] == flat[p:p + 4000] or flat[p:p + 4096].rstrip(b"\xff") != raw[p:p + len(flat[p:p + 4096].rstrip(b"\xff"))]):
+		            sys.exit(f"other bytes at {p:#x}")
+		        cut += flat[p:p + 4096] != raw[p:p + 4096]
+		    data += sum(any(raw[p:p + 4096]) for p in range(pa, pa + k, 4096))
+		    there += k // 4096
+		lost = sum(any(raw[p:p + 4096]) for p in range(0, len(raw), 4096)) - data
+		print("of", len(raw) // 4096, "pages", there, "are there;", lost, "with data are lost, of", cut, "the end")
+		# 4,200 bytes hold 466 records of pages of zeros; behind the last one a packed or a named record may be waited for
+		sys.exit(there < len(raw) // 4096 - 12 * 700 or lost > 12 * 16 or cut > 12)
+	E
+done
 for f in elf kdump-flat kdump qevm qevm-packed; do recovers machine.$f; done
 echo "QEMU: ELF, kdump, migration stream"
 
