@@ -247,24 +247,37 @@ static uint64_t row_at(const struct hiber *h, const uint8_t *header, const struc
 	return page && page < (input_size(h->in) + HIBER_PAGE - 1) / HIBER_PAGE ? page * HIBER_PAGE : 0;
 }
 
-/* The layout of the header's length, or of a later Windows: the one under which rows of sets are found. */
+/* How many of the two rows of sets stand where the header, read by this layout, says. */
+static unsigned leads(struct hiber *h, const uint8_t *header, const struct layout *l)
+{
+	uint64_t boot = row_at(h, header, l, l->boot), kernel = row_at(h, header, l, l->kernel);
+
+	return (boot && chain_at(h, boot, l->narrow, false)) + (kernel && kernel != boot && chain_at(h, kernel, l->narrow, false));
+}
+
+/* The layout of the header's length. Where no Windows writes that length, or another layout shows more rows: that one (guessed). */
 static const struct layout *layout_of(struct hiber *h, const uint8_t *header, bool *guessed)
 {
 	uint32_t length = le32(header + 0xc);
+	const struct layout *best = NULL;
+	unsigned rows = 0;
 
 	*guessed = false;
 	for (size_t i = 0; i < N_LAYOUTS; i++)
 		if (layouts[i].length == length)
-			return &layouts[i];
-	*guessed = true;
+			best = &layouts[i];
+	if (best && (rows = leads(h, header, best)) == 2)
+		return best;
 	for (size_t i = 0; i < N_LAYOUTS; i++) {
-		const struct layout *l = &layouts[i];
-		uint64_t boot = row_at(h, header, l, l->boot), kernel = row_at(h, header, l, l->kernel);
+		unsigned n = leads(h, header, &layouts[i]);
 
-		if ((boot && chain_at(h, boot, l->narrow, false)) || (kernel && chain_at(h, kernel, l->narrow, false)))
-			return l;
+		if (n <= rows)
+			continue;
+		*guessed = true;
+		best = &layouts[i];
+		rows = n;
 	}
-	return NULL;
+	return best;
 }
 
 static int walk_both(struct hiber *h, const struct layout *l, const uint8_t *header, bool counted, struct err *e)
@@ -316,7 +329,8 @@ int hiberset_walk(struct hiber *h, struct dump *d, const uint8_t *header, const 
 	h->narrow = l->narrow;
 	if (guessed)
 		notes_add(h->notes, &NOTE_AT(NOTE_CONTEXT_BAD, 0xc, 4),
-			  "hiberfil: a header of 0x%x bytes is of no known Windows: the sets are read to where they end",
+			  "hiberfil: a header of 0x%x bytes is of no known Windows, or does not lead to its sets: "
+			  "the sets are read to where they end",
 			  le32(header + 0xc));
 	if (le32(header + (l->narrow ? 0x14 : 0x18)) != HIBER_PAGE)
 		notes_add(h->notes, &NOTE_AT(NOTE_CONTEXT_BAD, l->narrow ? 0x14 : 0x18, 4), "hiberfil: pages of %u bytes: 4096 are taken",

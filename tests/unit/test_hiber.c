@@ -337,6 +337,24 @@ Test(hiber, unknown_length)
 	end(&w);
 }
 
+/* A length of another Windows, of 32 bits even: the sets tell. */
+Test(hiber, length_of_another_windows)
+{
+	static const uint32_t lengths[] = {0x340, 0x338, 0x2c8, 0x360};
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		struct world w;
+
+		make(&w, (struct mkhiber){.length = 0x448, .packing = MKHIBER_MIXED});
+		put_le32(w.file.p + 0xc, lengths[i]);
+		open_it(&w, w.file.n);
+		cr_assert_eq(w.rc, 0, "%x: %s", lengths[i], w.e.msg);
+		cr_assert_eq(right_pages(&w), PAGES, "%x", lengths[i]);
+		cr_assert_eq(count(&w, NOTE_CONTEXT_BAD), 1, "%x", lengths[i]);
+		end(&w);
+	}
+}
+
 static const uint8_t *other_page(void *ctx, uint64_t pfn)
 {
 	unsigned *calls = ctx;
