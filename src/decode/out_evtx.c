@@ -47,17 +47,17 @@ enum {
 enum name {
 	N_EVENT, N_XMLNS, N_SYSTEM, N_PROVIDER, N_NAME, N_GUID, N_EVENTID, N_VERSION, N_LEVEL, N_TASK, N_OPCODE, N_KEYWORDS, N_TIMECREATED, N_SYSTEMTIME,
 	N_EVENTRECORDID, N_CORRELATION, N_ACTIVITYID, N_RELATED, N_EXECUTION, N_PROCESSID, N_THREADID, N_PROCESSORID, N_CHANNEL, N_COMPUTER, N_SECURITY,
-	N_USERID, N_RECORD, N_KIND, N_EVENTNAME, N_SESSION, N_FILE, N_BUFFER, N_OFFSET, N_REASON, N_PROCESSNAME, N_FILENAME, N_EVENTDATA, N_DATA, N_BINARY, NAMES
+	N_USERID, N_RECORD, N_KIND, N_EVENTNAME, N_SESSION, N_FILE, N_BUFFER, N_OFFSET, N_REASON, N_PROCESSNAME, N_FILENAME, N_EVENTDATA, N_DATA, N_BINARY, N_RAWTIME, NAMES
 };
 static const char *const names[NAMES] = {
 	"Event", "xmlns", "System", "Provider", "Name", "Guid", "EventID", "Version", "Level", "Task", "Opcode", "Keywords", "TimeCreated", "SystemTime",
 	"EventRecordID", "Correlation", "ActivityID", "RelatedActivityID", "Execution", "ProcessID", "ThreadID", "ProcessorID", "Channel", "Computer", "Security",
-	"UserID", "Record", "Kind", "EventName", "Session", "File", "Buffer", "Offset", "Reason", "ProcessName", "FileName", "EventData", "Data", "BinaryEventData"
+	"UserID", "Record", "Kind", "EventName", "Session", "File", "Buffer", "Offset", "Reason", "ProcessName", "FileName", "EventData", "Data", "BinaryEventData", "RawTime"
 };
 
 /* Values of the outer template, in order. */
 enum {
-	V_PROVIDER, V_GUID, V_ID, V_VERSION, V_LEVEL, V_TASK, V_OPCODE, V_KEYWORDS, V_TIME, V_RECORD, V_ACTIVITY, V_RELATED, V_PID, V_TID, V_CPU, V_CHANNEL,
+	V_PROVIDER, V_GUID, V_ID, V_VERSION, V_LEVEL, V_TASK, V_OPCODE, V_KEYWORDS, V_TIME, V_RAWTIME, V_RECORD, V_ACTIVITY, V_RELATED, V_PID, V_TID, V_CPU, V_CHANNEL,
 	V_SID, V_KIND, V_EVENTNAME, V_SESSION, V_FILE, V_BUFFER, V_OFFSET, V_REASON, V_PROCESSNAME, V_FILENAME, V_DATA, VALUES
 };
 
@@ -255,7 +255,7 @@ static void put_fragment(struct evtx *x)
 static void system_template(struct evtx *x)
 {
 	static const struct attribute provider[] = {{N_NAME, NULL, V_PROVIDER, T_STRING}, {N_GUID, NULL, V_GUID, T_GUID}};
-	static const struct attribute created[] = {{N_SYSTEMTIME, NULL, V_TIME, T_TIME}};
+	static const struct attribute created[] = {{N_SYSTEMTIME, NULL, V_TIME, T_TIME}, {N_RAWTIME, NULL, V_RAWTIME, T_U64}};
 	static const struct attribute correlation[] = {{N_ACTIVITYID, NULL, V_ACTIVITY, T_GUID}, {N_RELATED, NULL, V_RELATED, T_GUID}};
 	static const struct attribute execution[] = {
 		{N_PROCESSID, NULL, V_PID, T_U32}, {N_THREADID, NULL, V_TID, T_U32}, {N_PROCESSORID, NULL, V_CPU, T_U32}};
@@ -270,7 +270,7 @@ static void system_template(struct evtx *x)
 	value_element(x, N_TASK, V_TASK, T_U16);
 	value_element(x, N_OPCODE, V_OPCODE, T_U8);
 	value_element(x, N_KEYWORDS, V_KEYWORDS, T_HEX64);
-	empty_element(x, N_TIMECREATED, created, 1);
+	empty_element(x, N_TIMECREATED, created, 2);
 	value_element(x, N_EVENTRECORDID, V_RECORD, T_U64);
 	empty_element(x, N_CORRELATION, correlation, 2);
 	empty_element(x, N_EXECUTION, execution, 3);
@@ -533,6 +533,7 @@ static void put_head(struct evtx *x, size_t d, const struct event *ev)
 	number(x, d, V_OPCODE, ev->has_opcode, ev->opcode, T_U8);
 	number(x, d, V_KEYWORDS, ev->has_keywords, ev->keywords, T_HEX64);
 	number(x, d, V_TIME, ev->has_time && wintime_text(ev->time, t), (uint64_t)ev->time, T_TIME);
+	number(x, d, V_RAWTIME, !ev->has_time && ev->has_ts, (uint64_t)ev->ts, T_U64);
 	number(x, d, V_RECORD, true, x->next_id, T_U64);
 	bytes(x, d, V_ACTIVITY, ev->has_activity, ev->activity.b, 16, T_GUID);
 	bytes(x, d, V_RELATED, ev->has_related, ev->related.b, 16, T_GUID);

@@ -45,6 +45,10 @@ done
 "$ETLIFT" events -q --carve shuffled.img | jq -r 'select(.time==null)|.ticks' >ticks.txt
 "$ETLIFT" events -q --carve --format csv shuffled.img | tr -d '\r' | sed 1d | grep '^,' | sed 's/.*,//' | diff -q ticks.txt - >/dev/null || bad "csv: other ticks"
 "$ETLIFT" events -q --carve --format xml shuffled.img | grep -o 'RawTime="[0-9]*"' | tr -dc '0-9\n' | diff -q ticks.txt - >/dev/null || bad "xml: other ticks"
+if command -v evtxexport >/dev/null; then
+	"$ETLIFT" events -q --carve --format evtx -o ticks.evtx shuffled.img
+	evtxexport -f xml ticks.evtx | grep -o 'RawTime="[0-9]*"' | tr -dc '0-9\n' | diff -q ticks.txt - >/dev/null || bad "evtx: other ticks"
+fi
 [ "$(wc -l <ticks.txt)" -gt 30 ] || bad "only $(wc -l <ticks.txt) events without a time"
 "$ETLIFT" carve -q carve.img -o c || bad "carve ends with $?"
 # where each group comes from, and how sure its times are
