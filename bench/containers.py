@@ -23,7 +23,7 @@ PAIRS = [
     ("image.zst", ["zstd", "-dc", "image.zst"], []),
     ("image.frames.zst", ["zstd", "-dc", "image.frames.zst"], []),
     ("image.stream.zst", ["zstd", "-dc", "image.stream.zst"], []),
-    ("image.spill.zst", ["zstd into a file, cat", "image.spill.zst"], ["-spill", "."]),
+    ("image.spill.zst", ["zstd into a file, cat, rm", "image.spill.zst"], ["-spill", "."]),
     ("image.lz4", ["lz4", "-dc", "image.lz4"], []),
     ("image.linked.lz4", ["lz4", "-dc", "image.linked.lz4"], []),
     ("image.xz", ["xz", "-T1", "-dc", "image.xz"], []),
@@ -88,8 +88,8 @@ def peer_of(container, peer):
             return None, "makedumpfile"
         p = libkdumpfile_peer("rearranged")
         return ["sh", "-c", 'makedumpfile -R rearranged <"$0" && exec "$@"', peer[1], *p], "makedumpfile -R, libkdumpfile"
-    if peer[0] == "zstd into a file, cat":
-        return ["sh", "-c", 'zstd -q -f -dc "$0" >unpacked && cat unpacked', peer[1]], peer[0]
+    if peer[0] == "zstd into a file, cat, rm":  # the reader's file is gone at its end too
+        return ["sh", "-c", 'zstd -q -f -dc "$0" >unpacked && cat unpacked && rm unpacked', peer[1]], peer[0]
     if not there(peer[0]):
         return None, peer[0]
     return peer, " ".join(a for a in peer[:2] if not a.startswith("image"))

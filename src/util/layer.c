@@ -74,21 +74,39 @@ static uint64_t last_point(const struct layer *l)
 	return l->n_points ? l->point[l->n_points - 1].off : 0;
 }
 
-/* Where the next point may be: large ones stand far apart. */
-static uint64_t next_point(const struct layer *l)
+/* How many points stand at or before `off`: the last of them is the best. */
+static size_t points_before(const struct layer *l, uint64_t off)
 {
-	uint64_t apart = l->n_points ? (uint64_t)l->point[l->n_points - 1].bytes * l->ratio : 0;
+	size_t lo = 0, hi = l->n_points;
 
-	return last_point(l) + (apart > l->step ? apart : l->step);
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (l->point[mid].off <= off)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* May a point stand here, with i of them before it? Large ones stand far apart, and farther as long as nobody goes back. */
+static bool room_for_point(const struct layer *l, size_t i)
+{
+	uint64_t apart = i ? (uint64_t)l->point[i - 1].bytes * (l->went_back ? l->ratio : l->ratio * LAYER_AHEAD_RATIO) : 0;
+
+	if (apart < l->step)
+		apart = l->step;
+	return l->at - (i ? l->point[i - 1].off : 0) >= apart && (i == l->n_points || l->point[i].off - l->at >= apart / 2);
 }
 
 static int take_mark(struct layer *l)
 {
+	size_t bytes = 0, i;
 	void *arr = l->point, *mark = NULL;
-	size_t bytes = 0;
 	int rc;
 
-	if (!l->marks || l->hole_left || l->at < next_point(l))
+	if (!l->marks || l->hole_left || !room_for_point(l, i = points_before(l, l->at)))
 		return 0;
 	rc = l->codec->mark(l->state, &mark, &bytes);
 	if (rc < 0 || !mark)
@@ -98,7 +116,9 @@ static int take_mark(struct layer *l)
 		return ERR_NOMEM;
 	}
 	l->point = arr;
-	l->point[l->n_points++] = (struct point){l->at, mark, bytes};
+	memmove(l->point + i + 1, l->point + i, (l->n_points - i) * sizeof(*l->point));
+	l->point[i] = (struct point){l->at, mark, bytes};
+	l->n_points++;
 	l->point_bytes += bytes;
 	while (l->n_points > 1 && (l->n_points >= l->limits.marks || l->point_bytes > l->limits.all_mark_bytes))
 		thin_out(l);
@@ -324,22 +344,6 @@ static int first_way(struct layer *l, struct err *e)
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------------------- */
-
-/* How many points stand at or before `off`: the last of them is the best. */
-static size_t points_before(const struct layer *l, uint64_t off)
-{
-	size_t lo = 0, hi = l->n_points;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (l->point[mid].off <= off)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
 
 static int go_to_place(struct layer *l, uint64_t place, struct err *e)
 {

@@ -20,7 +20,8 @@
 #define LAYER_MARKS_MAX   1024u               /* snapshots; when there are more, every second one goes */
 #define LAYER_LONG_STEPS  16u                 /* steps between places: snapshots in between are wanted */
 #define LAYER_STEP_MIN    ((uint64_t)1 << 20) /* unpacked bytes between two snapshots, at least */
-#define LAYER_STEP_RATIO  8u                  /* ... and so many times a snapshot's size */
+#define LAYER_STEP_RATIO  8u                  /* ... and so many times a snapshot's size; */
+#define LAYER_AHEAD_RATIO 4u                  /* times that, while all is read in order */
 #define LAYER_MARK_MAX    ((size_t)80 << 20)  /* bytes of a snapshot: xz -9 has a dictionary of 64 MiB */
 #define LAYER_MARK_BYTES  ((size_t)256 << 20) /* of all snapshots */
 #define LAYER_FLAWS_MAX   ((size_t)1 << 20)   /* damaged places; at the next one it ends */

@@ -69,11 +69,8 @@ int tempfile_write(struct tempfile *t, uint64_t off, const void *p, size_t n, st
 			return err_set(e, ERR_IO, "the spill folder: %s", strerror(errno));
 		done += (size_t)k;
 	}
-	if (off + n > t->size) {
+	if (off + n > t->size)
 		t->size = off + n;
-		if (ftruncate(t->fd, (off_t)t->size) < 0)
-			return err_set(e, ERR_IO, "the spill folder: %s", strerror(errno));
-	}
 	return 0;
 }
 
@@ -81,6 +78,10 @@ int64_t tempfile_read(struct tempfile *t, uint64_t off, void *p, size_t n, struc
 {
 	size_t done = 0;
 
+	if (off >= t->size)
+		return 0;
+	if (n > t->size - off)
+		n = (size_t)(t->size - off);
 	while (done < n) {
 		ssize_t k = pread(t->fd, (uint8_t *)p + done, n - done, (off_t)(off + done));
 
@@ -88,9 +89,11 @@ int64_t tempfile_read(struct tempfile *t, uint64_t off, void *p, size_t n, struc
 			continue;
 		if (k < 0)
 			return err_set(e, ERR_IO, "the spill folder: %s", strerror(errno));
-		if (k == 0)
+		if (k == 0) { /* zeros at the end were not written */
+			memset((uint8_t *)p + done, 0, n - done);
 			break;
+		}
 		done += (size_t)k;
 	}
-	return (int64_t)done;
+	return (int64_t)n;
 }
