@@ -122,7 +122,8 @@ def main():
         ours, theirs = best.get((container, "ours")), best.get((container, "peer"))
         _, name = peer_of(container, peer)
         if not ours or sums.get(container) != raw:
-            print("%-22s FAILED: can't be read, or other bytes" % container[6:])
+            why = "can't be read" if not sums.get(container) else "other bytes" if sums[container] != raw else "not every time"
+            print("%-22s FAILED: %s" % (container[6:], why))
             missed += 1
             continue
         row = "%-22s %7.3f s (%7.3f) %5.0f MiB" % (container[6:], ours[0], ours[1], ours[2])

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Seeded changes of a made image: flips.py IMAGE ETLIFT N [FIRST]
+"""Seeded changes of a made image: flips.py IMAGE ETLIFT N [FIRST [OPTION...]]
 
-Each run changes 5 to 3000 words of pages in use (zeros, ones, other words of the image, near values, bits) and recovers from the result: the exit status
+OPTION: of recover. Each run changes 5 to 3000 words of pages in use (zeros, ones, other words of the image, near values, bits) and recovers from the result: the exit status
 must be 0 or 4, the sanitizers silent, within a minute, nothing may stand outside sessions/ but the report, and every file must pass `check`. Same
 seeds, same changes. Prints the seed of each failure.
 """
@@ -45,8 +45,8 @@ def run(*args):
     return (-1 if b"Sanitizer" in text or b"runtime error" in text else r.returncode), text[-600:].decode("utf-8", "replace")
 
 
-def attempt(etlift, image, out):
-    status, text = run(etlift, "recover", "-q", image, "-o", out)
+def attempt(etlift, image, out, options):
+    status, text = run(etlift, "recover", "-q", *options, image, "-o", out)
     if status not in (0, 4):
         return "recover ends with %d: %s" % (status, text)
     left = set(os.listdir(out)) - {"report.json", "report.html", "sessions"} if os.path.isdir(out) else set()
@@ -71,7 +71,7 @@ def main():
             f.write(change(base, pages, seed))
         shutil.rmtree("flipped", ignore_errors=True)
         try:
-            why = attempt(etlift, "flipped.img", "flipped")
+            why = attempt(etlift, "flipped.img", "flipped", sys.argv[5:])
         except subprocess.TimeoutExpired:
             why = "takes more than a minute"
         if why:

@@ -10,9 +10,10 @@ tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 fail=0
 jobs=$(nproc)
-for recipe in carve full demo dense rare damage broken lies; do
+for recipe in carve full demo dense rare damage broken lies pfn+carve pfn+full; do # pfn: with a page frame number database
 	for seed in ${SEEDS:-1 2 3}; do
-		sed -E "s/^(machine .*)/\1 seed=$seed/; s/seed=[0-9]+ (.*seed=)/\1/" "testdata/recipes/$recipe.recipe" >"$tmp/r.recipe"
+		sed -E "s/^(machine .*)/\1 seed=$seed/; s/seed=[0-9]+ (.*seed=)/\1/" "testdata/recipes/${recipe#pfn+}.recipe" >"$tmp/r.recipe"
+		[ "$recipe" = "${recipe#pfn+}" ] || sed -i -E 's/^machine .*/& pfn=1/' "$tmp/r.recipe"
 		build/release/tools/mkdump "$tmp/r.recipe" "$tmp/i.img" "$tmp/i.json" || exit 1
 		pids=()
 		for ((k = 0; k < jobs; k++)); do

@@ -43,6 +43,8 @@ struct vm {
 	struct page_cache *cache;
 	struct tlb *tlb;
 	struct input *pagefile[VM_PAGEFILES_MAX];
+	vm_table_fn *lost; /* NULL: nobody knows more */
+	void *lost_ctx;
 	uint64_t fault_va;
 	enum vm_why fault_why;
 };
@@ -120,6 +122,8 @@ int vm_open_like(struct vm **out, struct vm *of, uint64_t dtb, struct err *e)
 	vm->dtb = dtb;
 	vm->traits = of->traits;
 	memcpy(vm->pagefile, of->pagefile, sizeof(vm->pagefile));
+	vm->lost = of->lost;
+	vm->lost_ctx = of->lost_ctx;
 	*out = vm;
 	return 0;
 }
@@ -159,6 +163,12 @@ int vm_set_pagefile(struct vm *vm, unsigned n, struct input *in, struct err *e)
 	vm->pagefile[n] = in;
 	forget(vm);
 	return 0;
+}
+
+void vm_set_lost_tables(struct vm *vm, vm_table_fn *fn, void *ctx)
+{
+	vm->lost = fn;
+	vm->lost_ctx = ctx;
 }
 
 const struct phys *vm_phys(const struct vm *vm)
@@ -256,6 +266,20 @@ bool vm_entry_at(struct vm *vm, uint64_t pa, uint8_t b[8])
 
 /* ---- the walk ---------------------------------------------------------------------------------------------------------------------- */
 
+/* The entry at `at`, of a table that is zeros or not in the image. */
+static bool lost_entry(struct vm *vm, uint64_t at, uint64_t *out)
+{
+	const uint8_t *p = vm->lost ? cached_page(vm, at & ~PAGE_MASK) : NULL;
+
+	if (!vm->lost || (p && (p[0] || memcmp(p, p + 1, PAGE - 1) != 0)))
+		return false;
+	p = vm->lost(vm->lost_ctx, at & ~PAGE_MASK);
+	if (!p)
+		return false;
+	*out = vm->fmt->entry_size == 8 ? le64(p + (at & PAGE_MASK)) : le32(p + (at & PAGE_MASK));
+	return true;
+}
+
 /* One entry: 4 or 8 bytes at `key`'s page + off. */
 static bool read_entry(struct vm *vm, uint64_t at, bool in_pagefile, unsigned pagefile, uint64_t *out)
 {
@@ -263,8 +287,10 @@ static bool read_entry(struct vm *vm, uint64_t at, bool in_pagefile, unsigned pa
 	uint8_t b[8];
 
 	if (!read_at(vm, key, at & PAGE_MASK, b, vm->fmt->entry_size))
-		return false;
+		return !in_pagefile && lost_entry(vm, at, out);
 	*out = vm->fmt->entry_size == 8 ? le64(b) : le32(b);
+	if (*out == 0 && !in_pagefile)
+		(void)lost_entry(vm, at, out);
 	return true;
 }
 

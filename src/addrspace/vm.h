@@ -74,6 +74,11 @@ bool vm_learn_mask(struct vm *vm, uint64_t *mask);
 
 int vm_set_pagefile(struct vm *vm, unsigned n, struct input *in, struct err *e);
 
+/* What a page table held that is lost (all zeros, or not in the image), where something else than page tables tells: its 4096 bytes, valid as long as vm
+ * is, or NULL. Asked for each walk that meets such a table, and for pages of prototypes. Spaces opened like this one ask it too. */
+typedef const uint8_t *vm_table_fn(void *ctx, uint64_t pa);
+void vm_set_lost_tables(struct vm *vm, vm_table_fn *fn, void *ctx);
+
 enum vm_arch vm_arch(const struct vm *vm);
 const struct phys *vm_phys(const struct vm *vm);
 uint64_t vm_dtb(const struct vm *vm);

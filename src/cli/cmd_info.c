@@ -153,6 +153,8 @@ static void print_kernel(struct cli *c, const struct report_kernel *k)
 		line(c, "version", k->version);
 	line_hex(c, "kernel base", k->has_base, k->base);
 	line_hex(c, "DTB", k->has_dtb, k->dtb);
+	if (k->tables_rebuilt)
+		line_num(c, "tables rebuilt", k->tables_rebuilt, "");
 	line_num(c, "processors", k->cpus, "");
 	line_time(c, "system time", k->system_time);
 	line_time(c, "boot time", k->boot_time);

@@ -170,6 +170,7 @@ static void fill_kernel(struct job *j)
 	r->kdbg_encoded = k->kdbg_encoded;
 	r->debugger_data = k->debugger_data;
 	r->debugger_data_by = k->debugger_data_by;
+	r->tables_rebuilt = kernel_tables_rebuilt(k);
 	r->profile = k->has_profile ? k->prof.name : NULL;
 	r->match = k->has_profile ? k->match : NULL;
 	r->inferred = k->inferred ? inferred_facts(j, k->inferred) : NULL;

@@ -637,6 +637,30 @@ void borrow_processors(struct kernel *k, struct profset *set)
 	processors(&b);
 }
 
+static bool same_pages(const struct profile *a, const struct profile *b)
+{
+	return prof_size(a, T_PFN) == prof_size(b, T_PFN) && prof_off(a, F_PFN_PteAddress) == prof_off(b, F_PFN_PteAddress) &&
+	       prof_off(a, F_PFN_u3) == prof_off(b, F_PFN_u3) && prof_off(a, F_PFN_u4) == prof_off(b, F_PFN_u4);
+}
+
+void borrow_pages(struct kernel *k, struct profset *set)
+{
+	struct borrow b = {.k = k, .set = set};
+	struct candidates c = {.b = &b};
+	struct profile p;
+
+	if (prof_has(&k->prof, F_PFN_PteAddress) || vm_pointer_size(k->vm) != 8)
+		return;
+	begin(&b);
+	while (!k->pfndb && next(&c, &p)) {
+		if (!prof_has(&p, F_PFN_PteAddress) || (prof_has(&k->prof, F_PFN_PteAddress) && same_pages(&k->prof, &p)))
+			continue;
+		COPY(&k->prof, &p, T_PFN);
+		k->pfndb_looked_for = false;
+		kernel_pfndb(k);
+	}
+}
+
 void borrow_layouts(struct kernel *k, struct profset *set)
 {
 	struct borrow b = {.k = k, .set = set};

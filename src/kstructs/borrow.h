@@ -12,4 +12,7 @@ void borrow_layouts(struct kernel *k, struct profset *set);
  * processors and have a speed. Nothing changes when none fits. Needs k->prof, k->n_cpus, and KiProcessorBlock by symbol or KDBG. */
 void borrow_processors(struct kernel *k, struct profset *set);
 
+/* _MMPFN, when k->prof has none: as in the nearest build with which the database bears itself out (pfndb.h); opens it. */
+void borrow_pages(struct kernel *k, struct profset *set);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "borrow.h"
 #include "find.h"
+#include "pfndb.h"
 #include "rd.h"
 
 #define SCAN_BUDGET      (UINT64_C(1) << 22) /* pages looked at for an image header, over all roots */
@@ -327,6 +328,28 @@ bool kernel_maps(const struct kernel *k, struct vm *vm)
 	return kimage_at(vm, k->base, &im) && guid_equal(&im.guid, &k->pdb_guid);
 }
 
+struct pfndb *kernel_pfndb(struct kernel *k)
+{
+	if (!k->pfndb_looked_for) {
+		k->pfndb_looked_for = true; /* before: what it reads may lead here */
+		if (pfndb_open(&k->pfndb, k) < 0)
+			k->pfndb = NULL;
+	}
+	return k->pfndb;
+}
+
+size_t kernel_tables_rebuilt(const struct kernel *k)
+{
+	return k->pfndb ? pfndb_n_tables(k->pfndb) : 0;
+}
+
+static const uint8_t *lost_table(void *ctx, uint64_t pa)
+{
+	struct pfndb *db = kernel_pfndb(ctx);
+
+	return db ? pfndb_table(db, pa) : NULL;
+}
+
 /* A dump's header may name the root of whatever process ran: go over to System's, so that every container of one memory says the same. */
 static void system_root(struct kernel *k, const struct search *s)
 {
@@ -353,6 +376,7 @@ static void system_root(struct kernel *k, const struct search *s)
 	vm_close(k->vm);
 	k->vm = vm;
 	vm_set_traits(vm, &k->prof.traits.vm);
+	vm_set_lost_tables(vm, lost_table, k);
 }
 
 static int give_pagefiles(struct kernel *k, const struct kernel_opts *o, struct err *e)
@@ -407,6 +431,7 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 	}
 	(void)kernel_version(k->pe_timestamp, k->image_size, k->version);
 	find_build(k, &s);
+	k->claimed_pfn_database = hints && hints->has_pfn_database ? hints->pfn_database : 0;
 	k->claimed_head = hints && hints->has_process_head ? hints->process_head : 0;
 	rc = choose(k, o, hints, e);
 	if ((rc == 0 && !k->has_profile) || rc == ERR_NOKERNEL) {
@@ -418,6 +443,9 @@ int kernel_open(struct kernel **out, const struct phys *phys, const struct hints
 		set_traits(k);
 		if (!k->kdbg)
 			kdbg_find(k, hints);
+		if (k->has_profile && o->profiles)
+			borrow_pages(k, o->profiles);
+		vm_set_lost_tables(k->vm, lost_table, k);
 		if (!k->debugger_data)
 			debugger_data_find(k);
 		process_head_find(k);
@@ -441,6 +469,7 @@ void kernel_close(struct kernel *k)
 {
 	if (!k)
 		return;
+	pfndb_close(k->pfndb);
 	vm_close(k->vm);
 	free(k->inferred);
 	free(k);

@@ -22,6 +22,8 @@ struct kernel_opts {
 	bool need_profile; /* false: `info` is content without one */
 };
 
+struct pfndb;
+
 struct kernel {
 	const struct phys *phys;
 	struct vm *vm; /* owned: the kernel's address space */
@@ -45,6 +47,9 @@ struct kernel {
 	bool has_bias;
 	uint64_t kdbg; /* VA of a KDBG block that proved itself (decoded or plain), 0 none */
 	bool kdbg_encoded;
+	uint64_t claimed_pfn_database; /* MmPfnDatabase as a dump's header has it; 0 none */
+	struct pfndb *pfndb;           /* owned; NULL: there is none, or nobody asked yet: kernel_pfndb() */
+	bool pfndb_looked_for;
 	uint64_t claimed_head;     /* PsActiveProcessHead as a dump's header has it, or by its shape in the image; 0 none */
 	bool head_looked_for;      /* by shape */
 	uint8_t kdbg_bytes[0x400]; /* the block, decoded; kdbg_len of them */
@@ -60,6 +65,11 @@ void kernel_close(struct kernel *k); /* takes NULL */
 
 /* Address of a symbol; false when the profile has none. An RVA outside the kernel image is none. */
 bool kernel_symbol(const struct kernel *k, enum prof_symbol s, uint64_t *va);
+
+/* The page frame number database (pfndb.h), or NULL; opened by the first call. */
+struct pfndb *kernel_pfndb(struct kernel *k);
+/* How many lost page tables have been put together from it so far. */
+size_t kernel_tables_rebuilt(const struct kernel *k);
 
 /* The array of pointers to each processor's _KPRCB (KiProcessorBlock): by symbol, else as KDBG has it; 0 unknown. */
 uint64_t kernel_processor_block(const struct kernel *k);

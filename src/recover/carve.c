@@ -58,6 +58,10 @@ int carve_open(struct carve **out, struct image *im, const struct carve_opts *o,
 	c->counts.scanned = c->scan.scanned;
 	c->counts.unreadable = c->scan.unreadable;
 	c->counts.shapes = c->n;
+	if (carve_tie(c) < 0) {
+		carve_close(c);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
 	carve_rate_of_files(c);
 	*out = c;
 	return 0;
@@ -85,6 +89,7 @@ void carve_close(struct carve *c)
 	free(c->times);
 	free(c->part_times);
 	free(c->live);
+	free(c->tied);
 	free(c->body);
 	free(c->mended);
 	free(c->rec);

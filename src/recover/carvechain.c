@@ -120,7 +120,7 @@ static void expand(struct chain *x, uint32_t i, uint32_t from)
 {
 	struct join *j = x->j;
 	struct carve_level *l = &j->level[i];
-	bool any = false;
+	bool any = false, tied = false;
 	uint64_t pa;
 
 	if (i)
@@ -131,13 +131,14 @@ static void expand(struct chain *x, uint32_t i, uint32_t from)
 	while (!x->limited && carve_next_place(j, i, &pa)) {
 		uint32_t to;
 
-		if (any && l->how >= CARVE_BEHIND)
+		if ((any && l->how >= CARVE_BEHIND) || (tied && l->how != CARVE_TIED))
 			break; /* less sure than those that were found */
 		if (j->c->ways++ >= TAKES_MAX)
 			x->limited = true;
 		if (!carve_take(j, i, pa) || j->walk.bad)
 			continue;
 		any = true;
+		tied |= l->how == CARVE_TIED;
 		to = put_node(x, i, from);
 		if (to != NO_NODE && i && !put_edge(x, from, to))
 			x->limited = true;

@@ -1,6 +1,6 @@
 /* carvejoin.c - the pages of a buffer that is bigger than one.
  *
- * For each page in turn there are places to look at: where the buffer is mapped, then behind the page before when records go on there at this
+ * For each page in turn there are places to look at: where the buffer is mapped, then where it was (carvepfn.c), then behind the page before when records go on there at this
  * buffer's pace, then pages whose first record begins where the next one of this buffer must, nearest in time first, then behind the page
  * before whatever its pace, then a page whose fill begins where this one's must. A place is taken when the walk over the records goes on over
  * it; when a later page can't be found, earlier choices are tried again (bounded). What can't be found is a missing page, never a guess:
@@ -13,13 +13,10 @@
 
 #define TRIES_MAX    4096u /* pages read for one buffer beyond its own number */
 #define NEAR_MAX     24u   /* pages with records tried for one place */
+#define TIED_MAX     16u   /* and of those that were at its address */
 #define UNTIMED      4u    /* and of those whose first record has no time */
-#define FILL_LEAST   8u    /* bytes behind the end of data that tell anything */
-#define ZEROS_LAST   16u   /* bytes at the end of a record that may all be zeros */
 #define TORN_BEFORE  1u    /* records of a page before one that is torn, and one more, that tell whose it is */
 #define TORN_SURE    2u    /* and when nothing goes on behind it */
-#define OLD_SURE     3u    /* records of an earlier use that tell whose page it is */
-#define ROW_SURE     3u    /* pages that follow each other with records that go on: no chance */
 #define DISPLACED    2u    /* the same, that show where a page has its place */
 #define PROC_WIN7    0x800u
 #define STATE_FREE   0u
@@ -29,7 +26,6 @@
 #define STEPS_OVER   2u    /* times the longest step between them: more is late */
 #define STEPS_OTHERS 4u    /* pages that nobody has, begun before a late one: of 512 places in a page one is the right one by chance */
 #define STEPS_ALONE  1u    /* the same where the buffer can't be had whole, late or not */
-#define PADS_LEAST   8u    /* bytes between records that tell a habit */
 
 int carve_room(struct carve *c, size_t n)
 {
@@ -45,6 +41,22 @@ int carve_room(struct carve *c, size_t n)
 	return 0;
 }
 
+/* The first of b->tied for this page or a later one. */
+static size_t tied_from(const struct carve_buf *b, uint32_t page)
+{
+	size_t lo = 0, hi = b->n_tied;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (b->tied[mid].page < page)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 /* Where page i + 1 of the buffer is mapped. */
 static bool mapped(const struct join *j, uint32_t i, uint64_t *pa)
 {
@@ -56,7 +68,14 @@ static bool mapped(const struct join *j, uint32_t i, uint64_t *pa)
 		*pa = (j->b->f->pa & ~(uint64_t)(CARVE_PAGE - 1)) + (uint64_t)(i + 1) * CARVE_PAGE;
 		return true;
 	}
-	return j->vm && vm_pa(j->vm, j->b->va + carve_page_start(j, i), pa);
+	if (j->vm && vm_pa(j->vm, j->b->va + carve_page_start(j, i), pa))
+		return true;
+	for (size_t k = tied_from(j->b, i + 1); k < j->b->n_tied && j->b->tied[k].page == i + 1; k++)
+		if (j->b->tied[k].sure) {
+			*pa = j->b->tied[k].pa;
+			return true;
+		}
+	return false;
 }
 
 static int by_address(const void *a, const void *b)
@@ -208,12 +227,6 @@ static bool fill_page(const struct join *j, uint32_t i, uint64_t *pa)
 	return n == 1 || (!n && n_other == 1);
 }
 
-/* What usually lies between two records. */
-static uint64_t usual(const struct carve_walk *w)
-{
-	return w->n > 1 ? (w->last_ts - w->first_ts) / (w->n - 1) + 1 : UINT64_MAX >> 40;
-}
-
 /* How many parts that nobody has yet begin before this time. */
 static size_t parts_before(const struct carve *c, uint64_t ts)
 {
@@ -262,7 +275,7 @@ static bool alone(const struct join *j, const struct carve_level *l, const struc
 	const struct carve_scan *s = &j->c->scan;
 
 	for (size_t i = l->next, n = 0; i < s->n_parts && n < LOOK_MAX && s->part[i].off == p->off; i++, n++) {
-		if (p->ts && (s->part[i].ts - last) / usual(&l->before) > j->o->patience)
+		if (p->ts && (s->part[i].ts - last) / carve_usual(&l->before) > j->o->patience)
 			break;
 		if (!gone(j, s->part[i].pa))
 			return false;
@@ -283,8 +296,21 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 			if (mapped(j, i, pa)) /* its address proves it, whatever it holds now */
 				return !l->tried++;
 			break;
+		case CARVE_TIED:
+			if (!l->looked++)
+				l->next = tied_from(j->b, i + 1);
+			while (l->next < j->b->n_tied && j->b->tied[l->next].page == i + 1 && l->tried < TIED_MAX) {
+				*pa = j->b->tied[l->next++].pa;
+				if (gone(j, *pa) || carve_at(j->c, *pa) || taken(j, i, *pa))
+					continue;
+				l->tried++;
+				return true;
+			}
+			break;
 		case CARVE_NEXT:
 		case CARVE_BEHIND:
+			if (j->o->tied)
+				break;
 			/* among all that fit, or nothing in it tells: carve_chain() puts it in when both its neighbours are there */
 			if (j->o->all && (l->how == CARVE_NEXT || (at >= start + CARVE_PAGE && at < j->end)))
 				break;
@@ -295,7 +321,7 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 			break;
 		case CARVE_UNTIMED:
 		case CARVE_TIMED:
-			if (j->o->row || at < start || at >= j->end || off >= CARVE_PAGE)
+			if (j->o->row || j->o->tied || at < start || at >= j->end || off >= CARVE_PAGE)
 				break;
 			if (!l->looked++)
 				l->next = parts_from(s, (uint16_t)off, l->how == CARVE_TIMED ? last : 0);
@@ -306,7 +332,7 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 				if (l->how == CARVE_UNTIMED && p->ts != 0)
 					break;
 				if ((j->o->all || j->o->mutual) && l->how == CARVE_TIMED &&
-				    (p->ts - last) / usual(&l->before) > j->o->patience)
+				    (p->ts - last) / carve_usual(&l->before) > j->o->patience)
 					break; /* and so are all behind */
 				if ((j->o->all || j->o->mutual) && l->how == CARVE_TIMED && too_late(j, &l->before, p->ts))
 					break;
@@ -322,13 +348,13 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 			}
 			break;
 		case CARVE_FILL:
-			if (!l->tried++ && !j->o->row && at >= j->end && j->end - start < CARVE_PAGE && of_file(&j->b->f->shape) &&
-			    fill_page(j, i, pa))
+			if (!l->tried++ && !j->o->row && !j->o->tied && at >= j->end && j->end - start < CARVE_PAGE &&
+			    of_file(&j->b->f->shape) && fill_page(j, i, pa))
 				return true;
 			break;
 		case CARVE_NONE: /* no record begins in it: what comes behind can still be found */
 			*pa = ETW_NO_PA;
-			if (!l->tried++ && !j->o->row && at >= (j->end - start < CARVE_PAGE ? j->end : start + CARVE_PAGE))
+			if (!l->tried++ && !j->o->row && !j->o->tied && at >= (j->end - start < CARVE_PAGE ? j->end : start + CARVE_PAGE))
 				return true;
 			break;
 		case CARVE_PLACES:
@@ -336,94 +362,6 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 		}
 	}
 	return false;
-}
-
-/* Do the times of the records behind `before` go with those before it? Other buffers have records that would fit just as well otherwise. */
-static bool times_fit(const struct join *j, enum carve_place how, const struct carve_walk *before, const struct carve_walk *w)
-{
-	uint64_t n = w->n - before->n + 1;
-
-	if (!w->has_ts || !before->has_ts)
-		return true;
-	if (w->last_ts > j->latest)
-		return false;
-	if (j->o->all || (how == CARVE_BEHIND && !(j->o->row && j->b_pages < ROW_SURE)))
-		return true;
-	return (w->last_ts - before->last_ts) / n / usual(before) <= j->o->patience;
-}
-
-/* Behind the end of data stands what an earlier use left, or fill. Later records there are another buffer's. */
-static bool goes_on(const struct join *j, const struct carve_walk *w, uint32_t have)
-{
-	struct carve_walk behind = *w;
-
-	if (w->off < j->end || w->off >= have)
-		return false;
-	carve_go_on(&behind, j->c->raw, have, have);
-	return behind.n > w->n;
-}
-
-/* The last page, in which no record begins: it ends as this buffer does when all behind the end of data is zeros or fill and the data before it is
- * not, or when records of an earlier use stand there. */
-static bool ends_here(const struct join *j, uint32_t start, uint32_t have)
-{
-	const uint8_t *raw = j->c->raw;
-	uint8_t page[CARVE_PAGE] = {0};
-	struct carve_head head[CARVE_HEADS];
-	uint32_t at = j->end, from = j->end - start < ZEROS_LAST ? start : j->end - ZEROS_LAST;
-	uint8_t fill = at < have ? raw[at] : 0;
-	bool any = false;
-	unsigned n;
-
-	while (from < j->end)
-		any |= raw[from++] != fill;
-	while (at < have && raw[at] == fill)
-		at++;
-	if (at == have && (fill == 0 || fill == 0xff))
-		return any && have >= j->end + FILL_LEAST;
-	if (j->b->f->shape.met == ETW_MET_FILE)
-		return false;
-	memcpy(page, raw + start, have - start);
-	n = carve_heads(page, head);
-	for (unsigned i = 0; i < n; i++)
-		if (start + head[i].off < j->end || !head[i].ts || head[i].last_ts >= j->b->f->shape.walk.first_ts)
-			return false;
-	return n != 0 && head[0].n >= OLD_SURE;
-}
-
-/* Are the bytes that pad records in raw[off, have) all zeros? off: of a record. *n: how many these are. */
-static bool pads_zero(const uint8_t *raw, uint32_t off, uint32_t have, uint32_t *n)
-{
-	*n = 0;
-	while (off + 8 <= have) {
-		uint32_t step = carve_record_step(raw + off), size = carve_record_size(raw + off);
-
-		if (step < 8 || step > have - off)
-			break;
-		for (uint32_t i = off + size; i < off + step; i++, ++*n)
-			if (raw[i])
-				return false;
-		off += step;
-	}
-	return true;
-}
-
-/* A record's padding is not written: in a buffer that is used for the first time it is zeros. Where a page shows that as well as the buffer's first one
- * does, the padding of the record that leads from one page into the other must be zeros too. */
-static bool pads_fit(const struct join *j, uint32_t off, uint32_t start, uint32_t to)
-{
-	const uint8_t *raw = j->c->raw;
-	uint32_t next, n;
-
-	if (!j->zero_pads || off >= start)
-		return true;
-	next = off + carve_record_step(raw + off);
-	if (next <= start || next > to || !pads_zero(raw, next, to, &n) || n < PADS_LEAST)
-		return true;
-	for (uint32_t i = off + carve_record_size(raw + off); i < next; i++)
-		if (i >= start && raw[i])
-			return false;
-	return true;
 }
 
 /* Do all pages before that of level i follow each other, so many that it is no chance? */
@@ -436,7 +374,7 @@ static bool row_sure(const struct join *j, uint32_t i)
 			return false;
 		n += j->level[k].proved;
 	}
-	return n >= ROW_SURE;
+	return n >= CARVE_ROW_SURE;
 }
 
 bool carve_take(struct join *j, uint32_t i, uint64_t pa)
@@ -458,16 +396,21 @@ bool carve_take(struct join *j, uint32_t i, uint64_t pa)
 	if (w.bad && w.n > l->before.n + TORN_BEFORE)
 		carve_resume(&w, j->c->raw, to, j->end);
 	torn = w.bad && !j->o->whole && w.n > l->before.n + TORN_SURE; /* nothing is known behind it, but the page is this buffer's */
-	if (l->how != CARVE_MAPPED && ((w.bad && !torn) || !times_fit(j, l->how, &l->before, &w) || goes_on(j, &w, have)))
+	if (l->how != CARVE_MAPPED && ((w.bad && !torn) || !carve_times_fit(j, l->how, &l->before, &w) || carve_goes_on(j, &w, have)))
 		return false;
-	if (l->how != CARVE_MAPPED && l->how != CARVE_NONE && !pads_fit(j, l->before.off, start, to))
+	if (l->how != CARVE_MAPPED && l->how != CARVE_TIED && l->how != CARVE_NONE && !carve_pads_fit(j, l->before.off, start, to))
 		return false;
 	/* a record whose header lies across the edge proves nothing: the page before may hold all of it that tells */
 	proved = w.n > l->before.n + (l->before.off < start) || l->how == CARVE_FILL;
 	if (l->how == CARVE_NEXT && !proved)
 		return false;
+	if (l->how == CARVE_TIED && !proved && have >= j->end) {
+		proved = carve_ends_here(j, start, have);
+		if (!proved)
+			return false;
+	}
 	if (l->how == CARVE_BEHIND && !proved && have >= j->end) {
-		proved = ends_here(j, start, have);
+		proved = carve_ends_here(j, start, have);
 		if (!proved && !row_sure(j, i))
 			return false;
 	}
@@ -550,6 +493,23 @@ int carve_claim(struct carve *c, struct carve_buf *b)
 	return 0;
 }
 
+/* Page i + 1, behind one that is not there: the only one that was at its address, with records of the time in which the buffer was filled. */
+static bool tied_behind(const struct join *j, uint32_t i, uint64_t *pa)
+{
+	size_t k = tied_from(j->b, i + 1);
+	struct carve_head head[CARVE_HEADS];
+	uint8_t page[CARVE_PAGE];
+	unsigned n;
+
+	if (k == j->b->n_tied || j->b->tied[k].page != i + 1 || (k + 1 < j->b->n_tied && j->b->tied[k + 1].page == i + 1))
+		return false;
+	*pa = j->b->tied[k].pa;
+	if (gone(j, *pa) || carve_at(j->c, *pa) || taken(j, j->n, *pa) || phys_read(j->c->im->dump->phys, *pa, page, CARVE_PAGE) != 0)
+		return false;
+	n = carve_heads(page, head);
+	return n && head[0].ts > j->walk.last_ts && head[0].ts <= j->latest;
+}
+
 static int set_pages(struct join *j, uint32_t n_all)
 {
 	struct carve_buf *b = j->b;
@@ -565,7 +525,10 @@ static int set_pages(struct join *j, uint32_t n_all)
 		if (i < j->n) {
 			pa = j->level[i].pa;
 		} else if (!mapped(j, i, &pa)) {
-			pa = ETW_NO_PA;
+			if (i < j->b_pages && tied_behind(j, i, &pa))
+				b->n_used = i + 1;
+			else
+				pa = ETW_NO_PA;
 		}
 		b->page[b->n_pages++] = pa;
 	}
@@ -610,8 +573,8 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 		j.level = calloc(want, sizeof(*j.level));
 		rc = j.level ? carve_room(c, (size_t)j.end + CARVE_PAGE) : ERR_NOMEM;
 		if (rc == 0 && phys_read(c->im->dump->phys, b->f->pa, c->raw, j.first < j.end ? j.first : j.end) == 0 && !j.walk.bad) {
-			j.zero_pads =
-				pads_zero(c->raw, ETW_BUFFER_HEADER_SIZE, j.first < j.end ? j.first : j.end, &pads) && pads >= PADS_LEAST;
+			j.zero_pads = carve_pads_zero(c->raw, ETW_BUFFER_HEADER_SIZE, j.first < j.end ? j.first : j.end, &pads) &&
+				      pads >= CARVE_PADS_LEAST;
 			rc = how->all ? carve_chain(&j, want, how->doubt) : search(&j, want);
 			drop_unproved(&j);
 		}

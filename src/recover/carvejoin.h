@@ -7,6 +7,7 @@
 
 enum carve_place { /* the kinds of places for one page, in the order in which they are tried */
 		   CARVE_MAPPED,
+		   CARVE_TIED,
 		   CARVE_NEXT,
 		   CARVE_TIMED,
 		   CARVE_UNTIMED,
@@ -51,6 +52,22 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa);
 
 /* Takes the page at pa for level i if it is mapped, or if the records go on over it: level[i].pa and .proved, j->walk and the bytes at c->raw. */
 bool carve_take(struct join *j, uint32_t i, uint64_t pa);
+
+#define CARVE_ROW_SURE   3u /* pages that follow each other with records that go on: no chance */
+#define CARVE_PADS_LEAST 8u /* bytes between records that tell a habit */
+
+/* carvefits.c. What usually lies between two records. */
+uint64_t carve_usual(const struct carve_walk *w);
+/* Do the times of the records behind `before` go with those before it? Other buffers have records that would fit just as well otherwise. */
+bool carve_times_fit(const struct join *j, enum carve_place how, const struct carve_walk *before, const struct carve_walk *w);
+/* Behind the end of data stands what an earlier use left, or fill. Later records there are another buffer's. */
+bool carve_goes_on(const struct join *j, const struct carve_walk *w, uint32_t have);
+/* The last page, in which no record begins: does it end as this buffer does? */
+bool carve_ends_here(const struct join *j, uint32_t start, uint32_t have);
+/* Are the bytes that pad records in raw[off, have) all zeros? off: of a record. *n: how many these are. */
+bool carve_pads_zero(const uint8_t *raw, uint32_t off, uint32_t have, uint32_t *n);
+/* Where the first page and this one show that padding is zeros: is it also zeros in the record that leads from one page into the other? */
+bool carve_pads_fit(const struct join *j, uint32_t off, uint32_t start, uint32_t to);
 
 /* All pages, by all places that fit: carvechain.c. `doubt`: pages that can't be told apart are left out; without, only what is the one way
  * there is counts. Fills level[0, want), or leaves j->n_all at 0. 0 or ERR_NOMEM. */

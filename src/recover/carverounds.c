@@ -1,6 +1,6 @@
 /* carverounds.c - in which order buffers are put together.
  *
- * Buffers whose pages are found by their records compete for them. So those that leave no doubt come first: mapped ones, then whole ones whose pages
+ * Buffers whose pages are found by their records compete for them. So those that leave no doubt come first: mapped ones, those of whose pages Windows noted where they were, then whole ones whose pages
  * follow each other, then what of others follows so far that it is no chance, with what stands in its place behind a lost page. Then those that can be put
  * together in one way only, again and again, since each that is leaves less to choose from for the rest.
  * What is the only way by a rule that can fail (a page seldom begins much later than the one before ends) is believed only when no other buffer
@@ -22,6 +22,8 @@ struct round {
 
 static const struct round sure[] = {{true, false, {.patience = PATIENCE, .whole = true}},
 				    {true, false, {.patience = PATIENCE}},
+				    {false, false, {.patience = PATIENCE, .whole = true, .tied = true}},
+				    {false, false, {.patience = PATIENCE, .tied = true}},
 				    {false, false, {.patience = PATIENCE, .whole = true, .row = true}},
 				    {false, false, {.patience = PATIENCE, .row = true}}};
 static const struct round one_way[] = {{false, true, {.patience = PATIENCE, .whole = true, .all = true, .tight = true}},
@@ -178,7 +180,7 @@ static int run(struct carve *c, const struct round *round, size_t n)
 			for (size_t i = 0; i < c->n && rc == 0; i++) {
 				struct carve_buf *b = &c->buf[i];
 
-				if (b->live || b->page || (round[k].mapped && !b->has_va))
+				if (b->live || b->page || (round[k].mapped && !b->has_va) || (round[k].how.tied && !b->n_tied))
 					continue;
 				rc = carve_join(c, b, &round[k].how);
 			}

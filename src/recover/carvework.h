@@ -1,5 +1,5 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carverounds.c (whose pages first), carvebehind.c (pages in place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c (packed
+ * (pages), carvefits.c (does a page go on), carvepfn.c (pages by the page frame number database), carverounds.c (whose pages first), carvebehind.c (pages in place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c (packed
  * buffers), carveloose.c (pages without a buffer), carvesame.c (buffers that are there twice), carvesize.c (how large files become), carveprivate.c (contexts
  * inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
@@ -11,6 +11,12 @@
 #include "hash.h"
 #include "kview.h"
 
+struct carve_tied { /* a page that stands at its buffer's next address, or stood there before it was freed (carvepfn.c) */
+	uint64_t pa;
+	uint32_t buf, page; /* of the buffer; from 1 on */
+	bool sure;          /* it is in use there, and the only one */
+};
+
 struct carve_buf { /* one place where a buffer begins */
 	const struct carve_found *f;
 	bool live;             /* belongs to a session that was recovered */
@@ -21,6 +27,8 @@ struct carve_buf { /* one place where a buffer begins */
 	uint32_t n_pages;
 	uint64_t *held; /* owned; pages it can't do without, ascending, while the rest is not known */
 	size_t n_held;
+	const struct carve_tied *tied; /* in carve.tied; ascending by page */
+	size_t n_tied;
 	uint64_t *before; /* owned; `page` as it was before a second try */
 	uint64_t *own;    /* owned; the same, ascending: these pages may be taken again */
 	uint32_t n_before;
@@ -78,6 +86,8 @@ struct carve {
 	size_t n_packed;
 	struct carve_loose *loose; /* owned */
 	size_t n_loose;
+	struct carve_tied *tied; /* owned; by buffer and page */
+	size_t n_tied;
 	struct carve_live *live; /* owned */
 	size_t n_live, cap_live;
 	struct carve_body *body; /* owned; open addressing, sha256[0] == 0: empty */
@@ -244,6 +254,9 @@ struct carve_buf *carve_packed_at(const struct carve *c, uint64_t pa);
 /* Addresses: first by what ring neighbours say, then by page tables, for buffers that are not live. 0 or ERR_NOMEM. */
 int carve_map(struct carve *c);
 
+/* Fills b->tied of all buffers. Before anything is put together. 0 or ERR_NOMEM. */
+int carve_tie(struct carve *c);
+
 /* Are the links of b 32 bits wide? */
 bool carve_narrow(const struct carve *c, const struct carve_buf *b);
 
@@ -259,7 +272,8 @@ int carve_room(struct carve *c, size_t n);
  * found (b->page stays NULL when not). `mutual`: of pages found by their records only those to which no other page leads with less time
  * between. `row`: only pages that follow each other physically. `all`: all places for all pages are looked at, and the
  * buffer is put together only if there is one way to do it; with `doubt` also if there are several, of which the pages they have in common are
- * taken. `tight`: no page that begins later than the longest time between this buffer's records so far allows. 0 or ERR_NOMEM. */
+ * taken. `tight`: no page that begins later than the longest time between this buffer's records so far allows. `tied`: only mapped pages and those that
+ * carve_tie() found. 0 or ERR_NOMEM. */
 struct carve_how {
 	const uint64_t *known;
 	uint32_t n_known;
@@ -270,6 +284,7 @@ struct carve_how {
 	bool all;
 	bool doubt;
 	bool tight;
+	bool tied;
 };
 int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how);
 

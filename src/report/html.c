@@ -449,6 +449,8 @@ static void put_kernel(struct buf *b, const struct report_kernel *k)
 		buf_printf(b, "<span class=\"mono\">0x%" PRIx64 "</span>", k->dtb);
 		html_fact_close(b);
 	}
+	if (k->tables_rebuilt)
+		html_fact_number(b, "Page tables rebuilt", true, k->tables_rebuilt, "");
 	if (k->has_pdb) {
 		guid_text(&k->pdb_guid, g);
 		html_fact_open(b, "Symbols (PDB)", true);

@@ -104,6 +104,8 @@ static void put_kernel(struct jsonw *w, const struct report_kernel *k)
 		jsonw_string(w, "debugger_data_by", k->debugger_data ? k->debugger_data_by : NULL);
 		jsonw_end(w);
 	}
+	if (k->tables_rebuilt)
+		jsonw_u64(w, "page_tables_rebuilt", k->tables_rebuilt);
 	if (k->profile) {
 		jsonw_object(w, "profile", true);
 		jsonw_string(w, "name", k->profile);

@@ -56,6 +56,7 @@ struct report_kernel {
 	bool kdbg_encoded;
 	uint64_t debugger_data;                 /* 0 none */
 	const char *debugger_data_by;           /* then: "symbol" "kdbg" "pattern" */
+	uint64_t tables_rebuilt;                /* lost page tables that the page frame number database told */
 	const char *profile, *match;            /* NULL: none was needed, or none was found */
 	const struct report_inferred *inferred; /* NULL: the layout came from a profile */
 };

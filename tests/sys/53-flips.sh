@@ -8,6 +8,10 @@ for r in "19041 rare" "7601 full" "14393 full" "22621 lies"; do
 	"$TOOLS/mkdump" -b "$1" -m 40 "$TOP/testdata/recipes/$2.recipe" x.img || exit 1
 	/usr/bin/python3 "$TOP/tests/flips.py" x.img "$ETLIFT_SAN" 25 || fail=1
 done
+# a page frame number database, and freed pages that it tells of
+sed 's/^machine .*/& pfn=1/' "$TOP/testdata/recipes/carve.recipe" >pfn.recipe
+"$TOOLS/mkdump" -m 40 pfn.recipe x.img || exit 1
+/usr/bin/python3 "$TOP/tests/flips.py" x.img "$ETLIFT_SAN" 15 0 --carve || fail=1
 # cut short, as raw and as a crash dump: what is left is recovered, or there is no kernel (4)
 for c in raw crash64-full crash64-kernel; do
 	"$TOOLS/mkdump" -m 40 -f $c "$TOP/testdata/recipes/rare.recipe" c.img || exit 1

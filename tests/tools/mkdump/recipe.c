@@ -222,6 +222,7 @@ static void machine(struct recipe *r, const char *line)
 			    .bad_ends = number(line, "bad_ends", 0),
 			    .bad_consumers = number(line, "bad_consumers", 0),
 			    .bigpool = (unsigned)number(line, "bigpool", 0),
+			    .pfn = number(line, "pfn", 0),
 			    .no_headers = !number(line, "headers", 1),
 			    .nt_major = (unsigned)number(line, "nt_major", 0),
 			    .nt_minor = (unsigned)number(line, "nt_minor", 0),
@@ -278,6 +279,7 @@ static void session(struct recipe *r, const char *line)
 	s->unreachable = number(line, "unreachable", 0);
 	s->tag = number(line, "tag", 0);
 	s->big = number(line, "big", 0);
+	s->even = number(line, "even", 0);
 	value(line, "dns", s->dns);
 	if (value(line, "payload", file)) {
 		s->payload = payload_open(file);
@@ -592,4 +594,5 @@ void recipe_end(struct recipe *r)
 	tie(r);
 	wi_finish(&r->w);
 	wi_pages(&r->w);
+	wi_pfn(&r->w);
 }

@@ -242,6 +242,11 @@ static bool write_all(struct winimg *w, const char *path)
 		put_session(f, w, &w->ses[i]);
 		fprintf(f, "}");
 	}
+	for (unsigned i = 0; i < w->n_tables; i++)
+		fprintf(f, "%s\"0x%llx\"", i ? "," : "],\n\"page_tables\":[", (unsigned long long)w->table[i]);
+	for (uint64_t va = w->pfn_first, pa, n = 0; va < w->pfn_end; va = (va | (WM_PAGE - 1)) + 1)
+		if (wm_translate(&w->k, va, &pa))
+			fprintf(f, "%s\"0x%llx\"", n++ ? "," : "],\n\"pfn_pages\":[", (unsigned long long)(pa & ~(uint64_t)(WM_PAGE - 1)));
 	fprintf(f, "],\n\"providers\":[");
 	for (unsigned i = 0; i < w->n_prov; i++) {
 		if (i)

@@ -239,10 +239,11 @@ void wi_overwrite(struct winimg *w, struct wi_buffer *b, unsigned page, enum pag
 						   : use == USE_TEXT ? (uint8_t)("The page holds text now. \r\n"[i % 27])
 								     : code[i % sizeof(code)];
 	}
+	wm_given(&w->m, b->page[page]);
 	b->header_lost |= page == 0;
-	/* nothing proves what stands behind a page that is gone */
+	/* nothing proves what stands behind a page that is gone, but for the page frame number database */
 	for (unsigned i = 0; i < b->n_rec; i++)
-		if (b->rec[i].off + b->rec[i].size > from)
+		if (b->rec[i].off + b->rec[i].size > from && (!w->o.pfn || page == 0 || b->rec[i].off < from + WM_PAGE))
 			b->rec[i].lost = LOST_PAGE;
 	for (unsigned i = 0; i < b->n_old; i++)
 		if (b->old[i].off + b->old[i].size > from)

@@ -552,6 +552,7 @@ void wi_free(struct winimg *w)
 	for (unsigned i = 0; i < w->n_ses; i++)
 		payload_free(w->ses[i].payload);
 	free(w->ses);
+	free(w->table);
 	pagefile_free(&w->pagefile);
 	wm_free(&w->m);
 }

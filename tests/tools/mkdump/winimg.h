@@ -43,6 +43,7 @@ struct wi_opts {
 	bool bad_consumers;        /* the heads of the rings of consumers hold no addresses */
 	unsigned
 		bigpool; /* the pool's table of big allocations: 1 with contexts that stand on pages of their own, 2 with buffers, 3 both */
+	bool pfn;        /* a page frame number database */
 	bool no_headers; /* the kernel file's headers are not in memory */
 	bool no_kuser;   /* nor is the shared page, nor a mapping for it */
 	bool narrow_slist;           /* heads of lists as on 64-bit processors without cmpxchg16b */
@@ -181,8 +182,10 @@ struct wi_session {
 	} consumers[8];
 	unsigned n_consumers, n_unread; /* unread: whose layout nobody knows */
 	uint64_t next_ts;               /* for the next event */
-	struct payload *payload;        /* records come from a file; NULL: they are made */
-	char dns[1024];                 /* "a|b": names of DNS queries among the made events; "" none */
+	bool even;                      /* all events have one size, and the processors log at the same time: */
+	uint64_t cpu_ts[WI_CPUS_MAX];
+	struct payload *payload; /* records come from a file; NULL: they are made */
+	char dns[1024];          /* "a|b": names of DNS queries among the made events; "" none */
 };
 
 struct pagefile { /* what mkdump -p writes */
@@ -212,7 +215,10 @@ struct winimg {
 	struct wi_loss loss[WI_LOSSES];
 	unsigned n_losses;
 	struct pagefile pagefile;
-	uint64_t bad_handles; /* pid of the process whose handle table leads nowhere */
+	uint64_t *table; /* page tables that the page frame number database names; physical addresses */
+	unsigned n_tables;
+	uint64_t pfn_first, pfn_end; /* where that database stands */
+	uint64_t bad_handles;        /* pid of the process whose handle table leads nowhere */
 };
 
 void wi_init(struct winimg *w, const struct wi_opts *o, const struct profile *p);
@@ -274,6 +280,7 @@ void wi_overwrite(struct winimg *w, struct wi_buffer *b, unsigned page, enum pag
 /* What machine words break or add when all else stands (windamage.c). */
 void wi_unlink(struct winimg *w);
 void wi_bigpool(struct winimg *w);
+void wi_pfn(struct winimg *w); /* the page frame number database; last of all (winpfn.c) */
 void wi_loss(struct winimg *w, const char *what, const struct wi_session *s, uint64_t va);
 bool wi_fill_forms(enum wi_form form); /* does a buffer in this form hold records? */
 

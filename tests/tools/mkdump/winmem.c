@@ -64,6 +64,8 @@ void wm_init(struct winmem *m, uint64_t mib, uint64_t hole_mib, enum wm_arch arc
 		m->hole_frames = m->frames;
 	m->page = need(calloc(m->frames, sizeof(uint8_t *)));
 	m->taken = need(calloc(m->frames, 1));
+	m->entry = need(calloc(m->frames, sizeof(uint64_t)));
+	m->freed = need(calloc(m->frames, sizeof(uint64_t)));
 	m->seed = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	m->arch = arch;
 	m->self_map = self_map;
@@ -77,6 +79,8 @@ void wm_free(struct winmem *m)
 		free(m->page[i]);
 	free(m->page);
 	free(m->taken);
+	free(m->entry);
+	free(m->freed);
 	free(m->fill);
 }
 
@@ -309,7 +313,13 @@ static uint64_t walk(struct winspace *s, uint64_t va, unsigned to_level, bool ma
 
 void wm_map(struct winspace *s, uint64_t va, uint64_t pa)
 {
-	store(s->m, walk(s, va, 1, true), page_entry(s->m, pa, false, !wm_is_kernel(s->m, va)));
+	uint64_t at = walk(s, va, 1, true), f = frame_of(s->m, pa);
+
+	store(s->m, at, page_entry(s->m, pa, false, !wm_is_kernel(s->m, va)));
+	if (f < s->m->frames) {
+		s->m->entry[f] = at;
+		s->m->freed[f] = 0;
+	}
 }
 
 void wm_map_large(struct winspace *s, uint64_t va, uint64_t pa)
@@ -330,7 +340,16 @@ void wm_set_pte(struct winspace *s, uint64_t va, uint64_t pte)
 
 void wm_unmap(struct winspace *s, uint64_t va)
 {
+	uint64_t at = walk(s, va, 1, false), pa;
+
+	if (wm_translate(s, va, &pa) && at == s->m->entry[frame_of(s->m, pa)])
+		s->m->freed[frame_of(s->m, pa)] = at;
 	wm_set_pte(s, va, 0);
+}
+
+void wm_given(struct winmem *m, uint64_t pa)
+{
+	m->freed[frame_of(m, pa)] = 0;
 }
 
 bool wm_translate(struct winspace *s, uint64_t va, uint64_t *pa)

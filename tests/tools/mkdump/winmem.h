@@ -16,6 +16,8 @@ struct winmem {
 	uint64_t hole_frames; /* frames of RAM below the hole under 4 GiB; the rest stands at 4 GiB */
 	uint8_t **page;       /* by frame number of RAM; NULL: zeros */
 	uint8_t *taken;
+	uint64_t *entry;       /* by frame: physical address of the entry that last mapped it; 0: none */
+	uint64_t *freed;       /* the same, where that was undone */
 	uint64_t large_frames; /* frames below this one are kept for large pages */
 	uint64_t seed;
 	enum wm_arch arch;
@@ -50,6 +52,7 @@ uint64_t wm_new_root(struct winmem *m, bool kernel);
 void wm_map(struct winspace *s, uint64_t va, uint64_t pa); /* one page */
 void wm_map_large(struct winspace *s, uint64_t va, uint64_t pa);
 void wm_unmap(struct winspace *s, uint64_t va); /* a page that is lost: its entry becomes 0 */
+void wm_given(struct winmem *m, uint64_t pa);   /* a page that was unmapped went to somebody else */
 void wm_set_pte(struct winspace *s, uint64_t va, uint64_t pte);
 bool wm_translate(struct winspace *s, uint64_t va, uint64_t *pa);
 

@@ -24,13 +24,13 @@ static void put_record_head(const struct winimg *w, uint8_t *p, uint16_t size, u
 }
 
 /* One record of varied kind and size, its serial number inside. Returns its size; 0: it does not fit into `room`. */
-static uint32_t make_record(struct winimg *w, uint8_t *p, uint32_t room, uint64_t ts)
+static uint32_t make_record(struct winimg *w, bool even, uint8_t *p, uint32_t room, uint64_t ts)
 {
-	unsigned n = w->serial++, kind = n % 7;
-	uint32_t extra = (n * 13) % 61, size = kind == 3   ? 40 + extra
-					       : kind == 4 ? 0x20 + extra
-					       : kind == 5 ? 0x10 + extra
-							   : 0x50 + 8 + extra;
+	unsigned n = w->serial++, kind = even ? 0 : n % 7;
+	uint32_t extra = even ? 4 : (n * 13) % 61, size = kind == 3   ? 40 + extra
+							  : kind == 4 ? 0x20 + extra
+							  : kind == 5 ? 0x10 + extra
+								      : 0x50 + 8 + extra;
 
 	if (((size + 7) & ~7u) > room)
 		return 0;
@@ -46,7 +46,10 @@ static uint32_t make_record(struct winimg *w, uint8_t *p, uint32_t room, uint64_
 		put_le32(p + 36, 4);
 		memset(p + 40, (int)n, extra);
 	} else if (kind == 4 || kind == 5) { /* SYSTEM64, PERFINFO64 */
-		put_record_head(w, p, 2, ts, kind == 4 ? 2 : 0x11);
+		if (kind == 4)
+			put_record_head(w, p, 2, ts, 2);
+		else
+			put_le32(p, 0xc0000002 | (0x11u - (w->ps == 4)) << 16);
 		put_le16(p + 4, (uint16_t)size);
 		put_le16(p + 6, kind == 4 ? 0x0301 : 0x0f2e);
 		if (kind == 5)
@@ -120,9 +123,9 @@ unsigned ses_fill(struct winimg *w, struct wi_session *s, struct ses_fill *f, un
 		uint32_t size;
 
 		if (made_up) {
-			*ts += ses_ticks(w, s);
+			*ts += ses_ticks(w, s) * (s->even ? 1 + wm_rand(&w->m) % 3 : 1);
 			size = s->dns[0] && w->serial % DNS_EACH == 0 ? make_dns(w, s->dns, f->raw + f->off, f->limit - f->off, *ts)
-								      : make_record(w, f->raw + f->off, f->limit - f->off, *ts);
+								      : make_record(w, s->even, f->raw + f->off, f->limit - f->off, *ts);
 		} else {
 			size = payload_next(s->payload, f->raw + f->off, f->limit - f->off, made ? *ts : 0, ts, &timed);
 		}
@@ -341,6 +344,7 @@ struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form
 {
 	struct wi_buffer *b = ses_new_buffer(s);
 	struct ses_fill f = {.off = HDR, .limit = end_wanted(s, form)};
+	uint64_t next = s->next_ts;
 
 	b->form = form;
 	b->cpu = cpu;
@@ -348,6 +352,8 @@ struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form
 	b->sequence = form == WI_PLACEHOLDER || form == WI_STANDS_FOR ? 0 : s->n_buf;
 	b->va = wi_alloc(w, s->buffer_size, WM_PAGE);
 	f.raw = b->raw;
+	if (s->even) /* the processors log side by side */
+		s->next_ts = s->cpu_ts[cpu % WI_CPUS_MAX] ? s->cpu_ts[cpu % WI_CPUS_MAX] : s->start_ts;
 	if (old_events)
 		fill_old(w, s, b, old_events);
 	if (wi_fill_forms(form))
@@ -355,6 +361,9 @@ struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form
 	b->used = f.off;
 	b->tail_gap = form == WI_TORN ? s->buffer_size - b->used : 0;
 	ses_header(w, s, b);
+	if (s->even)
+		s->cpu_ts[cpu % WI_CPUS_MAX] = s->next_ts;
+	s->next_ts = s->next_ts > next ? s->next_ts : next;
 	/* what the present use has overwritten of the earlier one is gone: the first whole record behind the end starts the rest */
 	while (b->n_old && b->old[0].off < b->used + b->tail_gap) {
 		memmove(b->old, b->old + 1, (b->n_old - 1) * sizeof(*b->old));

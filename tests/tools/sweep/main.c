@@ -1,9 +1,9 @@
-/* sweep - one page lost, each in turn: sweep IMAGE TRUTH.json [-s SEED -n PAGES] [-j K/N]
+/* sweep - one page lost, each in turn: sweep IMAGE TRUTH.json [-s SEED -n PAGES] [-j K/N] [-t]
  *
  * Each page of the image that is not zeros is zeroed, what recover --carve does is done in this process, and every buffer of the truth that does
  * not touch the page must be there with all of its records; no record may be there that the truth does not have, and none twice. -n: so many pages, chosen by the seed, instead of all; -j K/N: the K-th of N
- * shares. A buffer that is bigger than a page, whose mapping is lost with the page (a page table), and whose last page holds the end of a
- * record and no beginning of one, has nothing left that tells its last page: these are counted, and told of. So are a buffer's last records whose end
+ * shares; -t: only page tables, which are known of an image with a page frame number database. A buffer that is bigger than a page, whose mapping is lost with the page (a page table), and whose last page holds the end of a
+ * record and no beginning of one, has nothing left that tells its last page: these are counted, and told of, but where that database tells. So are a buffer's last records whose end
  * lies in the page of zeros, where nothing tells that they had another one. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -21,6 +21,7 @@ struct want {
 	unsigned n_pages, id;
 	uint64_t *rec;
 	unsigned n_rec;
+	bool broken;    /* a page of it is lost already: what stands behind it only the page frame number database tells */
 	bool tail_only; /* its last page begins no record */
 	char va[24];
 };
@@ -35,6 +36,10 @@ struct sweep {
 	size_t size;
 	struct want *w;
 	size_t n_want;
+	struct pages {
+		uint64_t *v;
+		unsigned n;
+	} tables, pfn; /* page tables, when the page frame number database tells what they held; its own pages */
 	struct profset *profiles;
 	struct set have, truth;    /* records that came out; all that there may be */
 	unsigned wrong, zero_ends; /* records */
@@ -99,8 +104,10 @@ static void add_buffer(struct sweep *s, const cJSON *b, unsigned id)
 	w.rec = must(calloc(n, sizeof(*w.rec)));
 	cJSON_ArrayForEach(r, records)
 	{
-		if (cJSON_IsTrue(cJSON_GetObjectItem(r, "lost")))
+		if (cJSON_IsTrue(cJSON_GetObjectItem(r, "lost"))) {
+			w.broken = true;
 			continue;
+		}
 		w.rec[w.n_rec++] = strtoull(cJSON_GetObjectItem(r, "fnv")->valuestring, NULL, 16);
 		last = (unsigned)cJSON_GetObjectItem(r, "off")->valueint;
 		end = last + (unsigned)cJSON_GetObjectItem(r, "size")->valueint;
@@ -157,6 +164,21 @@ static char *whole_file(const char *path, size_t *n)
 	return p;
 }
 
+static void read_pages(struct pages *p, const cJSON *list)
+{
+	p->v = must(calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof(*p->v)));
+	for (const cJSON *x = list ? list->child : NULL; x; x = x->next)
+		p->v[p->n++] = strtoull(x->valuestring, NULL, 16);
+}
+
+static bool is_one(const struct pages *p, uint64_t pa)
+{
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->v[i] == pa)
+			return true;
+	return false;
+}
+
 static void read_truth(struct sweep *s, const char *path)
 {
 	size_t n;
@@ -165,6 +187,8 @@ static void read_truth(struct sweep *s, const char *path)
 
 	cJSON_ArrayForEach(x, cJSON_GetObjectItem(doc, "sessions")) add_session(s, x);
 	cJSON_ArrayForEach(x, cJSON_GetObjectItem(doc, "orphans")) add_session(s, cJSON_GetObjectItem(x, "session"));
+	read_pages(&s->tables, cJSON_GetObjectItem(doc, "page_tables"));
+	read_pages(&s->pfn, cJSON_GetObjectItem(doc, "pfn_pages"));
 	cJSON_Delete(doc);
 	free(text);
 }
@@ -265,13 +289,13 @@ static unsigned compare(const struct sweep *s, uint64_t pa, unsigned *tails)
 		const struct want *w = &s->w[i];
 		unsigned lost = 0;
 
-		if (touches(w, pa))
+		if (touches(w, pa) || (w->broken && is_one(&s->pfn, pa)))
 			continue;
 		for (unsigned k = 0; k < w->n_rec; k++)
 			lost += !has(&s->have, w->rec[k]);
 		if (!lost)
 			continue;
-		if (w->tail_only && lost == 1) {
+		if (w->tail_only && lost == 1 && !is_one(&s->tables, pa)) {
 			++*tails;
 			continue;
 		}
@@ -289,15 +313,18 @@ static bool is_zero(const uint8_t *p)
 
 int main(int argc, char **argv)
 {
-	struct sweep s = {.have = {.cap = 1u << 17}, .truth = {.cap = 1u << 18}};
+	struct sweep s = {.have = {.cap = 1u << 18}, .truth = {.cap = 1u << 19}};
 	uint64_t seed = 1, only = 0, share = 0, shares = 1;
+	bool tables = false;
 	unsigned pages = 0, bad = 0, tails = 0;
 	uint8_t saved[PAGE];
 	struct err e;
 	size_t live = 0;
 
 	if (argc < 3)
-		stop_with("usage: sweep IMAGE TRUTH.json [-s SEED -n PAGES] [-j K/N]");
+		stop_with("usage: sweep IMAGE TRUTH.json [-s SEED -n PAGES] [-j K/N] [-t]");
+	if (strcmp(argv[argc - 1], "-t") == 0)
+		tables = argc--;
 	for (int i = 3; i + 1 < argc; i += 2) {
 		if (strcmp(argv[i], "-s") == 0)
 			seed = strtoull(argv[i + 1], NULL, 0);
@@ -317,7 +344,7 @@ int main(int argc, char **argv)
 	recover(&s);
 	bad = compare(&s, UINT64_MAX, &tails);
 	for (size_t at = 0, k = 0; at + PAGE <= s.size; at += PAGE) {
-		if (is_zero(s.mem + at))
+		if (is_zero(s.mem + at) || (tables && !is_one(&s.tables, at)))
 			continue;
 		k++;
 		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
