@@ -345,9 +345,14 @@ size_t kernel_tables_rebuilt(const struct kernel *k)
 
 static const uint8_t *lost_table(void *ctx, uint64_t pa)
 {
-	struct pfndb *db = kernel_pfndb(ctx);
+	struct kernel *k = ctx;
+	struct pfndb *db = kernel_pfndb(k);
+	const uint8_t *table = db ? pfndb_table(db, pa) : NULL;
 
-	return db ? pfndb_table(db, pa) : NULL;
+	if (db && pfndb_limited(db))
+		notes_add(k->notes, &NOTE(NOTE_LIMIT_REACHED), "more than %u page tables are lost: the others are not put together",
+			  PFNDB_TABLES_MAX);
+	return table;
 }
 
 /* A dump's header may name the root of whatever process ran: go over to System's, so that every container of one memory says the same. */

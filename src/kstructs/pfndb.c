@@ -308,12 +308,13 @@ static int by_entry(const void *a, const void *b)
 
 static int build(struct pfndb *db, const struct search *s)
 {
+	struct built *t = NULL;
+
 	db->table = calloc(s->lost.n + 1, sizeof(*db->table));
 	if (!db->table)
 		return ERR_NOMEM;
 	for (size_t i = 0, to; i < s->n; i = to) {
 		uint64_t pa = s->v[i].entry & ~(PAGE - 1);
-		struct built *t = db->n_tables ? &db->table[db->n_tables - 1] : NULL;
 
 		for (to = i + 1; to < s->n && s->v[to].entry == s->v[i].entry;)
 			to++;

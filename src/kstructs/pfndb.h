@@ -41,7 +41,7 @@ int pfndb_agrees(const struct pfndb *db, const struct pfn_page *p);
 #define PFNDB_TABLE_BYTES 4096u
 const uint8_t *pfndb_table(struct pfndb *db, uint64_t pa);
 size_t pfndb_n_tables(const struct pfndb *db); /* how many of them were asked for and given */
-bool pfndb_limited(const struct pfndb *db);    /* more were lost than PFNDB_TABLES_MAX */
+bool pfndb_limited(const struct pfndb *db);    /* more were lost than PFNDB_TABLES_MAX, or name too many pages */
 #define PFNDB_TABLES_MAX 4096u
 
 #endif

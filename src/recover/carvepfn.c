@@ -36,6 +36,7 @@ struct pfn_search {
 	struct wants later;     /* in tables that this pass finds */
 	struct carve_tied *hit; /* owned */
 	size_t n_hits, cap_hits;
+	bool limited;
 };
 
 static size_t filter_bit(uint64_t entry)
@@ -47,8 +48,6 @@ static int put(struct wants *w, const struct want *want)
 {
 	void *arr = w->v;
 
-	if (w->n >= WANTS_MAX)
-		return 0;
 	if (arr_reserve(&arr, &w->cap, w->n, sizeof(*w->v)) < 0)
 		return ERR_NOMEM;
 	w->v = arr;
@@ -61,7 +60,7 @@ static int put_pages(struct wants *w, uint32_t buf, uint64_t entry, bool in_use,
 {
 	int rc = 0;
 
-	for (; *page < n && rc == 0; ++*page, entry += 8) {
+	for (; *page < n && rc == 0 && w->n < WANTS_MAX; ++*page, entry += 8) {
 		rc = put(w, &(struct want){entry, buf, *page, false, in_use});
 		if (entry % CARVE_PAGE == CARVE_PAGE - 8) {
 			++*page;
@@ -122,8 +121,12 @@ static int hit(struct pfn_search *s, const struct pfndb *db, const struct want *
 
 	if (w->table)
 		return p->in_use ? put_pages(&s->later, w->buf, p->pa, w->in_use, &page, n) : 0;
-	if (s->n_hits >= HITS_MAX || sure != w->in_use)
+	if (sure != w->in_use)
 		return 0;
+	if (s->n_hits == HITS_MAX) {
+		s->limited = true;
+		return 0;
+	}
 	if (arr_reserve(&arr, &s->cap_hits, s->n_hits, sizeof(*s->hit)) < 0)
 		return ERR_NOMEM;
 	s->hit = arr;
@@ -165,6 +168,7 @@ static int look(struct pfn_search *s, const struct pfndb *db)
 
 	if (!s->now.n)
 		return 0;
+	s->limited |= s->now.n >= WANTS_MAX;
 	s->now.filter = calloc(1, FILTER / 8);
 	if (!s->now.filter)
 		return ERR_NOMEM;
@@ -216,6 +220,9 @@ int carve_tie(struct carve *c)
 	if (rc == 0)
 		rc = look(&s, db);
 	free_wants(&s.now);
+	if (s.limited)
+		notes_add(&c->im->notes, &NOTE(NOTE_LIMIT_REACHED), "more than %u pages of buffers in the page frame number database",
+			  WANTS_MAX);
 	if (rc == 0 && s.n_hits) {
 		qsort(s.hit, s.n_hits, sizeof(*s.hit), by_buffer);
 		c->tied = s.hit;
