@@ -14,8 +14,8 @@
 #define TOP_STEP    (UINT64_C(1) << 39)
 #define FRAME_BITS  36u    /* of u4.PteFrame; later builds have 40, for memories that nobody has */
 #define ENTRY_MAX   0x100u /* bytes of an entry */
-#define DELETED     1u
-#define LOCATION    7u /* bits of u3's third byte: */
+#define MARKS       7u     /* of PteAddress, where no address has bits: freed (bit 0), a lock (bit 0 of Windows 7 to 8.1) */
+#define LOCATION    7u     /* bits of u3's third byte: */
 #define L_FREE      1u
 #define L_BAD       5u
 #define PIECE       (64u << 10)         /* bytes of the database read at once */
@@ -60,7 +60,7 @@ static bool parse(const struct pfndb *db, const uint8_t *b, uint64_t pa, struct 
 		return false;
 	out->pa = pa;
 	out->entry = frame * PAGE + (at & 0xff8);
-	out->in_use = location > L_FREE && location != L_BAD && !(at & DELETED);
+	out->in_use = location > L_FREE && location != L_BAD && !(at & MARKS);
 	return true;
 }
 

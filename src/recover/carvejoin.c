@@ -41,22 +41,6 @@ int carve_room(struct carve *c, size_t n)
 	return 0;
 }
 
-/* The first of b->tied for this page or a later one. */
-static size_t tied_from(const struct carve_buf *b, uint32_t page)
-{
-	size_t lo = 0, hi = b->n_tied;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (b->tied[mid].page < page)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 /* Where page i + 1 of the buffer is mapped. */
 static bool mapped(const struct join *j, uint32_t i, uint64_t *pa)
 {
@@ -70,7 +54,7 @@ static bool mapped(const struct join *j, uint32_t i, uint64_t *pa)
 	}
 	if (j->vm && vm_pa(j->vm, j->b->va + carve_page_start(j, i), pa))
 		return true;
-	for (size_t k = tied_from(j->b, i + 1); k < j->b->n_tied && j->b->tied[k].page == i + 1; k++)
+	for (size_t k = carve_tied_from(j->b, i + 1); k < j->b->n_tied && j->b->tied[k].page == i + 1; k++)
 		if (j->b->tied[k].sure) {
 			*pa = j->b->tied[k].pa;
 			return true;
@@ -298,7 +282,7 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 			break;
 		case CARVE_TIED:
 			if (!l->looked++)
-				l->next = tied_from(j->b, i + 1);
+				l->next = carve_tied_from(j->b, i + 1);
 			while (l->next < j->b->n_tied && j->b->tied[l->next].page == i + 1 && l->tried < TIED_MAX) {
 				*pa = j->b->tied[l->next++].pa;
 				if (gone(j, *pa) || carve_at(j->c, *pa) || taken(j, i, *pa))
@@ -496,7 +480,7 @@ int carve_claim(struct carve *c, struct carve_buf *b)
 /* Page i + 1, behind one that is not there: the only one that was at its address, with records of the time in which the buffer was filled. */
 static bool tied_behind(const struct join *j, uint32_t i, uint64_t *pa)
 {
-	size_t k = tied_from(j->b, i + 1);
+	size_t k = carve_tied_from(j->b, i + 1);
 	struct carve_head head[CARVE_HEADS];
 	uint8_t page[CARVE_PAGE];
 	unsigned n;

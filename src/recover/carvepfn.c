@@ -19,7 +19,7 @@
 
 struct want { /* an entry whose page is looked for */
 	uint64_t entry;
-	uint32_t buf;
+	uint32_t buf;  /* as carve_tied's */
 	uint32_t page; /* of the buffer; with `table`: the first of those in that table */
 	bool table, in_use;
 };
@@ -70,14 +70,21 @@ static int put_pages(struct wants *w, uint32_t buf, uint64_t entry, bool in_use,
 	return rc;
 }
 
+static struct carve_buf *buffer(const struct carve *c, uint32_t i)
+{
+	return i < c->n ? &c->buf[i] : &c->packed[i - c->n];
+}
+
 static uint32_t pages_of(const struct carve_buf *b)
 {
-	return (uint32_t)(((uint64_t)b->f->pa % CARVE_PAGE + b->f->shape.h.buffer_size + CARVE_PAGE - 1) / CARVE_PAGE);
+	uint32_t bytes = b->f->shape.stored ? b->f->shape.stored : b->f->shape.h.buffer_size;
+
+	return (uint32_t)(((uint64_t)b->f->pa % CARVE_PAGE + bytes + CARVE_PAGE - 1) / CARVE_PAGE);
 }
 
 static int ask_for(struct pfn_search *s, const struct pfndb *db, uint32_t i)
 {
-	const struct carve_buf *b = &s->c->buf[i];
+	const struct carve_buf *b = buffer(s->c, i);
 	uint32_t n = pages_of(b), page = 1;
 	struct pfn_page first, table;
 	int rc = 0;
@@ -117,7 +124,7 @@ static int hit(struct pfn_search *s, const struct pfndb *db, const struct want *
 {
 	void *arr = s->hit;
 	bool sure = p->in_use && pfndb_agrees(db, p) >= 0;
-	uint32_t page = w->page, n = pages_of(&s->c->buf[w->buf]);
+	uint32_t page = w->page, n = pages_of(buffer(s->c, w->buf));
 
 	if (w->table)
 		return p->in_use ? put_pages(&s->later, w->buf, p->pa, w->in_use, &page, n) : 0;
@@ -192,7 +199,7 @@ static void free_wants(struct wants *w)
 static void hand_out(struct carve *c)
 {
 	for (size_t i = 0, to; i < c->n_tied; i = to) {
-		struct carve_buf *b = &c->buf[c->tied[i].buf];
+		struct carve_buf *b = buffer(c, c->tied[i].buf);
 
 		for (to = i + 1; to < c->n_tied && c->tied[to].buf == c->tied[i].buf && c->tied[to].page == c->tied[i].page;)
 			to++;
@@ -210,7 +217,7 @@ int carve_tie(struct carve *c)
 	struct pfn_search s = {.c = c};
 	int rc = 0;
 
-	for (uint32_t i = 0; db && i < c->n && rc == 0; i++)
+	for (uint32_t i = 0; db && i < c->n + c->n_packed && rc == 0; i++)
 		rc = ask_for(&s, db, i);
 	if (rc == 0)
 		rc = look(&s, db);
@@ -232,4 +239,19 @@ int carve_tie(struct carve *c)
 		free(s.hit);
 	}
 	return rc;
+}
+
+size_t carve_tied_from(const struct carve_buf *b, uint32_t page)
+{
+	size_t lo = 0, hi = b->n_tied;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (b->tied[mid].page < page)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
 }

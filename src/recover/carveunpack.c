@@ -1,8 +1,8 @@
 /* carveunpack.c - packed buffers that were found: their pages, and what they unpack to.
  *
  * Nothing in the middle of a packed stream tells whose it is. But a stream is its own proof: all of it unpacks to exactly the length that its header
- * names, and records chain through that to its end. So pages are tried where they may be - where the first one is mapped, behind it, and for the
- * last one the pages in which another packed buffer begins where this one ends - and are believed when all is right. Else what was unpacked from the pages
+ * names, and records chain through that to its end. So pages are tried where they may be - where they were (carvepfn.c), where the first one is mapped, behind it, and for
+ * the last one the pages in which another packed buffer begins where this one ends - and are believed when all is right. Else what was unpacked from the pages
  * before the one where it goes wrong is kept, record by record; the rest is a gap. */
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +175,18 @@ static void mapped_pages(struct carve *c, const struct carve_buf *b, uint64_t *p
 			page[i] = ETW_NO_PA;
 	if (b->user)
 		vm_close(vm);
+}
+
+/* Those that are or were behind the first one's address, as far as there is one each. */
+static void tied_pages(const struct carve_buf *b, uint64_t *page, uint32_t n)
+{
+	for (uint32_t i = 1; i < n; i++) {
+		size_t k = carve_tied_from(b, i), of = k;
+
+		while (of < b->n_tied && b->tied[of].page == i)
+			of++;
+		page[i] = of == k + 1 ? b->tied[k].pa : ETW_NO_PA;
+	}
 }
 
 static void next_pages(uint64_t *page, uint32_t n)
@@ -359,21 +371,30 @@ static uint32_t seek_pages(struct attempt *t, uint64_t *page, uint32_t n)
 
 /* ---- the best way -------------------------------------------------------------------------------------------------------------------------- */
 
+enum way {
+	WAY_TIED,
+	WAY_MAPPED,
+	WAY_NEXT,
+	WAY_MAPPED_LAST,
+	WAY_NEXT_LAST,
+	WAYS
+}; /* _LAST: but for the last page, which a follower tells */
+
 static int find_pages(struct attempt *t, struct carve_buf *b, uint64_t *page, uint32_t n)
 {
 	int rc = 0;
 
 	page[0] = b->f->pa & ~(uint64_t)(CARVE_PAGE - 1);
-	for (unsigned way = 0; way < 4 && rc == 0; way++) {
-		if (n == 1 && way)
-			break;
-		if (way % 2 == 0 && n > 1 && !b->has_va)
+	for (enum way way = n > 1 ? WAY_TIED : WAY_NEXT; way < (n > 1 ? WAYS : WAY_MAPPED_LAST) && rc == 0; way++) {
+		if (way == WAY_TIED ? !b->n_tied : (way == WAY_MAPPED || way == WAY_MAPPED_LAST) && !b->has_va)
 			continue;
-		if (way % 2 == 0)
+		if (way == WAY_TIED)
+			tied_pages(b, page, n);
+		else if (way == WAY_MAPPED || way == WAY_MAPPED_LAST)
 			mapped_pages(t->c, b, page, n);
 		else
 			next_pages(page, n);
-		if (way >= 2)
+		if (way >= WAY_MAPPED_LAST)
 			by_follower(t, page, n);
 		try_pages(t, page, n);
 		if (better(t, b))

@@ -13,8 +13,9 @@
 
 struct carve_tied { /* a page that stands at its buffer's next address, or stood there before it was freed (carvepfn.c) */
 	uint64_t pa;
-	uint32_t buf, page; /* of the buffer; from 1 on */
-	bool sure;          /* it is in use there, and the only one */
+	uint32_t buf;  /* in carve.buf, behind them in carve.packed */
+	uint32_t page; /* of the buffer; from 1 on */
+	bool sure;     /* it is in use there, and the only one */
 };
 
 struct carve_buf { /* one place where a buffer begins */
@@ -256,6 +257,8 @@ int carve_map(struct carve *c);
 
 /* Fills b->tied of all buffers. Before anything is put together. 0 or ERR_NOMEM. */
 int carve_tie(struct carve *c);
+/* The first of b->tied for this page or a later one. */
+size_t carve_tied_from(const struct carve_buf *b, uint32_t page);
 
 /* Are the links of b 32 bits wide? */
 bool carve_narrow(const struct carve *c, const struct carve_buf *b);

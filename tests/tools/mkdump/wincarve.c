@@ -38,8 +38,10 @@ void wi_pages(struct winimg *w)
 
 static void unmap(struct winimg *w, const struct wi_session *s, const struct wi_buffer *b)
 {
-	for (uint32_t off = 0; off < s->buffer_size; off += WM_PAGE)
-		wm_unmap(&w->k, b->va + off);
+	uint64_t end = b->va + (b->form == WI_PACKED ? b->packed : s->buffer_size);
+
+	for (uint64_t va = b->va & ~(uint64_t)(WM_PAGE - 1); va < end; va += WM_PAGE)
+		wm_unmap(&w->k, va);
 }
 
 void wi_stop(struct winimg *w, struct wi_session *s, bool mapped, bool context)
