@@ -1,11 +1,12 @@
 /* pfndb.h - the page frame number database: what Windows notes about each page of physical memory (_MMPFN).
  *
- * An entry says where the page-table entry or prototype is that leads to its page: PteFrame is the frame that holds it, the low twelve bits of
- * PteAddress its place there. So it is the way back from a page to its address. It is still there when a page table is lost (zeroed, not in the image), and, until the page is
- * used again, when the page was freed: PageLocation says so, or bit 0 of PteAddress.
+ * An entry says where the page-table entry or prototype is that leads to its page: PteFrame is the frame that holds it, the low twelve bits of PteAddress its
+ * place there. So it is the way back from a page to its address. It is still there when a page table is lost (zeroed, not in the image), and, until the page
+ * is used again, when the page was freed: PageLocation says so, or bit 0 of PteAddress.
  *
  * Sources: public symbols (_MMPFN); Windows Internals, "Page frame number database"; MemProcFS, mm_pfn.c (low bits of PteAddress, chain of PteFrame up to the
- * root, PageLocation); geoffchappell.com, "MMPFN" (layouts by version; lists of free pages are linked by u1 and u2, which leaves PteAddress alone); ReactOS, MI_SET_PFN_DELETED. No real full dump was at hand: a database that does not bear itself out on the image is not used (pfndb_open()).
+ * root, PageLocation); geoffchappell.com, "MMPFN" (layouts by version; lists of free pages are linked by u1 and u2, which leaves PteAddress alone); ReactOS,
+ * MI_SET_PFN_DELETED. No real full dump was at hand: a database that does not bear itself out on the image is not used (pfndb_open()).
  *
  * x64 only: layouts of others are in no public symbols here. */
 #ifndef ETLIFT_PFNDB_H

@@ -1,11 +1,11 @@
 /* carvejoin.c - the pages of a buffer that is bigger than one.
  *
- * For each page in turn there are places to look at: where the buffer is mapped, then where it was (carvepfn.c), then behind the page before when records go on there at this
- * buffer's pace, then pages whose first record begins where the next one of this buffer must, nearest in time first, then behind the page
- * before whatever its pace, then a page whose fill begins where this one's must. A place is taken when the walk over the records goes on over
- * it; when a later page can't be found, earlier choices are tried again (bounded). What can't be found is a missing page, never a guess:
- * only a mapped page is taken unproved, since its address proves it. Where pages are neither mapped nor in a row, carvechain.c looks at all of the
- * places before anything is taken. Long, because each place's test goes on with the walk of the one before. */
+ * For each page in turn there are places to look at: where the buffer is mapped, then where it was (carvepfn.c), then behind the page before when records go
+ * on there at this buffer's pace, then pages whose first record begins where the next one of this buffer must, nearest in time first, then behind the page
+ * before whatever its pace, then a page whose fill begins where this one's must. A place is taken when the walk over the records goes on over it; when a later
+ * page can't be found, earlier choices are tried again (bounded). What can't be found is a missing page, never a guess: only a mapped page is taken unproved,
+ * since its address proves it. Where pages are neither mapped nor in a row, carvechain.c looks at all of the places before anything is taken. Long, because
+ * each place's test goes on with the walk of the one before. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,6 @@
 
 #define TRIES_MAX    4096u /* pages read for one buffer beyond its own number */
 #define NEAR_MAX     24u   /* pages with records tried for one place */
-#define TIED_MAX     16u   /* and of those that were at its address */
 #define UNTIMED      4u    /* and of those whose first record has no time */
 #define TORN_BEFORE  1u    /* records of a page before one that is torn, and one more, that tell whose it is */
 #define TORN_SURE    2u    /* and when nothing goes on behind it */
@@ -281,15 +280,9 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 				return !l->tried++;
 			break;
 		case CARVE_TIED:
-			if (!l->looked++)
-				l->next = carve_tied_from(j->b, i + 1);
-			while (l->next < j->b->n_tied && j->b->tied[l->next].page == i + 1 && l->tried < TIED_MAX) {
-				*pa = j->b->tied[l->next++].pa;
-				if (gone(j, *pa) || carve_at(j->c, *pa) || taken(j, i, *pa))
-					continue;
-				l->tried++;
-				return true;
-			}
+			while (carve_tied_page(j->c, j->b, i + 1, last, l->looked++, pa))
+				if (!gone(j, *pa) && !carve_at(j->c, *pa) && !taken(j, i, *pa))
+					return true;
 			break;
 		case CARVE_NEXT:
 		case CARVE_BEHIND:

@@ -1,10 +1,10 @@
 /* carvepfn.c - where the pages of a buffer are, by the page frame number database (pfndb.h).
  *
- * The entries of pages that follow each other in an address space, or in a file, stand one behind the other. So the page behind one whose entry stands at X is that whose entry
- * stands at X + 8, in whatever way both are noted: in use, or freed and not used since. Where a table ends, the next one goes on at its front: that is the page whose own
- * entry follows that of the table.
- * Of pages in use there is one for each entry, and its address proves it unless the entry itself says otherwise. An entry can have been of several freed pages
- * one after the other: those must go on with the buffer's records as well, as any other page that is found. */
+ * The entries of pages that follow each other in an address space, or in a file, stand one behind the other. So the page behind one whose entry stands at X is
+ * that whose entry stands at X + 8, in whatever way both are noted: in use, or freed and not used since. Where a table ends, the next one goes on at its
+ * front: that is the page whose own entry follows that of the table. Of pages in use there is one for each entry, and its address proves it unless the entry
+ * itself says otherwise. An entry can have been of several freed pages one after the other: those must go on with the buffer's records as well, as any other
+ * page that is found. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -254,4 +254,35 @@ size_t carve_tied_from(const struct carve_buf *b, uint32_t page)
 			hi = mid;
 	}
 	return lo;
+}
+
+/* When the first record in a page is from; 0: none tells. */
+static uint64_t begins(const struct carve *c, uint64_t pa)
+{
+	struct carve_head head[CARVE_HEADS];
+	uint8_t page[CARVE_PAGE];
+
+	return phys_read(c->im->dump->phys, pa, page, CARVE_PAGE) == 0 && carve_heads(page, head) ? head[0].ts : 0;
+}
+
+bool carve_tied_page(const struct carve *c, const struct carve_buf *b, uint32_t page, uint64_t after, unsigned nth, uint64_t *pa)
+{
+	size_t from = carve_tied_from(b, page), n = 0, best;
+	uint64_t wait[CARVE_TIED_MAX];
+
+	for (; n < CARVE_TIED_MAX && from + n < b->n_tied && b->tied[from + n].page == page; n++)
+		wait[n] = 0;
+	for (size_t i = 0; i < n && n > 1; i++) {
+		uint64_t ts = begins(c, b->tied[from + i].pa);
+
+		wait[i] = ts >= after ? ts - after : UINT64_MAX - 1; /* from before it, or unknown: last */
+	}
+	for (unsigned k = 0; k <= nth && k < n; k++) {
+		best = 0;
+		for (size_t i = 1; i < n; i++)
+			best = wait[i] < wait[best] ? i : best;
+		*pa = b->tied[from + best].pa;
+		wait[best] = UINT64_MAX;
+	}
+	return nth < n;
 }

@@ -1,11 +1,11 @@
 /* carverounds.c - in which order buffers are put together.
  *
- * Buffers whose pages are found by their records compete for them. So those that leave no doubt come first: mapped ones, those of whose pages Windows noted where they were, then whole ones whose pages
- * follow each other, then what of others follows so far that it is no chance, with what stands in its place behind a lost page. Then those that can be put
- * together in one way only, again and again, since each that is leaves less to choose from for the rest.
- * What is the only way by a rule that can fail (a page seldom begins much later than the one before ends) is believed only when no other buffer
- * wants one of its pages by the same rule: else it has failed for one of them. Where there are several ways, what they have in common is taken; what can't be had
- * whole at last keeps the pages that fit it alone. Those are tried again, since what the others have left may fit in one way now. */
+ * Buffers whose pages are found by their records compete for them. So those that leave no doubt come first: mapped ones, those of whose pages Windows noted
+ * where they were, then whole ones whose pages follow each other, then what of others follows so far that it is no chance, with what stands in its place
+ * behind a lost page. Then those that can be put together in one way only, again and again, since each that is leaves less to choose from for the rest. What
+ * is the only way by a rule that can fail (a page seldom begins much later than the one before ends) is believed only when no other buffer wants one of its
+ * pages by the same rule: else it has failed for one of them. Where there are several ways, what they have in common is taken; what can't be had whole at last
+ * keeps the pages that fit it alone. Those are tried again, since what the others have left may fit in one way now. */
 #include <stdlib.h>
 #include <string.h>
 

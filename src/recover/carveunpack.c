@@ -1,9 +1,9 @@
 /* carveunpack.c - packed buffers that were found: their pages, and what they unpack to.
  *
- * Nothing in the middle of a packed stream tells whose it is. But a stream is its own proof: all of it unpacks to exactly the length that its header
- * names, and records chain through that to its end. So pages are tried where they may be - where they were (carvepfn.c), where the first one is mapped, behind it, and for
- * the last one the pages in which another packed buffer begins where this one ends - and are believed when all is right. Else what was unpacked from the pages
- * before the one where it goes wrong is kept, record by record; the rest is a gap. */
+ * Nothing in the middle of a packed stream tells whose it is. But a stream is its own proof: all of it unpacks to exactly the length that its header names,
+ * and records chain through that to its end. So pages are tried where they may be - where they were (carvepfn.c), where the first one is mapped, behind it,
+ * and for the last one the pages in which another packed buffer begins where this one ends - and are believed when all is right. Else what was unpacked from
+ * the pages before the one where it goes wrong is kept, record by record; the rest is a gap. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carvefits.c (does a page go on), carvepfn.c (pages by the page frame number database), carverounds.c (whose pages first), carvebehind.c (pages in place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c (packed
- * buffers), carveloose.c (pages without a buffer), carvesame.c (buffers that are there twice), carvesize.c (how large files become), carveprivate.c (contexts
- * inside processes). */
+ * (pages), carvefits.c (does a page go on), carvepfn.c (pages by the page frame number database), carverounds.c (whose pages first), carvebehind.c (pages in
+ * place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carvesame.c
+ * (buffers that are there twice), carvesize.c (how large files become), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
 #define ETLIFT_CARVEWORK_H
 
@@ -259,6 +259,9 @@ int carve_map(struct carve *c);
 int carve_tie(struct carve *c);
 /* The first of b->tied for this page or a later one. */
 size_t carve_tied_from(const struct carve_buf *b, uint32_t page);
+/* The nth (from 0) of those for this page: that comes first whose first record is the next one after `after`. False: there are no more. */
+#define CARVE_TIED_MAX 16u /* generations of one page */
+bool carve_tied_page(const struct carve *c, const struct carve_buf *b, uint32_t page, uint64_t after, unsigned nth, uint64_t *pa);
 
 /* Are the links of b 32 bits wide? */
 bool carve_narrow(const struct carve *c, const struct carve_buf *b);

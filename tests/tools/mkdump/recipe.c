@@ -280,6 +280,9 @@ static void session(struct recipe *r, const char *line)
 	s->tag = number(line, "tag", 0);
 	s->big = number(line, "big", 0);
 	s->even = number(line, "even", 0);
+	for (unsigned i = 0; i + 1 < r->w.n_ses; i++)
+		if (number(line, "over", 0) && r->w.ses[i].id == number(line, "over", 0))
+			s->over = &r->w.ses[i];
 	value(line, "dns", s->dns);
 	if (value(line, "payload", file)) {
 		s->payload = payload_open(file);

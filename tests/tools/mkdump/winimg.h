@@ -182,6 +182,7 @@ struct wi_session {
 	} consumers[8];
 	unsigned n_consumers, n_unread; /* unread: whose layout nobody knows */
 	uint64_t next_ts;               /* for the next event */
+	struct wi_session *over;        /* stopped and unmapped: this one's buffers are at its addresses */
 	bool even;                      /* all events have one size, and the processors log at the same time: */
 	uint64_t cpu_ts[WI_CPUS_MAX];
 	struct payload *payload; /* records come from a file; NULL: they are made */

@@ -350,7 +350,7 @@ struct wi_buffer *wi_buffer(struct winimg *w, struct wi_session *s, enum wi_form
 	b->cpu = cpu;
 	b->ways = ways;
 	b->sequence = form == WI_PLACEHOLDER || form == WI_STANDS_FOR ? 0 : s->n_buf;
-	b->va = wi_alloc(w, s->buffer_size, WM_PAGE);
+	b->va = s->over && s->n_buf <= s->over->n_buf ? s->over->buf[s->n_buf - 1].va : wi_alloc(w, s->buffer_size, WM_PAGE);
 	f.raw = b->raw;
 	if (s->even) /* the processors log side by side */
 		s->next_ts = s->cpu_ts[cpu % WI_CPUS_MAX] ? s->cpu_ts[cpu % WI_CPUS_MAX] : s->start_ts;
