@@ -398,7 +398,8 @@ static int64_t load(void *ctx, uint64_t n, uint8_t *buf, struct err *e)
 
 	if (!c->len)
 		return err_set(e, ERR_FAULT, "a chunk that is not there");
-	if (stored && !s->always_packed && c->len <= s->chunk_size) {
+	/* a zlib stream can have a chunk's size too, and its checksum tells */
+	if (stored && !s->always_packed && s->pack != AFF4_ZLIB && c->len <= s->chunk_size) {
 		rc = read_packed(s, n, buf, c->len, e);
 		if (rc < 0)
 			set_bad(s, n);

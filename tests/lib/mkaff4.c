@@ -168,6 +168,13 @@ static void flush_bevy(struct maker *m, struct stream *s)
 	buf_clear(&s->index);
 }
 
+size_t mkaff4_packed(const char *how, const uint8_t *p)
+{
+	static uint8_t z[MKAFF4_CHUNK * 2];
+
+	return pack_chunk(how, p, z, sizeof(z));
+}
+
 static void add_chunk(struct maker *m, struct stream *s, const uint8_t *p)
 {
 	static uint8_t z[MKAFF4_CHUNK * 2];

@@ -41,5 +41,7 @@ struct mkaff4 {
 };
 
 void mkaff4_build(struct buf *b, const struct mkaff4 *o);
+/* How many bytes MKAFF4_CHUNK of them take, packed. */
+size_t mkaff4_packed(const char *how, const uint8_t *p);
 
 #endif

@@ -460,3 +460,41 @@ Test(aff4, two_volumes)
 	unlink(path[1]);
 	rmdir(dir);
 }
+
+static uint8_t tight[MKAFF4_CHUNK];
+
+static const uint8_t *tight_page(void *ctx, uint64_t pfn)
+{
+	(void)ctx;
+	return tight + pfn % (MKAFF4_CHUNK / MKAFF4_PAGE) * MKAFF4_PAGE;
+}
+
+/* Noise that packed takes just as many bytes as it has. Writers that pack everything leave it packed, others store it: its checksum tells which. */
+Test(aff4, packed_to_the_size_it_had)
+{
+	static const struct mkaff4_run one = {0, 40};
+	uint64_t x = 88172645463325252u;
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(tight); i++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		tight[i] = (uint8_t)(x >> 32);
+	}
+	for (n = 0; n < sizeof(tight) && mkaff4_packed("zlib", tight) != MKAFF4_CHUNK; n++)
+		tight[sizeof(tight) - 1 - n] = 0;
+	cr_assert_lt(n, sizeof(tight), "noise that ends in zeros packs to any size");
+	for (int form = MKAFF4_WINPMEM; form <= MKAFF4_WINPMEM2; form++) {
+		const struct mkaff4 o = {.form = (enum mkaff4_form)form, .run = &one, .n_runs = 1, .page = tight_page, .pack = "zlib"};
+		uint8_t got[MKAFF4_CHUNK];
+		struct world w = {0};
+
+		mkaff4_build(&w.b, &o);
+		cr_assert(!w.b.failed);
+		notes_init(&w.notes);
+		open_it(&w);
+		cr_assert_eq(w.rc, 0, "form %d: %s", form, w.e.msg);
+		cr_assert_eq(phys_read(w.d->phys, 0, got, sizeof(got)), 0, "form %d", form);
+		cr_expect_eq(memcmp(got, tight, sizeof(got)), 0, "form %d", form);
+		end(&w);
+	}
+}
