@@ -22,9 +22,11 @@
 #define PAGES_MAX   (UINT64_C(1) << 28) /* of memory: 1 TiB */
 #define SPOTS       64u                 /* places in memory where it is tried, */
 #define SPOT        64u                 /* with so many pages each */
-#define PROVES      16u                 /* that must agree at least, */
-#define PROVES_OF   4u                  /* and one in so many of those that can */
-#define CLAIMS_MAX  (1u << 21)          /* pages that name lost tables */
+#define LOOKS       16u                 /* places at which there must be anything */
+#define RUNS_LOOKED 1024u
+#define PROVES      16u        /* that must agree at least, */
+#define PROVES_OF   4u         /* and one in so many of those that can */
+#define CLAIMS_MAX  (1u << 21) /* pages that name lost tables */
 #define VALID       1u
 #define TRANSITION  0x800u
 #define TABLE_FLAGS 0x67u /* of an entry that is built: present, write, user, accessed, dirty */
@@ -173,13 +175,31 @@ static int sample(const struct pfndb *db, uint8_t *b, struct trial *t)
 	return rc;
 }
 
+/* Is there anything at the entries of pages from all over memory? Most places have nothing. */
+static bool anything(const struct pfndb *db, uint64_t base)
+{
+	uint64_t step = phys_bytes(db->k->phys) / LOOKS & ~(PAGE - 1), skip = 0, pa;
+	struct phys_run run;
+
+	for (size_t i = 0; i < RUNS_LOOKED && phys_run(db->k->phys, i, &run); i++) {
+		for (pa = run.pa + skip; pa < run.pa + run.len; pa += step ? step : run.len) {
+			uint64_t at;
+
+			if (vm_pa(db->k->vm, base + pa / PAGE * db->size, &at))
+				return true;
+		}
+		skip = pa - (run.pa + run.len);
+	}
+	return false;
+}
+
 static bool proves(struct pfndb *db, uint64_t base)
 {
 	struct trial t = {.db = db};
 	uint8_t *b;
 	int rc;
 
-	if (!vm_is_kernel(db->k->vm, base) || base % 8)
+	if (!vm_is_kernel(db->k->vm, base) || base % 8 || !anything(db, base))
 		return false;
 	b = malloc(PIECE);
 	if (!b)
