@@ -124,11 +124,14 @@ bool kimage_at(struct vm *vm, uint64_t base, struct kimage *out)
 	return false;
 }
 
+/* Of most of the pages nothing else is looked at: they do not go through vm's cache. */
 static bool starts_mz(struct vm *vm, uint64_t va)
 {
 	uint8_t b[2];
+	uint64_t pa;
+	bool there = vm_pa(vm, va, &pa) ? phys_read(vm_phys(vm), pa, b, sizeof(b)) >= 0 : vm_read(vm, va, b, sizeof(b)) >= 0;
 
-	return vm_read(vm, va, b, 2) >= 0 && b[0] == 'M' && b[1] == 'Z';
+	return there && b[0] == 'M' && b[1] == 'Z';
 }
 
 bool kimage_below(struct vm *vm, uint64_t va, struct kimage *out)
