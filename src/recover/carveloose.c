@@ -106,8 +106,8 @@ static void collect(struct pool *p, size_t cap)
 	for (size_t i = 0; i < s->n_parts && p->n < cap; i++) {
 		const struct carve_part *part = &s->part[i];
 
-		if (!part->ts || addrset_has(&p->c->claimed, part->pa | 1) || addrset_has(&p->c->old, part->pa + part->off) ||
-		    !read_page(p->c, part->pa, page))
+		if (!part->ts || part->n < RECORDS_MIN || addrset_has(&p->c->claimed, part->pa | 1) ||
+		    addrset_has(&p->c->old, part->pa + part->off) || !read_page(p->c, part->pa, page))
 			continue;
 		if (sound(part, page, &x) && !copied(p, i, &x, page))
 			p->v[p->n++] = x;

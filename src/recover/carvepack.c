@@ -44,28 +44,13 @@ bool carve_pack_header(const uint8_t p[ETW_BUFFER_HEADER_SIZE], struct carve_pac
  * At any byte, in all of memory: so it must be quick. ReferenceCount is 0, and a 32-bit zero at any address holds an even pair of zero bytes:
  * most blocks of memory that is not empty have none. Then 16 places at a time: bytes that are 0 in every such header, and SavedOffset, which is not. */
 
-#define BLOCK 512u
+#define BLOCK CARVE_BLOCK
 #define REF   0xcu /* ReferenceCount */
 
-typedef uint16_t lanes16 __attribute__((vector_size(16)));
 typedef uint8_t lanes8 __attribute__((vector_size(16)));
 typedef uint64_t lanes64 __attribute__((vector_size(16)));
 
-/* Is there an even pair of zeros in a block? */
-static bool any_zeros(const uint8_t *block)
-{
-	lanes16 any = {0}, v[4];
-	lanes64 a;
-
-	for (unsigned i = 0; i < BLOCK; i += sizeof(v)) {
-		memcpy(v, block + i, sizeof(v));
-		any |= (lanes16)(v[0] == 0) | (lanes16)(v[1] == 0) | (lanes16)(v[2] == 0) | (lanes16)(v[3] == 0);
-	}
-	a = (lanes64)any;
-	return (a[0] | a[1]) != 0;
-}
-
-/* Nothing else? */
+/* Is a block all zeros? */
 static bool blank(const uint8_t *block)
 {
 	lanes64 bits = {0}, v;
@@ -101,13 +86,19 @@ static inline bool any_of_16(const uint8_t *p)
 	return (hit[0] | hit[1]) != 0;
 }
 
+/* SavedOffset, and BufferSize by it. */
+static inline bool sizes_ok(uint32_t size, uint32_t saved)
+{
+	return saved > ETW_BUFFER_HEADER_SIZE && saved <= ETW_BUFFER_SIZE_MAX && size <= saved + saved / 8 + ETW_BUFFER_HEADER_SIZE;
+}
+
 /* The quick part of carve_pack_header(). */
 static inline bool may_begin(const uint8_t *p)
 {
 	uint32_t saved = le32(p + 4);
 
-	return le32(p + REF) == 0 && saved > ETW_BUFFER_HEADER_SIZE && saved <= ETW_BUFFER_SIZE_MAX && le32(p + 0x2c) < STATES &&
-	       saved == le32(p + (p[0x34] & FLAG_COMPRESSED ? 0x30 : 8)) && le32(p) <= saved + saved / 8 + ETW_BUFFER_HEADER_SIZE;
+	return le32(p + REF) == 0 && sizes_ok(le32(p), saved) && le32(p + 0x2c) < STATES &&
+	       saved == le32(p + (p[0x34] & FLAG_COMPRESSED ? 0x30 : 8));
 }
 
 static size_t next_of(const uint8_t *p, size_t from, size_t to)
@@ -124,17 +115,19 @@ static size_t next_of(const uint8_t *p, size_t from, size_t to)
 	return from;
 }
 
-size_t carve_pack_next(const uint8_t *p, size_t from, size_t to)
+size_t carve_pack_next(const uint8_t *p, size_t from, size_t to, const uint8_t *marks, size_t n_marks)
 {
 	while (from < to) {
 		/* headers whose ReferenceCount's even pair lies in the block that begins at z */
-		size_t z = (from + REF + 1) & ~(size_t)1, z_end = (z / BLOCK + 1) * BLOCK, stop = z_end - REF - 1, found;
+		size_t z = (from + REF + 1) & ~(size_t)1, k = z / BLOCK, stop = (k + 1) * BLOCK - REF - 1, found;
 
 		if (stop > to)
 			stop = to;
-		if (z % BLOCK == 0 && z_end <= to + REF) {
-			if (!any_zeros(p + z)) {
-				from = stop > from ? stop : from + 1;
+		if (z % BLOCK == 0 && k < n_marks) {
+			if (!(marks[k] & CARVE_BLOCK_ZEROS)) {
+				while (++k < n_marks && !(marks[k] & CARVE_BLOCK_ZEROS))
+					;
+				from = k * BLOCK - REF - 1;
 				continue;
 			}
 			if (from + REF < stop && blank(p + z)) { /* SavedOffset must lie before it */
@@ -151,6 +144,26 @@ size_t carve_pack_next(const uint8_t *p, size_t from, size_t to)
 		from = stop > from ? stop : from + 1;
 	}
 	return to;
+}
+
+bool carve_pack_before_edge(const uint8_t *p, size_t n)
+{
+	for (size_t there = 8; there < ETW_BUFFER_HEADER_SIZE && there <= n; there++) {
+		const uint8_t *h = p + n - there;
+
+		if (sizes_ok(le32(h), le32(h + 4)) && (there < REF + 4 || le32(h + REF) == 0))
+			return true;
+	}
+	return false;
+}
+
+bool carve_pack_behind_edge(const uint8_t *p, size_t n)
+{
+	for (size_t before = 1; before < 8 && n >= ETW_BUFFER_HEADER_SIZE; before++)
+		if (le32(p + REF - before) == 0 && le32(p + 0x2c - before) < STATES &&
+		    sizes_ok(0, le32(p + (p[0x34 - before] & FLAG_COMPRESSED ? 0x30 : 8) - before)))
+			return true;
+	return false;
 }
 
 /* ---- what is in it --------------------------------------------------------------------------------------------------------------------- */

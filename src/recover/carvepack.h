@@ -24,8 +24,16 @@ bool carve_pack_header(const uint8_t p[ETW_BUFFER_HEADER_SIZE], struct carve_pac
  * record; less than a record is no objection. */
 bool carve_pack_looks(const uint8_t *p, uint32_t have, struct carve_pack *out);
 
-/* The first place in p[from, to) where the header of a packed buffer may begin; to: none. Bytes up to `to` + 0x47 are read. */
-size_t carve_pack_next(const uint8_t *p, size_t from, size_t to);
+/* The first place in p[from, to) where the header of a packed buffer may begin; to: none. Bytes up to `to` + 0x47 are read. marks: of the blocks of p
+ * (carve_blocks()), as many as are at hand. */
+size_t carve_pack_next(const uint8_t *p, size_t from, size_t to, const uint8_t *marks, size_t n_marks);
+
+/* Across an edge at p + n: may the header of a packed buffer begin in the last 0x47 bytes of p[0, n), by what of it stands there? Those that have 8 bytes
+ * or more there. */
+bool carve_pack_before_edge(const uint8_t *p, size_t n);
+
+/* And across an edge at p, for those that have fewer than 8 bytes before it. n: bytes at p. */
+bool carve_pack_behind_edge(const uint8_t *p, size_t n);
 
 /* Unpacks in[0, n_in), all of the stream that is at hand, to raw[0x48, end) of a buffer whose header stands at raw already; raw has end + 0x40 bytes. Returns
  * where what was made ends (> end: more came out than may), *w is the walk over it. */

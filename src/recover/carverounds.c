@@ -175,13 +175,17 @@ static int run(struct carve *c, const struct round *round, size_t n)
 		size_t before = c->progress + 1;
 
 		for (unsigned pass = 0; before != c->progress && pass < (round[k].again ? PASSES_MAX : 1) && rc == 0; pass++) {
+			bool noted = false;
+
 			before = c->progress;
-			note_times(c);
 			for (size_t i = 0; i < c->n && rc == 0; i++) {
 				struct carve_buf *b = &c->buf[i];
 
 				if (b->live || b->page || (round[k].mapped && !b->has_va) || (round[k].how.tied && !b->n_tied))
 					continue;
+				if (!noted)
+					note_times(c);
+				noted = true;
 				rc = carve_join(c, b, &round[k].how);
 			}
 			if (rc == 0)

@@ -13,6 +13,9 @@
 struct share { /* what one thread found */
 	struct carve_scan s;
 	bool deep;
+	uint64_t *edge; /* owned; ends of pieces that the header of a packed buffer may lie across */
+	size_t n_edges, cap_edges;
+	uint8_t marks[CHUNK / CARVE_BLOCK]; /* of the piece at hand */
 };
 
 static int add_found(struct carve_scan *s, uint64_t pa, const struct carve_shape *shape)
@@ -68,27 +71,60 @@ static int look_packed(struct carve_scan *s, uint64_t pa, const uint8_t *p, size
 }
 
 /* The places [0, to) of p[0, n). */
-static int packed_in(struct carve_scan *s, uint64_t pa, const uint8_t *p, size_t to, size_t n)
+static int packed_in(struct carve_scan *s, uint64_t pa, const uint8_t *p, size_t to, size_t n, const uint8_t *marks, size_t n_marks)
 {
 	int rc = 0;
 
-	for (size_t i = carve_pack_next(p, 0, to); i < to && rc == 0; i = carve_pack_next(p, i + 1, to))
+	for (size_t i = carve_pack_next(p, 0, to, marks, n_marks); i < to && rc == 0; i = carve_pack_next(p, i + 1, to, marks, n_marks))
 		rc = look_packed(s, pa + i, p + i, n - i);
 	return rc;
 }
 
+static int add_edge(struct share *t, uint64_t pa)
+{
+	void *arr = t->edge;
+
+	if (arr_reserve(&arr, &t->cap_edges, t->n_edges, sizeof(*t->edge)) < 0)
+		return ERR_NOMEM;
+	t->edge = arr;
+	t->edge[t->n_edges++] = pa;
+	return 0;
+}
+
+/* The packed buffers of a piece; what may lie across its edges is left for packed_across(). */
+static int packed_of(struct share *t, uint64_t pa, const uint8_t *p, size_t n)
+{
+	int rc = 0;
+
+	if (n >= ETW_BUFFER_HEADER_SIZE)
+		rc = packed_in(&t->s, pa, p, n - (ETW_BUFFER_HEADER_SIZE - 1), n, t->marks, n / CARVE_BLOCK);
+	if (rc == 0 && carve_pack_behind_edge(p, n))
+		rc = add_edge(t, pa);
+	if (rc == 0 && carve_pack_before_edge(p, n))
+		rc = add_edge(t, pa + n);
+	return rc;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
 /* Headers across the edge of two pieces of the scan; looked for where there are packed buffers at all. */
-static int packed_across(struct carve_scan *s, const struct phys *p)
+static int packed_across(struct carve_scan *s, const struct phys *p, uint64_t *edge, size_t n)
 {
 	enum { BEFORE = ETW_BUFFER_HEADER_SIZE - 1, BEHIND = 1024 };
 	uint8_t b[BEFORE + BEHIND];
-	struct phys_run r;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && s->n_packed && phys_run(p, i, &r); i++)
-		for (uint64_t pa = (r.pa / CHUNK + 1) * CHUNK; rc == 0 && pa < r.pa + r.len; pa += CHUNK)
-			if (phys_read(p, pa - BEFORE, b, sizeof(b)) == 0)
-				rc = packed_in(s, pa - BEFORE, b, BEFORE, sizeof(b));
+	if (!n || !s->n_packed)
+		return 0;
+	qsort(edge, n, sizeof(*edge), by_value);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if ((i == 0 || edge[i] != edge[i - 1]) && edge[i] >= BEFORE && phys_read(p, edge[i] - BEFORE, b, sizeof(b)) == 0)
+			rc = packed_in(s, edge[i] - BEFORE, b, BEFORE, sizeof(b), NULL, 0);
 	return rc;
 }
 
@@ -103,7 +139,8 @@ static int add_part(struct carve_scan *s, uint64_t pa, const struct carve_head *
 	if (arr_reserve(&arr, &s->cap_parts, s->n_parts, sizeof(*s->part)) < 0)
 		return ERR_NOMEM;
 	s->part = arr;
-	s->part[s->n_parts++] = (struct carve_part){.pa = pa, .ts = h->ts, .last_ts = h->last_ts, .off = h->off, .exit = h->exit};
+	s->part[s->n_parts++] =
+		(struct carve_part){.pa = pa, .ts = h->ts, .last_ts = h->last_ts, .off = h->off, .exit = h->exit, .n = h->n};
 	return 0;
 }
 
@@ -132,10 +169,10 @@ static int add_tail(struct carve_scan *s, uint64_t pa, const uint8_t *page, bool
 }
 
 /* What stands in a page before `first`, where a buffer begins (the page's end: none does): records, or the end of one with fill behind. */
-static int parts_of(struct carve_scan *s, uint64_t pa, const uint8_t *page, uint32_t first)
+static int parts_of(struct carve_scan *s, uint64_t pa, const uint8_t *page, const uint8_t *marks, uint32_t first)
 {
 	struct carve_head head[CARVE_HEADS];
-	unsigned n = carve_heads(page, head);
+	unsigned n = carve_heads_in(page, marks, head);
 	int rc = 0;
 
 	for (unsigned i = 0; i < n && rc == 0; i++)
@@ -157,8 +194,8 @@ static int look(struct carve_scan *s, uint64_t pa, const uint8_t *p, uint32_t ha
 	return add_found(s, pa, &shape);
 }
 
-/* One page, or the piece of one at the edge of what is in the image. */
-static int visit_page(struct share *t, uint64_t pa, const uint8_t *p, uint32_t n)
+/* One page, or the piece of one at the edge of what is in the image. marks: of a page's blocks. */
+static int visit_page(struct share *t, uint64_t pa, const uint8_t *p, uint32_t n, const uint8_t *marks)
 {
 	uint32_t at = (uint32_t)(pa % CARVE_PAGE), step = t->deep ? CARVE_STEP_ANY : CARVE_STEP, size;
 	uint32_t off = (step - at % step) % step;
@@ -182,28 +219,30 @@ static int visit_page(struct share *t, uint64_t pa, const uint8_t *p, uint32_t n
 		off += step;
 	}
 	if (rc == 0 && first && at == 0 && n == CARVE_PAGE)
-		rc = parts_of(&t->s, pa, p, first);
+		rc = parts_of(&t->s, pa, p, marks, first);
 	return rc;
 }
 
 static int visit(void *ctx, unsigned thread, uint64_t pa, const uint8_t *p, size_t n, size_t more)
 {
 	struct share *t = (struct share *)ctx + thread;
-	int rc = 0;
+	uint32_t lead = (uint32_t)(-pa % CARVE_PAGE), step; /* bytes before the first page's start */
+	int rc;
 
 	(void)more;
 	t->s.scanned += n;
-	if (n >= ETW_BUFFER_HEADER_SIZE)
-		rc = packed_in(&t->s, pa, p, n - (ETW_BUFFER_HEADER_SIZE - 1), n);
-	while (rc == 0 && n) {
-		uint32_t step = CARVE_PAGE - (uint32_t)(pa % CARVE_PAGE);
-
-		if (step > n)
-			step = (uint32_t)n;
-		rc = visit_page(t, pa, p, step);
-		pa += step;
-		p += step;
-		n -= step;
+	if (lead > n)
+		lead = (uint32_t)n;
+	carve_blocks(p, n / CARVE_BLOCK, t->marks);
+	rc = packed_of(t, pa, p, n);
+	if (lead) { /* then blocks begin elsewhere than pages do */
+		if (rc == 0)
+			rc = visit_page(t, pa, p, lead, NULL);
+		carve_blocks(p + lead, (n - lead) / CARVE_BLOCK, t->marks);
+	}
+	for (size_t at = lead; rc == 0 && at < n; at += step) {
+		step = n - at < CARVE_PAGE ? (uint32_t)(n - at) : CARVE_PAGE;
+		rc = visit_page(t, pa + at, p + at, step, t->marks + (at - lead) / CARVE_BLOCK);
 	}
 	return rc;
 }
@@ -267,6 +306,15 @@ static int find_exits(struct carve_scan *s)
 	return 0;
 }
 
+static int add_edges(struct share *to, const struct share *from)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < from->n_edges && rc == 0; i++)
+		rc = add_edge(to, from->edge[i]);
+	return rc;
+}
+
 /* Takes over what one thread has. */
 static int join(struct carve_scan *to, struct carve_scan *from)
 {
@@ -278,7 +326,7 @@ static int join(struct carve_scan *to, struct carve_scan *from)
 		rc = add_found(to, from->found[i].pa, &from->found[i].shape);
 	for (size_t i = 0; i < from->n_parts && rc == 0; i++) {
 		struct carve_part *p = &from->part[i];
-		struct carve_head h = {.ts = p->ts, .last_ts = p->last_ts, .off = p->off, .exit = p->exit};
+		struct carve_head h = {.ts = p->ts, .last_ts = p->last_ts, .off = p->off, .exit = p->exit, .n = p->n};
 
 		rc = add_part(to, p->pa, &h);
 	}
@@ -305,20 +353,20 @@ int carve_scan_run(const struct phys *p, const struct carve_scan_opts *o, struct
 		t[i].deep = o->deep;
 	rc = physscan_run(p, &po, visit, t, &unreadable, e);
 	for (unsigned i = 0; i < n; i++) {
-		if (rc == 0 && join(out, &t[i].s) < 0)
+		if (rc == 0 && (join(out, &t[i].s) < 0 || (i > 0 && add_edges(&t[0], &t[i]) < 0)))
 			rc = err_set(e, ERR_NOMEM, "out of memory");
 		carve_scan_free(&t[i].s);
 	}
+	if (rc == 0 && (find_exits(out) < 0 || packed_across(out, p, t[0].edge, t[0].n_edges) < 0))
+		rc = err_set(e, ERR_NOMEM, "out of memory");
+	for (unsigned i = 0; i < n; i++)
+		free(t[i].edge);
 	free(t);
 	if (rc < 0) {
 		carve_scan_free(out);
 		return rc;
 	}
 	out->unreadable = unreadable;
-	if (find_exits(out) < 0 || packed_across(out, p) < 0) {
-		carve_scan_free(out);
-		return err_set(e, ERR_NOMEM, "out of memory");
-	}
 	if (out->n_found)
 		qsort(out->found, out->n_found, sizeof(*out->found), by_pa);
 	if (out->n_packed)

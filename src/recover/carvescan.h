@@ -21,8 +21,8 @@ struct carve_part {  /* records in a page that no header stands before */
 	uint64_t pa; /* of the page */
 	uint64_t ts; /* of the first record; 0: none tells */
 	uint64_t last_ts;
-	uint16_t off;  /* of the first record */
-	uint16_t exit; /* see struct carve_head */
+	uint16_t off;     /* of the first record */
+	uint16_t exit, n; /* see struct carve_head */
 };
 
 struct carve_tail { /* a page that ends in fill as a file's last page does */

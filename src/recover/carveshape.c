@@ -315,32 +315,6 @@ static inline bool marker(uint64_t first)
 	return (uint16_t)(m - 0xc001) <= 0x14 || m == 0x9000;
 }
 
-#define BLOCK 512u /* bytes that are looked at together */
-
-typedef uint16_t lanes __attribute__((vector_size(16)));
-typedef uint32_t lanes32 __attribute__((vector_size(16)));
-
-/* Is there anything like a marker among the 8-aligned places of a block? Coarse: types 0 .. 0x1f. The first dword of each of four places at a time, of
- * which the upper half counts. */
-static bool any_marker(const uint8_t *block)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	lanes any = {0}, v;
-	lanes32 a, b;
-
-	for (unsigned i = 0; i < BLOCK; i += 2 * sizeof(v)) {
-		memcpy(&a, block + i, sizeof(a));
-		memcpy(&b, block + i + sizeof(a), sizeof(b));
-		v = (lanes)__builtin_shufflevector(a, b, 0, 2, 4, 6);
-		any |= (lanes)((v & 0xffe0) == 0xc000) | (lanes)(v == 0x9000);
-	}
-	return (any[1] | any[3] | any[5] | any[7]) != 0;
-#else
-	(void)block;
-	return true;
-#endif
-}
-
 struct search { /* for heads in one page */
 	uint8_t room[CARVE_PAGE + PEEK_BYTES];
 	bool copied;
@@ -380,18 +354,29 @@ static bool head_at(struct search *s, const uint8_t *page, uint32_t off, struct 
 	return w.n != 0 || !w.bad;
 }
 
-unsigned carve_heads(const uint8_t page[CARVE_PAGE], struct carve_head out[CARVE_HEADS])
+unsigned carve_heads_in(const uint8_t page[CARVE_PAGE], const uint8_t marks[CARVE_PAGE / CARVE_BLOCK], struct carve_head out[CARVE_HEADS])
 {
+	const uint64_t any = UINT64_C(0x0101010101010101) * CARVE_BLOCK_MARKER;
 	struct search s;
 	unsigned n = 0;
 
+	if (!(le64(marks) & any))
+		return 0;
 	s.copied = false;
-	for (uint32_t at = 0; at < CARVE_PAGE; at += BLOCK) {
-		if (!any_marker(page + at))
+	for (uint32_t at = 0; at < CARVE_PAGE; at += CARVE_BLOCK) {
+		if (!(marks[at / CARVE_BLOCK] & CARVE_BLOCK_MARKER))
 			continue;
-		for (uint32_t off = at; off < at + BLOCK && n < CARVE_HEADS; off += 8)
+		for (uint32_t off = at; off < at + CARVE_BLOCK && n < CARVE_HEADS; off += 8)
 			if (marker(le64(page + off)) && !(s.copied && s.passed[off / 8]))
 				n += head_at(&s, page, off, &out[n]);
 	}
 	return n;
+}
+
+unsigned carve_heads(const uint8_t page[CARVE_PAGE], struct carve_head out[CARVE_HEADS])
+{
+	uint8_t marks[CARVE_PAGE / CARVE_BLOCK];
+
+	carve_blocks(page, sizeof(marks), marks);
+	return carve_heads_in(page, marks, out);
 }

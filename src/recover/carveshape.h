@@ -5,6 +5,7 @@
 #ifndef ETLIFT_CARVESHAPE_H
 #define ETLIFT_CARVESHAPE_H
 
+#include "carveblocks.h"
 #include "rd.h"
 #include "settle.h"
 
@@ -82,12 +83,15 @@ struct carve_head {
 	uint64_t ts, last_ts; /* of the first and the last timed record of the chain */
 	uint16_t off;
 	uint16_t exit; /* where the next record begins in the next page; CARVE_NO_EXIT: not there */
-	uint16_t n;
+	uint16_t n;    /* whole records of the chain, with one that goes on in the next page */
 };
 #define CARVE_NO_EXIT UINT16_MAX
 #define CARVE_HEADS   8
 
 /* The heads in one page, at most CARVE_HEADS. A page without any is passed quickly. */
 unsigned carve_heads(const uint8_t page[CARVE_PAGE], struct carve_head out[CARVE_HEADS]);
+
+/* The same, by marks that are at hand (carve_blocks()). */
+unsigned carve_heads_in(const uint8_t page[CARVE_PAGE], const uint8_t marks[CARVE_PAGE / CARVE_BLOCK], struct carve_head out[CARVE_HEADS]);
 
 #endif
