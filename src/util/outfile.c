@@ -26,7 +26,7 @@ struct outfile {
 	bool direct;        /* a pipe or a device: written to as it is, nothing is renamed */
 	uint64_t size;      /* bytes given to outfile_write */
 	size_t n_pending;
-	uint8_t pending[WRITE_BUFFER];
+	uint8_t *pending; /* owned; WRITE_BUFFER bytes while the file is written to, else NULL: many wait for their commit at once */
 };
 
 static int fail(struct err *e, const char *what, const char *name)
@@ -312,16 +312,18 @@ int outfile_write(struct outfile *f, const void *p, size_t n, struct err *e)
 {
 	int rc;
 
-	if (n > sizeof(f->pending) - f->n_pending) {
+	if (n > WRITE_BUFFER - f->n_pending) {
 		rc = flush(f, e);
 		if (rc < 0)
 			return rc;
 	}
-	if (n > sizeof(f->pending)) {
+	if (n > WRITE_BUFFER) {
 		rc = put(f, f->size, p, n, e);
 		if (rc < 0)
 			return rc;
-	} else {
+	} else if (n) {
+		if (!f->pending && !(f->pending = malloc(WRITE_BUFFER)))
+			return err_set(e, ERR_NOMEM, "out of memory");
 		memcpy(f->pending + f->n_pending, p, n);
 		f->n_pending += n;
 	}
@@ -346,6 +348,10 @@ int outfile_whole(struct outfile *f, struct err *e)
 {
 	int rc = flush(f, e);
 
+	if (rc == 0) {
+		free(f->pending);
+		f->pending = NULL;
+	}
 #ifdef SYNC_FILE_RANGE_WRITE
 	if (rc == 0) /* only a start: the answer does not matter, fsync has the last word */
 		(void)sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
@@ -366,6 +372,7 @@ static void release(struct outfile *f)
 		close(f->dirfd);
 	free(f->final);
 	free(f->temp);
+	free(f->pending);
 	free(f);
 }
 
