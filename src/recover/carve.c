@@ -331,8 +331,10 @@ static int complete(struct carve *c, struct carve_buf *cb, const struct etw_sess
 {
 	struct etw_buffer whole;
 	struct carve_how how = {.known = b->page_pa, .n_known = b->n_page_pa, .patience = PATIENCE};
-	int rc = carve_join(c, cb, &how);
+	int rc = carve_entries(c, true);
 
+	if (rc == 0)
+		rc = carve_join(c, cb, &how);
 	if (rc < 0)
 		return rc;
 	rc = carve_settle(c, cb, &whole, NULL);
@@ -404,7 +406,9 @@ int carve_run(struct carve *c, int (*fn)(void *ctx, const struct carve_orphan *o
 	if (rc == 0)
 		rc = carve_loose_find(c);
 	if (rc < 0)
-		return err_set(e, rc, "out of memory");
+		return err_set(e, rc, rc == ERR_INTR ? "interrupted" : "out of memory");
+	if (c->entries_limited)
+		notes_add(&c->im->notes, &NOTE(NOTE_LIMIT_REACHED), "too many page tables lead to buffers: some of them are not looked at");
 	return carve_groups(c, fn, ctx, e);
 }
 

@@ -75,7 +75,7 @@ static struct carve_buf *buffer(const struct carve *c, uint32_t i)
 	return i < c->n ? &c->buf[i] : &c->packed[i - c->n];
 }
 
-static uint32_t pages_of(const struct carve_buf *b)
+uint32_t carve_pages_of(const struct carve_buf *b)
 {
 	uint32_t bytes = b->f->shape.stored ? b->f->shape.stored : b->f->shape.h.buffer_size;
 
@@ -85,7 +85,7 @@ static uint32_t pages_of(const struct carve_buf *b)
 static int ask_for(struct pfn_search *s, const struct pfndb *db, uint32_t i)
 {
 	const struct carve_buf *b = buffer(s->c, i);
-	uint32_t n = pages_of(b), page = 1;
+	uint32_t n = carve_pages_of(b), page = 1;
 	struct pfn_page first, table;
 	int rc = 0;
 
@@ -124,7 +124,7 @@ static int hit(struct pfn_search *s, const struct pfndb *db, const struct want *
 {
 	void *arr = s->hit;
 	bool sure = p->in_use && pfndb_agrees(db, p) >= 0;
-	uint32_t page = w->page, n = pages_of(buffer(s->c, w->buf));
+	uint32_t page = w->page, n = carve_pages_of(buffer(s->c, w->buf));
 
 	if (w->table)
 		return p->in_use ? put_pages(&s->later, w->buf, p->pa, w->in_use, &page, n) : 0;
@@ -211,6 +211,20 @@ static void hand_out(struct carve *c)
 	}
 }
 
+void carve_tie_to(struct carve *c, struct carve_tied *v, size_t n)
+{
+	size_t to = 0;
+
+	if (n)
+		qsort(v, n, sizeof(*v), by_buffer);
+	for (size_t i = 0; i < n; i++)
+		if (to == 0 || by_buffer(&v[to - 1], &v[i]) != 0)
+			v[to++] = v[i];
+	c->tied = v;
+	c->n_tied = to;
+	hand_out(c);
+}
+
 int carve_tie(struct carve *c)
 {
 	struct pfndb *db = c->im->kernel ? kernel_pfndb(c->im->kernel) : NULL;
@@ -230,14 +244,10 @@ int carve_tie(struct carve *c)
 	if (s.limited)
 		notes_add(&c->im->notes, &NOTE(NOTE_LIMIT_REACHED), "more than %u pages of buffers in the page frame number database",
 			  WANTS_MAX);
-	if (rc == 0 && s.n_hits) {
-		qsort(s.hit, s.n_hits, sizeof(*s.hit), by_buffer);
-		c->tied = s.hit;
-		c->n_tied = s.n_hits;
-		hand_out(c);
-	} else {
+	if (rc == 0)
+		carve_tie_to(c, s.hit, s.n_hits);
+	else
 		free(s.hit);
-	}
 	return rc;
 }
 

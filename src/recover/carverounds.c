@@ -267,8 +267,10 @@ static int behind(struct carve *c)
 
 int carve_join_all(struct carve *c)
 {
-	int rc = run(c, sure, N(sure));
+	int rc = run(c, sure, 1); /* those of which nothing is lost; then it is known whether any need what carve_entries() looks for */
 
+	rc = rc == 0 ? carve_entries(c, false) : rc;
+	rc = rc == 0 ? run(c, sure + 1, N(sure) - 1) : rc;
 	rc = rc == 0 ? behind(c) : rc;
 	if (rc == 0)
 		rc = run(c, one_way, N(one_way));

@@ -1,5 +1,5 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carvefits.c (does a page go on), carvepfn.c (pages by the page frame number database), carverounds.c (whose pages first), carvebehind.c (pages in
+ * (pages), carvefits.c (does a page go on), carvepfn.c (pages by the page frame number database), carveentry.c (by tables that nothing leads to), carverounds.c (whose pages first), carvebehind.c (pages in
  * place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carvesame.c
  * (buffers that are there twice), carvesize.c (how large files become), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
@@ -11,7 +11,7 @@
 #include "hash.h"
 #include "kview.h"
 
-struct carve_tied { /* a page that stands at its buffer's next address, or stood there before it was freed (carvepfn.c) */
+struct carve_tied { /* a page that stands at its buffer's next address, or stood there before it was freed (carvepfn.c), or by an old table (carveentry.c) */
 	uint64_t pa;
 	uint32_t buf;  /* in carve.buf, behind them in carve.packed */
 	uint32_t page; /* of the buffer; from 1 on */
@@ -89,7 +89,8 @@ struct carve {
 	size_t n_loose;
 	struct carve_tied *tied; /* owned; by buffer and page */
 	size_t n_tied;
-	struct carve_live *live; /* owned */
+	bool entries_looked, entries_limited; /* carveentry.c has looked, and found too many */
+	struct carve_live *live;              /* owned */
 	size_t n_live, cap_live;
 	struct carve_body *body; /* owned; open addressing, sha256[0] == 0: empty */
 	size_t n_bodies, cap_bodies;
@@ -257,6 +258,13 @@ int carve_map(struct carve *c);
 
 /* Fills b->tied of all buffers. Before anything is put together. 0 or ERR_NOMEM. */
 int carve_tie(struct carve *c);
+/* The same by page tables that nothing leads to any more (carveentry.c), once, where there is no page frame number database: for buffers that have no pages
+ * yet, if there are any but `live` ones, or when one of those (`live`) lacks some. Reads all of memory. 0, ERR_NOMEM, ERR_INTR. */
+int carve_entries(struct carve *c, bool live);
+/* Takes v[0, n), in any order, for c->tied. */
+void carve_tie_to(struct carve *c, struct carve_tied *v, size_t n);
+/* How many pages b has a part of, by its header. */
+uint32_t carve_pages_of(const struct carve_buf *b);
 /* The first of b->tied for this page or a later one. */
 size_t carve_tied_from(const struct carve_buf *b, uint32_t page);
 /* The nth (from 0) of those for this page: that comes first whose first record is the next one after `after`. False: there are no more. */

@@ -2,9 +2,9 @@
  *
  * Each page of the image that is not zeros is zeroed, what recover --carve does is done in this process, and every buffer of the truth that does
  * not touch the page must be there with all of its records; no record may be there that the truth does not have, and none twice. -n: so many pages, chosen by the seed, instead of all; -j K/N: the K-th of N
- * shares; -t: only page tables, which are known of an image with a page frame number database. A buffer that is bigger than a page, whose mapping is lost with the page (a page table), and whose last page holds the end of a
- * record and no beginning of one, has nothing left that tells its last page: these are counted, and told of, but where that database tells. So are a buffer's last records whose end
- * lies in the page of zeros, where nothing tells that they had another one. */
+ * shares; -t: only page tables, which are known of an image with a page frame number database. A buffer that is bigger than a page, whose last page holds the end
+ * of a record and no beginning of one, has nothing left that tells that page when the table that leads to it is the page that is lost: these are counted, and told of,
+ * but where that database tells. So are a buffer's last records whose end lies in the page of zeros, where nothing tells that they had another one. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "carve.h"
 #include "evhdr.h"
 #include "profile.h"
+#include "rd.h"
 
 #define PAGE 4096u
 
@@ -280,8 +281,20 @@ static bool touches(const struct want *w, uint64_t pa)
 	return false;
 }
 
-/* Counts buffers that are not whole; those that nothing tells of go to *tails. */
-static unsigned compare(const struct sweep *s, uint64_t pa, unsigned *tails)
+/* Did this page, a table then, lead to the last page of the buffer? */
+static bool led_to(const struct want *w, const uint8_t *page)
+{
+	for (unsigned i = 0; i < PAGE && w->n_pages; i += 8) {
+		uint64_t e = le64(page + i);
+
+		if (e & 1 && (e & UINT64_C(0x0000fffffffff000)) == w->page[w->n_pages - 1])
+			return true;
+	}
+	return false;
+}
+
+/* Counts buffers that are not whole; those that nothing tells of go to *tails. page: what the page held. */
+static unsigned compare(const struct sweep *s, uint64_t pa, const uint8_t *page, unsigned *tails)
 {
 	unsigned bad = 0;
 
@@ -295,7 +308,7 @@ static unsigned compare(const struct sweep *s, uint64_t pa, unsigned *tails)
 			lost += !has(&s->have, w->rec[k]);
 		if (!lost)
 			continue;
-		if (w->tail_only && lost == 1 && !is_one(&s->tables, pa)) {
+		if (w->tail_only && lost == 1 && !is_one(&s->tables, pa) && led_to(w, page)) {
 			++*tails;
 			continue;
 		}
@@ -317,7 +330,7 @@ int main(int argc, char **argv)
 	uint64_t seed = 1, only = 0, share = 0, shares = 1;
 	bool tables = false;
 	unsigned pages = 0, bad = 0, tails = 0;
-	uint8_t saved[PAGE];
+	uint8_t saved[PAGE] = {0};
 	struct err e;
 	size_t live = 0;
 
@@ -342,7 +355,7 @@ int main(int argc, char **argv)
 	for (size_t at = 0; at + PAGE <= s.size; at += PAGE)
 		live += !is_zero(s.mem + at);
 	recover(&s);
-	bad = compare(&s, UINT64_MAX, &tails);
+	bad = compare(&s, UINT64_MAX, saved, &tails);
 	for (size_t at = 0, k = 0; at + PAGE <= s.size; at += PAGE) {
 		if (is_zero(s.mem + at) || (tables && !is_one(&s.tables, at)))
 			continue;
@@ -353,7 +366,7 @@ int main(int argc, char **argv)
 		memcpy(saved, s.mem + at, PAGE);
 		memset(s.mem + at, 0, PAGE);
 		recover(&s);
-		bad += compare(&s, at, &tails);
+		bad += compare(&s, at, saved, &tails);
 		memcpy(s.mem + at, saved, PAGE);
 		pages++;
 	}
