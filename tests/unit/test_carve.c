@@ -258,6 +258,53 @@ Test(carve, old_records_behind_the_data)
 	free(b);
 }
 
+/* A buffer of two pages, the second of which holds the end of its last record and nothing else; a table somewhere, whose entry number i leads to the first. */
+static struct result with_table(uint64_t second, uint64_t flags, const char *behind)
+{
+	uint8_t b[2 * PAGE] = {0};
+	struct fixture f;
+	struct result r;
+
+	cr_assert_gt(make(b, 2 * PAGE, 5, 1000000, 34, 33), PAGE);
+	setup(&f);
+	memcpy(f.mem + 20 * PAGE, b, PAGE);
+	memcpy(f.mem + 90 * PAGE, b + PAGE, PAGE);
+	memset(f.mem + 91 * PAGE, 'x', PAGE);
+	if (behind)
+		memcpy(f.mem + 90 * PAGE + 2048, behind, strlen(behind));
+	put_le64(f.mem + 60 * PAGE + 7 * 8, 20 * PAGE | 0x8000000000000867);
+	put_le64(f.mem + 60 * PAGE + 8 * 8, second | flags);
+	r = run(&f, false);
+	cr_assert_eq(r.buffers, 1);
+	done(&f);
+	return r;
+}
+
+Test(carve, tables_that_nothing_leads_to)
+{
+	static const struct {
+		uint64_t second, flags;
+		const char *behind;
+		unsigned events;
+	} t[] = {{90 * PAGE, 0x8000000000000867, NULL, 34},
+		 {90 * PAGE, 0x8000000000000827, NULL, 34},              /* not written to */
+		 {90 * PAGE, 0x8000000000000866, NULL, 33},              /* not valid */
+		 {90 * PAGE, 0x8000000000000863, NULL, 33},              /* not the same process's */
+		 {91 * PAGE, 0x8000000000000867, NULL, 33},              /* another page, which does not end as this buffer does */
+		 {92 * PAGE, 0x8000000000000867, NULL, 33},              /* zeros */
+		 {20 * PAGE, 0x8000000000000867, NULL, 33},              /* the first one again */
+		 {300 * PAGE, 0x8000000000000867, NULL, 33},             /* not in the image */
+		 {90 * PAGE, 0x8003000000000867, NULL, 33},              /* nowhere */
+		 {90 * PAGE, 0x8000000000000867, "something else", 33}}; /* used for something else since */
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct result r = with_table(t[i].second, t[i].flags, t[i].behind);
+
+		cr_assert_eq(r.events, t[i].events, "%zu: %u events", i, r.events);
+		cr_assert_eq(r.gaps, t[i].events == 34 ? 0 : 1, "%zu: %u gaps", i, r.gaps);
+	}
+}
+
 Test(carve, files)
 {
 	struct fixture f;
