@@ -62,6 +62,38 @@ static void as_row(struct buf *b)
 	}
 }
 
+/* A buffer of two pages that lie apart, and a page table that leads to both: pages 1 and 3, and 2. */
+static void table_seed(const char *dir)
+{
+	enum { PAGE = 4096 };
+	static uint8_t m[1 + 4 * PAGE];
+	struct buf r, b;
+
+	buf_init(&r);
+	buf_init(&b);
+	buf_grow(&r, 0x48);
+	for (unsigned i = 0; r.n < PAGE + 8; i++)
+		mkrec_event(&r, 1000000 + i, (uint16_t)i, 33, 0x41);
+	put_le32(r.p, 2 * PAGE);
+	put_le32(r.p + 4, (uint32_t)r.n);
+	put_le32(r.p + 8, (uint32_t)r.n + 2 * PAGE);
+	put_le64(r.p + 0x10, 2000000);
+	put_le64(r.p + 0x18, 7);
+	put_le16(r.p + 0x28, 1);
+	put_le16(r.p + 0x2a, 5);
+	put_le32(r.p + 0x30, (uint32_t)r.n);
+	put_le64(r.p + 0x38, UINT64_C(0xffff9a0000101038));
+	put_le64(r.p + 0x40, UINT64_C(0xffff9a0000108038));
+	memcpy(m + 1 + PAGE, r.p, PAGE);
+	memcpy(m + 1 + 3 * PAGE, r.p + PAGE, r.n - PAGE);
+	put_le64(m + 1 + 2 * PAGE + 56, PAGE | 0x867);
+	put_le64(m + 1 + 2 * PAGE + 64, 3 * PAGE | 0x867);
+	buf_put(&b, m, sizeof(m));
+	put(dir, "carve", "table", &b);
+	buf_free(&r);
+	buf_free(&b);
+}
+
 /* Pages of cached .etl files as a memory; see fuzz/fuzz_carve.c. */
 static void carve_seeds(const char *dir)
 {
@@ -323,6 +355,7 @@ int main(int argc, char **argv)
 	mkdir(argv[1], 0777);
 	etl_seeds(argv[1]);
 	carve_seeds(argv[1]);
+	table_seed(argv[1]);
 	settle_seed(argv[1], "memory", 0, 0, 12, 0);
 	settle_seed(argv[1], "holes", 0, 0x12, 12, 400);
 	settle_seed(argv[1], "secondary", 1, 4, 9, 0);
