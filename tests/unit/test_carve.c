@@ -258,7 +258,7 @@ Test(carve, old_records_behind_the_data)
 	free(b);
 }
 
-/* A buffer of two pages, the second of which holds the end of its last record and nothing else; a table somewhere, whose entry number i leads to the first. */
+/* A buffer of two pages, the second of which holds the end of its last record and nothing else; a table somewhere, whose entry number 7 leads to the first. */
 static struct result with_table(uint64_t second, uint64_t flags, const char *behind)
 {
 	uint8_t b[2 * PAGE] = {0};
