@@ -147,13 +147,6 @@ static size_t runs_by_sum(const struct runs *t)
 	return 0;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
 /* The lowest frame above `pfn` where another run begins. */
 static uint64_t next_begin(const uint64_t *begins, size_t n, uint64_t pfn)
 {
@@ -252,7 +245,7 @@ static int settle_runs(struct dump *d, struct runs *t, struct err *e)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	for (size_t i = 0; i < t->n; i++)
 		begins[i] = t->v[i].pfn;
-	qsort(begins, t->n, sizeof(*begins), by_value);
+	qsort(begins, t->n, sizeof(*begins), u64_order);
 	for (size_t i = t->n; i > 0; i--)
 		if (lies(&t->v[i - 1], begins, t->n)) {
 			at = i - 1;

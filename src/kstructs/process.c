@@ -57,13 +57,6 @@ static int add(struct process_list *l, const struct process *p)
 	return 0;
 }
 
-static int by_va(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static int read_all(struct process_list *l, const struct kernel *k, const struct klist *ring, uint64_t off)
 {
 	struct process p;
@@ -102,14 +95,14 @@ static int from_system(struct process_list *l, const struct kernel *k, uint64_t 
 	}
 	for (size_t i = 0; i < n; i++)
 		known[i] = l->v[i].va;
-	qsort(known, n, sizeof(*known), by_va);
-	if (!bsearch(&system, known, n, sizeof(*known), by_va))
+	qsort(known, n, sizeof(*known), u64_order);
+	if (!bsearch(&system, known, n, sizeof(*known), u64_order))
 		rc = add(l, &p);
 	for (size_t i = 0; i < ring.n && rc == 0; i++) {
 		uint64_t va = ring.node[i] - off;
 
 		/* a node in the kernel's image is the head, whatever its address was said to be */
-		if (ring.node[i] != head && ring.node[i] - k->base >= k->image_size && !bsearch(&va, known, n, sizeof(*known), by_va) &&
+		if (ring.node[i] != head && ring.node[i] - k->base >= k->image_size && !bsearch(&va, known, n, sizeof(*known), u64_order) &&
 		    process_read(k, va, &p))
 			rc = add(l, &p);
 	}

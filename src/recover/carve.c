@@ -12,13 +12,6 @@
 #define PROC_WIN7 0x800u /* Windows 7: the high byte of the processor's word is 8 */
 #define PATIENCE  UINT64_C(64)
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 int carve_open(struct carve **out, struct image *im, const struct carve_opts *o, struct err *e)
 {
 	struct carve_scan_opts so = {.deep = o->deep, .threads = o->threads, .progress = o->progress, .ctx = o->ctx};
@@ -51,7 +44,7 @@ int carve_open(struct carve **out, struct image *im, const struct carve_opts *o,
 		c->times[c->n + c->n_packed] = c->scan.packed[c->n_packed].shape.walk.first_ts;
 	}
 	if (c->n + c->n_packed)
-		qsort(c->times, c->n + c->n_packed, sizeof(*c->times), by_value);
+		qsort(c->times, c->n + c->n_packed, sizeof(*c->times), u64_order);
 	if (c->scan.limited)
 		notes_add(&im->notes, &NOTE(NOTE_LIMIT_REACHED), "more than %u buffers by their shape, or %u pages with records",
 			  CARVE_FOUND_MAX, CARVE_PARTS_MAX);

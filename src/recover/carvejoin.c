@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "carvejoin.h"
 
 #define TRIES_MAX    4096u /* pages read for one buffer beyond its own number */
@@ -61,16 +62,9 @@ static bool mapped(const struct join *j, uint32_t i, uint64_t *pa)
 	return false;
 }
 
-static int by_address(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static bool had_before(const struct carve_buf *b, uint64_t pa)
 {
-	return b->n_before && bsearch(&pa, b->own, b->n_before, sizeof(pa), by_address);
+	return b->n_before && bsearch(&pa, b->own, b->n_before, sizeof(pa), u64_order);
 }
 
 /* Does another buffer have this page, or can't it do without? */
@@ -80,7 +74,7 @@ static bool gone(const struct join *j, uint64_t pa)
 
 	if (addrset_has(&j->c->claimed, pa | 1))
 		return !had_before(b, pa);
-	return addrset_has(&j->c->claimed, pa | 2) && !(b->n_held && bsearch(&pa, b->held, b->n_held, sizeof(pa), by_address));
+	return addrset_has(&j->c->claimed, pa | 2) && !(b->n_held && bsearch(&pa, b->held, b->n_held, sizeof(pa), u64_order));
 }
 
 int carve_hold(struct join *j, const uint64_t *pa, size_t n)
@@ -94,7 +88,7 @@ int carve_hold(struct join *j, const uint64_t *pa, size_t n)
 	if (!v)
 		return ERR_NOMEM;
 	memcpy(v, pa, n * sizeof(*v));
-	qsort(v, n, sizeof(*v), by_address);
+	qsort(v, n, sizeof(*v), u64_order);
 	free(b->held);
 	b->held = v;
 	b->n_held = n;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "carvework.h"
 
 #define PATIENCE   UINT64_C(64)
@@ -39,13 +40,6 @@ static const struct round parts[] = {{false, false, {.patience = 16, .mutual = t
 static const struct round again[] = {{false, true, {.patience = PATIENCE, .whole = true, .all = true, .tight = true}}};
 #define N(rounds) (sizeof(rounds) / sizeof((rounds)[0]))
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* When the parts that no buffer has yet begin. */
 static void note_times(struct carve *c)
 {
@@ -54,7 +48,7 @@ static void note_times(struct carve *c)
 		if (!addrset_has(&c->claimed, c->scan.part[i].pa | 1))
 			c->part_times[c->n_part_times++] = c->scan.part[i].ts;
 	if (c->n_part_times)
-		qsort(c->part_times, c->n_part_times, sizeof(*c->part_times), by_value);
+		qsort(c->part_times, c->n_part_times, sizeof(*c->part_times), u64_order);
 }
 
 /* ---- what several buffers want ----------------------------------------------------------------------------------------------------------- */
@@ -221,7 +215,7 @@ static int try_again(struct carve *c)
 			break;
 		}
 		memcpy(b->own, b->page, b->n_pages * sizeof(*b->own));
-		qsort(b->own, b->n_pages, sizeof(*b->own), by_value);
+		qsort(b->own, b->n_pages, sizeof(*b->own), u64_order);
 		b->before = b->page;
 		b->n_before = b->n_pages;
 		b->page = NULL;

@@ -105,13 +105,6 @@ static int packed_of(struct share *t, uint64_t pa, const uint8_t *p, size_t n)
 	return rc;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Headers across the edge of two pieces of the scan; looked for where there are packed buffers at all. */
 static int packed_across(struct carve_scan *s, const struct phys *p, uint64_t *edge, size_t n)
 {
@@ -121,7 +114,7 @@ static int packed_across(struct carve_scan *s, const struct phys *p, uint64_t *e
 
 	if (!n || !s->n_packed)
 		return 0;
-	qsort(edge, n, sizeof(*edge), by_value);
+	qsort(edge, n, sizeof(*edge), u64_order);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		if ((i == 0 || edge[i] != edge[i - 1]) && edge[i] >= BEFORE && phys_read(p, edge[i] - BEFORE, b, sizeof(b)) == 0)
 			rc = packed_in(s, edge[i] - BEFORE, b, BEFORE, sizeof(b), NULL, 0);

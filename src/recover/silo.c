@@ -2,6 +2,7 @@
  * or one that the state points to (1709 and later). The host's state comes by symbol, a container's by the job of any of its processes. */
 #include <stdlib.h>
 
+#include "buf.h"
 #include "kview.h"
 #include "rd.h"
 
@@ -141,13 +142,6 @@ static uint64_t job_state(struct kview *v, uint64_t job)
 	return 0;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Containers: every distinct state over all processes, numbered by address so that the number does not hang on the process order. */
 static int container_states(struct kview *v)
 {
@@ -169,7 +163,7 @@ static int container_states(struct kview *v)
 		found[n++] = state;
 	}
 	if (n)
-		qsort(found, n, sizeof *found, by_value);
+		qsort(found, n, sizeof *found, u64_order);
 	for (size_t i = 0; i < n && r != ERR_NOMEM; i++) {
 		if (i && found[i] == found[i - 1])
 			continue;

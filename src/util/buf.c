@@ -144,3 +144,10 @@ int arr_reserve(void **arr, size_t *cap, size_t n, size_t elem)
 	*cap = c;
 	return 0;
 }
+
+int u64_order(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}

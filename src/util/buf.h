@@ -1,4 +1,4 @@
-/* buf.h - growable bytes and growable arrays.
+/* buf.h - growable bytes, growable arrays, and their order.
  *
  * `struct buf` has a sticky failure flag: write freely, look once. After a failure the contents are whatever fitted. Also used as a
  * string builder: buf_str() keeps a NUL behind the bytes. */
@@ -53,5 +53,8 @@ static inline void buf_puts(struct buf *b, const char *s)
 
 /* Makes room for one more element: returns 0 or ERR_NOMEM. `*arr` is a heap array of *cap elements of elem bytes, n of them used. */
 int arr_reserve(void **arr, size_t *cap, size_t n, size_t elem);
+
+/* For qsort() and bsearch() of uint64_t, ascending. */
+int u64_order(const void *a, const void *b);
 
 #endif
