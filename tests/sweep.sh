@@ -10,7 +10,7 @@ tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 fail=0
 jobs=$(nproc)
-for recipe in carve full demo dense rare damage broken lies tails pfn+carve pfn+full pfn+tails; do # pfn: with a page frame number database
+for recipe in carve full demo dense rare damage broken lies tails ends pfn+carve pfn+full pfn+tails; do # pfn: with a page frame number database
 	for seed in ${SEEDS:-1 2 3}; do
 		sed -E "s/^(machine .*)/\1 seed=$seed/; s/seed=[0-9]+ (.*seed=)/\1/" "testdata/recipes/${recipe#pfn+}.recipe" >"$tmp/r.recipe"
 		[ "$recipe" = "${recipe#pfn+}" ] || sed -i -E 's/^machine .*/& pfn=1/' "$tmp/r.recipe"

@@ -22,6 +22,7 @@ int carve_open(struct carve **out, struct image *im, const struct carve_opts *o,
 		return err_set(e, ERR_NOMEM, "out of memory");
 	c->im = im;
 	c->o = *o;
+	c->tables = so.tables = !im->kernel || !kernel_pfndb(im->kernel);
 	rc = carve_scan_run(im->dump->phys, &so, &c->scan, e);
 	if (rc < 0) {
 		carve_close(c);

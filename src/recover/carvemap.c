@@ -140,6 +140,7 @@ static void page_is_at(struct map *m, uint64_t va, const struct vm_page *p, uint
 
 	give(m, m->c->buf, m->c->n, &at);
 	give(m, m->c->packed, m->c->n_packed, &at);
+	carve_mapped(m->c, at.first, at.size);
 }
 
 /* Whether its links are of 64 or 32 bits is not known of a buffer without a process: both. */
@@ -261,6 +262,8 @@ int carve_map(struct carve *c)
 		m.filter[filter_bit(c->buf[i].f->pa)] = 1;
 	for (size_t i = 0; i < c->n_packed; i++)
 		m.filter[filter_bit(c->packed[i].f->pa)] = 1;
+	for (size_t i = 0; i < c->scan.n_rests; i++)
+		m.filter[filter_bit(c->scan.rest[i].pa)] = 1;
 	narrow = vm_pointer_size(m.k->vm) == 4;
 	walk(&m, m.k->vm, narrow ? UINT64_C(0x80000000) : UINT64_C(0xffff800000000000), narrow ? UINT64_C(0xfffff000) : ~UINT64_C(0xfff), 0,
 	     false);

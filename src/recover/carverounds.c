@@ -276,5 +276,6 @@ int carve_join_all(struct carve *c)
 		rc = run(c, parts, N(parts));
 	if (rc == 0)
 		rc = tries(c);
-	return rc == 0 ? behind(c) : rc;
+	rc = rc == 0 ? behind(c) : rc;
+	return rc == 0 ? carve_last(c) : rc;
 }

@@ -7,12 +7,14 @@
 #include "carvepack.h"
 #include "rd.h"
 
-#define CHUNK    (128u << 10) /* what one thread reads at once stays in the second-level cache */
-#define FILL_MIN 8u           /* bytes of fill that tell anything */
+#define CHUNK      (128u << 10) /* what one thread reads at once stays in the second-level cache */
+#define FILL_MIN   8u           /* bytes of fill that tell anything */
+#define REST_BEGIN 128u         /* bytes at the beginning of a page that are not all zeros when anything is in it */
 
 struct share { /* what one thread found */
 	struct carve_scan s;
 	bool deep;
+	uint64_t entry; /* see carve_blocks(); 0: tables are not wanted */
 	uint64_t *edge; /* owned; ends of pieces that the header of a packed buffer may lie across */
 	size_t n_edges, cap_edges;
 	uint8_t marks[CHUNK / CARVE_BLOCK]; /* of the piece at hand */
@@ -80,15 +82,20 @@ static int packed_in(struct carve_scan *s, uint64_t pa, const uint8_t *p, size_t
 	return rc;
 }
 
+static int add_pa(uint64_t **v, size_t *cap, size_t *n, uint64_t pa)
+{
+	void *arr = *v;
+
+	if (arr_reserve(&arr, cap, *n, sizeof(**v)) < 0)
+		return ERR_NOMEM;
+	*v = arr;
+	(*v)[(*n)++] = pa;
+	return 0;
+}
+
 static int add_edge(struct share *t, uint64_t pa)
 {
-	void *arr = t->edge;
-
-	if (arr_reserve(&arr, &t->cap_edges, t->n_edges, sizeof(*t->edge)) < 0)
-		return ERR_NOMEM;
-	t->edge = arr;
-	t->edge[t->n_edges++] = pa;
-	return 0;
+	return add_pa(&t->edge, &t->cap_edges, &t->n_edges, pa);
 }
 
 /* The packed buffers of a piece; what may lie across its edges is left for packed_across(). */
@@ -161,9 +168,83 @@ static int add_tail(struct carve_scan *s, uint64_t pa, const uint8_t *page, bool
 	return off == 0 || CARVE_PAGE - off < FILL_MIN ? 0 : put_tail(s, (struct carve_tail){pa, (uint16_t)off, records});
 }
 
-/* What stands in a page before `first`, where a buffer begins (the page's end: none does): records, or the end of one with fill behind. */
-static int parts_of(struct carve_scan *s, uint64_t pa, const uint8_t *page, const uint8_t *marks, uint32_t first)
+static int put_table(struct carve_scan *s, uint64_t pa)
 {
+	if (s->n_tables >= CARVE_TABLES_MAX) {
+		s->tables_limited = true;
+		return 0;
+	}
+	return add_pa(&s->table, &s->cap_tables, &s->n_tables, pa);
+}
+
+static int put_rest(struct carve_scan *s, struct carve_rest r)
+{
+	void *arr = s->rest;
+
+	if (s->n_rests >= CARVE_RESTS_MAX) {
+		s->rests_limited = true;
+		return 0;
+	}
+	if (arr_reserve(&arr, &s->cap_rests, s->n_rests, sizeof(*s->rest)) < 0)
+		return ERR_NOMEM;
+	s->rest = arr;
+	s->rest[s->n_rests++] = r;
+	return 0;
+}
+
+/* A valid bit and bits that every address of this memory has zero: 0 where there can be no such. */
+static uint64_t entry_mask(const struct phys *p)
+{
+	uint64_t top = CARVE_PAGE, end = phys_end(p);
+
+	if (end > CARVE_ENTRY_FRAME)
+		return 0;
+	while (top < end)
+		top <<= 1;
+	return CARVE_ENTRY_VALID | CARVE_ENTRY_NEVER | (CARVE_ENTRY_FRAME & ~(top - 1));
+}
+
+static bool is_entry(uint64_t e, uint64_t mask)
+{
+	return (e & mask) == CARVE_ENTRY_VALID && e & CARVE_ENTRY_FRAME;
+}
+
+/* Do two entries stand side by side that may be those of one buffer? */
+static bool is_table(const uint8_t *page, const uint8_t *marks, uint64_t mask)
+{
+	for (uint32_t off = 0; off + 16 <= CARVE_PAGE; off += 8) {
+		uint64_t a, b;
+
+		if (!(marks[off / CARVE_BLOCK] & CARVE_BLOCK_ENTRY)) {
+			off += CARVE_BLOCK - 8;
+			continue;
+		}
+		a = le64(page + off);
+		b = le64(page + off + 8);
+		if (is_entry(a, mask) && is_entry(b, mask) && !((a ^ b) & CARVE_ENTRY_SAME) && (a ^ b) & CARVE_ENTRY_FRAME)
+			return true;
+	}
+	return false;
+}
+
+/* A page that holds no record's beginning: does it end in zeros, as the last page of a buffer may? */
+static int rest_of(struct share *t, uint64_t pa, const uint8_t *page)
+{
+	uint32_t off = CARVE_PAGE, at = 0;
+
+	while (at < REST_BEGIN && !le64(page + at))
+		at += 8;
+	if (at == REST_BEGIN || is_entry(le64(page + at), t->entry))
+		return 0;
+	while (page[off - 1] == 0)
+		off--;
+	return CARVE_PAGE - off < FILL_MIN ? 0 : put_rest(&t->s, (struct carve_rest){pa, (uint16_t)off, false});
+}
+
+/* What stands in a page before `first`, where a buffer begins (the page's end: none does): records, or the end of one with fill behind. */
+static int parts_of(struct share *t, uint64_t pa, const uint8_t *page, const uint8_t *marks, uint32_t first)
+{
+	struct carve_scan *s = &t->s;
 	struct carve_head head[CARVE_HEADS];
 	unsigned n = carve_heads_in(page, marks, head);
 	int rc = 0;
@@ -173,6 +254,10 @@ static int parts_of(struct carve_scan *s, uint64_t pa, const uint8_t *page, cons
 			rc = add_part(s, pa, &head[i]);
 	if (rc == 0 && page[CARVE_PAGE - 1] == 0xff && first == CARVE_PAGE)
 		rc = add_tail(s, pa, page, n != 0);
+	if (rc == 0 && t->entry && n == 0 && first == CARVE_PAGE)
+		rc = rest_of(t, pa, page);
+	if (rc == 0 && t->entry && is_table(page, marks, t->entry))
+		rc = put_table(s, pa);
 	return rc;
 }
 
@@ -212,7 +297,7 @@ static int visit_page(struct share *t, uint64_t pa, const uint8_t *p, uint32_t n
 		off += step;
 	}
 	if (rc == 0 && first && at == 0 && n == CARVE_PAGE)
-		rc = parts_of(&t->s, pa, p, marks, first);
+		rc = parts_of(t, pa, p, marks, first);
 	return rc;
 }
 
@@ -226,12 +311,12 @@ static int visit(void *ctx, unsigned thread, uint64_t pa, const uint8_t *p, size
 	t->s.scanned += n;
 	if (lead > n)
 		lead = (uint32_t)n;
-	carve_blocks(p, n / CARVE_BLOCK, t->marks);
+	carve_blocks(p, n / CARVE_BLOCK, t->entry, t->marks);
 	rc = packed_of(t, pa, p, n);
 	if (lead) { /* then blocks begin elsewhere than pages do */
 		if (rc == 0)
 			rc = visit_page(t, pa, p, lead, NULL);
-		carve_blocks(p + lead, (n - lead) / CARVE_BLOCK, t->marks);
+		carve_blocks(p + lead, (n - lead) / CARVE_BLOCK, t->entry, t->marks);
 	}
 	for (size_t at = lead; rc == 0 && at < n; at += step) {
 		step = n - at < CARVE_PAGE ? (uint32_t)(n - at) : CARVE_PAGE;
@@ -243,6 +328,13 @@ static int visit(void *ctx, unsigned thread, uint64_t pa, const uint8_t *p, size
 static int by_pa(const void *a, const void *b)
 {
 	const struct carve_found *x = a, *y = b;
+
+	return x->pa < y->pa ? -1 : x->pa > y->pa;
+}
+
+static int by_rest(const void *a, const void *b)
+{
+	const struct carve_rest *x = a, *y = b;
 
 	return x->pa < y->pa ? -1 : x->pa > y->pa;
 }
@@ -315,6 +407,8 @@ static int join(struct carve_scan *to, struct carve_scan *from)
 
 	to->scanned += from->scanned;
 	to->limited |= from->limited;
+	to->tables_limited |= from->tables_limited;
+	to->rests_limited |= from->rests_limited;
 	for (size_t i = 0; i < from->n_found && rc == 0; i++)
 		rc = add_found(to, from->found[i].pa, &from->found[i].shape);
 	for (size_t i = 0; i < from->n_parts && rc == 0; i++) {
@@ -327,6 +421,10 @@ static int join(struct carve_scan *to, struct carve_scan *from)
 		rc = put_tail(to, from->tail[i]);
 	for (size_t i = 0; i < from->n_packed && rc == 0; i++)
 		rc = put_packed(to, &from->packed[i]);
+	for (size_t i = 0; i < from->n_tables && rc == 0; i++)
+		rc = put_table(to, from->table[i]);
+	for (size_t i = 0; i < from->n_rests && rc == 0; i++)
+		rc = put_rest(to, from->rest[i]);
 	carve_scan_free(from);
 	return rc;
 }
@@ -342,8 +440,10 @@ int carve_scan_run(const struct phys *p, const struct carve_scan_opts *o, struct
 	*out = (struct carve_scan){0};
 	if (!t)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		t[i].deep = o->deep;
+		t[i].entry = o->tables ? entry_mask(p) : 0;
+	}
 	rc = physscan_run(p, &po, visit, t, &unreadable, e);
 	for (unsigned i = 0; i < n; i++) {
 		if (rc == 0 && (join(out, &t[i].s) < 0 || (i > 0 && add_edges(&t[0], &t[i]) < 0)))
@@ -368,6 +468,10 @@ int carve_scan_run(const struct phys *p, const struct carve_scan_opts *o, struct
 		qsort(out->tail, out->n_tails, sizeof(*out->tail), by_fill);
 	if (out->n_parts)
 		qsort(out->part, out->n_parts, sizeof(*out->part), by_off);
+	if (out->n_tables)
+		qsort(out->table, out->n_tables, sizeof(*out->table), u64_order);
+	if (out->n_rests)
+		qsort(out->rest, out->n_rests, sizeof(*out->rest), by_rest);
 	return 0;
 }
 
@@ -378,5 +482,7 @@ void carve_scan_free(struct carve_scan *s)
 	free(s->exit);
 	free(s->packed);
 	free(s->tail);
+	free(s->table);
+	free(s->rest);
 	*s = (struct carve_scan){0};
 }

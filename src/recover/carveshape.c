@@ -377,6 +377,6 @@ unsigned carve_heads(const uint8_t page[CARVE_PAGE], struct carve_head out[CARVE
 {
 	uint8_t marks[CARVE_PAGE / CARVE_BLOCK];
 
-	carve_blocks(page, sizeof(marks), marks);
+	carve_blocks(page, sizeof(marks), 0, marks);
 	return carve_heads_in(page, marks, out);
 }

@@ -1,5 +1,6 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
- * (pages), carvefits.c (does a page go on), carvepfn.c (pages by the page frame number database), carveentry.c (by tables that nothing leads to), carverounds.c (whose pages first), carvebehind.c (pages in
+ * (pages), carvefits.c (does a page go on), carvepfn.c (pages by the page frame number database), carveentry.c (by tables that nothing leads to), carvelast.c (where a last record ends),
+ * carverounds.c (whose pages first), carvebehind.c (pages in
  * place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carvesame.c
  * (buffers that are there twice), carvesize.c (how large files become), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
@@ -89,6 +90,7 @@ struct carve {
 	size_t n_loose;
 	struct carve_tied *tied; /* owned; by buffer and page */
 	size_t n_tied;
+	bool tables;                          /* there is no page frame number database: nothing but page tables leads to pages */
 	bool entries_looked, entries_limited; /* carveentry.c has looked, and found too many */
 	struct carve_live *live;              /* owned */
 	size_t n_live, cap_live;
@@ -259,7 +261,7 @@ int carve_map(struct carve *c);
 /* Fills b->tied of all buffers. Before anything is put together. 0 or ERR_NOMEM. */
 int carve_tie(struct carve *c);
 /* The same by page tables that nothing leads to any more (carveentry.c), once, where there is no page frame number database: for buffers that have no pages
- * yet, if there are any but `live` ones, or when one of those (`live`) lacks some. Reads all of memory. 0, ERR_NOMEM, ERR_INTR. */
+ * yet, if there are any but `live` ones, or when one of those (`live`) lacks some. 0 or ERR_NOMEM. */
 int carve_entries(struct carve *c, bool live);
 /* Takes v[0, n), in any order, for c->tied. */
 void carve_tie_to(struct carve *c, struct carve_tied *v, size_t n);
@@ -312,6 +314,11 @@ int carve_behind(struct carve *c, struct carve_buf *b);
 int carve_cut(struct carve *c);
 /* What carve_bytes() has not of such a page: the bytes that are there into c->raw, and off the ranges that are missing. */
 void carve_cut_bytes(struct carve *c, const struct carve_buf *b, struct etw_range *missing, size_t max, size_t *n_missing);
+
+/* The pages in which the last records of buffers end, where the page table that led there is lost (carvelast.c). After all else was put together. 0 or ERR_NOMEM. */
+int carve_last(struct carve *c);
+/* Something leads to the physical addresses [pa, pa + size), so that they are no such page. */
+void carve_mapped(struct carve *c, uint64_t pa, uint64_t size);
 
 /* Pages behind the data in which records of an earlier use go on, and what of them is a buffer's (carvetail.c). After carve_cut(). 0 or ERR_NOMEM. */
 int carve_tails(struct carve *c);

@@ -270,8 +270,12 @@ static struct result with_table(uint64_t second, uint64_t flags, const char *beh
 	memcpy(f.mem + 20 * PAGE, b, PAGE);
 	memcpy(f.mem + 90 * PAGE, b + PAGE, PAGE);
 	memset(f.mem + 91 * PAGE, 'x', PAGE);
-	if (behind)
+	if (behind) {
 		memcpy(f.mem + 90 * PAGE + 2048, behind, strlen(behind));
+	} else { /* or this one, but for what is in it: nothing but the table tells */
+		memcpy(f.mem + 93 * PAGE, b + PAGE, PAGE);
+		f.mem[93 * PAGE]++;
+	}
 	put_le64(f.mem + 60 * PAGE + 7 * 8, 20 * PAGE | 0x8000000000000867);
 	put_le64(f.mem + 60 * PAGE + 8 * 8, second | flags);
 	r = run(&f, false);
@@ -302,6 +306,99 @@ Test(carve, tables_that_nothing_leads_to)
 
 		cr_assert_eq(r.events, t[i].events, "%zu: %u events", i, r.events);
 		cr_assert_eq(r.gaps, t[i].events == 34 ? 0 : 1, "%zu: %u gaps", i, r.gaps);
+	}
+}
+
+/* The page in which a buffer's last record ends, where nothing leads to it. */
+struct tail_test {
+	struct fixture f;
+	uint8_t b[2 * PAGE];
+	uint32_t end;
+	struct result r;
+};
+
+static void tail_begin(struct tail_test *t)
+{
+	memset(t->b, 0, sizeof(t->b));
+	t->end = make(t->b, 2 * PAGE, 5, 1000000, 34, 33);
+	cr_assert(t->end > PAGE + 8 && t->end < PAGE + 0x78);
+	setup(&t->f);
+	memcpy(t->f.mem + 20 * PAGE, t->b, PAGE);
+	memcpy(t->f.mem + 90 * PAGE, t->b + PAGE, PAGE);
+}
+
+static void tail_end(struct tail_test *t, unsigned events, const char *what)
+{
+	t->r = run(&t->f, false);
+	cr_assert_eq(t->r.events, events, "%s: %u events", what, t->r.events);
+	done(&t->f);
+}
+
+Test(carve, ends_that_nothing_leads_to)
+{
+	static struct tail_test t;
+	uint8_t *page;
+
+	tail_begin(&t);
+	page = t.f.mem + 90 * PAGE;
+	tail_end(&t, 34, "the only one");
+	cr_assert_eq(t.r.gaps, 0);
+	tail_begin(&t);
+	page = t.f.mem + 90 * PAGE;
+	memset(page, 0, 0x18);
+	tail_end(&t, 34, "begins with zeros");
+	tail_begin(&t);
+	memset(t.f.mem + 90 * PAGE, 0, PAGE);
+	tail_end(&t, 33, "lost");
+	cr_assert_eq(t.r.gaps, 1);
+	tail_begin(&t);
+	memcpy(t.f.mem + 95 * PAGE, t.b + PAGE, PAGE);
+	t.f.mem[95 * PAGE]++;
+	tail_end(&t, 33, "one of two");
+	tail_begin(&t);
+	memcpy(t.f.mem + 95 * PAGE, t.b + PAGE, PAGE);
+	tail_end(&t, 34, "there twice");
+	for (int off = -9; off <= 9; off++) { /* from where its data really end */
+		tail_begin(&t);
+		page = t.f.mem + 90 * PAGE;
+		memset(page, 0, PAGE);
+		memset(page, 0x11, (size_t)((int)(t.end - PAGE) - 7 + off)); /* the record's size is one more than a multiple of 8 */
+		tail_end(&t, off == 0 ? 34 : 33, "ends elsewhere");
+	}
+	tail_begin(&t);
+	for (unsigned i = 0; i < 2; i++)
+		put_le64(t.f.mem + 60 * PAGE + (7 + i) * 8, (90 + i) * PAGE | 0x8000000000000867);
+	tail_end(&t, 33, "something's page");
+	tail_begin(&t);
+	make(t.b, 2 * PAGE, 6, 900000, EVENTS, 33); /* steps of 0x78, as before it */
+	memcpy(t.f.mem + 90 * PAGE + (t.end - PAGE), t.b + t.end, 2 * PAGE - t.end);
+	tail_end(&t, 33, "old records behind"); /* they would stand anywhere, behind anybody's */
+	tail_begin(&t);
+	make(t.b, 2 * PAGE, 6, 1900000, EVENTS, 33);
+	memcpy(t.f.mem + 90 * PAGE + (t.end - PAGE), t.b + t.end, 2 * PAGE - t.end);
+	tail_end(&t, 33, "later records behind");
+	tail_begin(&t);
+	for (unsigned i = 0; i < 128; i++)
+		memset(t.f.mem + (100 + i) * PAGE, 0x11, 1000 + 8 * i);
+	tail_end(&t, 33, "too many others");
+}
+
+/* Two buffers, whose ends are told apart by what is left for each; or not at all. */
+Test(carve, ends_that_several_want)
+{
+	static struct tail_test t;
+	uint8_t other[2 * PAGE] = {0};
+
+	for (unsigned k = 0; k < 3; k++) {
+		tail_begin(&t);
+		memset(other, 0, sizeof(other));
+		make(other, 2 * PAGE, 7, 3000000, 34, k == 2 ? 39 : 33);
+		memset(other + PAGE, 0, PAGE);
+		memset(other + PAGE, 0x77, t.end - PAGE - (k == 2 ? 1 : 7)); /* 2: its records are longer by what pads the others */
+		memcpy(t.f.mem + 30 * PAGE, other, PAGE);
+		if (k)
+			memcpy(t.f.mem + 40 * PAGE, other + PAGE, PAGE);
+		tail_end(&t, k == 2 ? 68 : 66, k == 2 ? "a page for each" : k ? "two pages" : "one page");
 	}
 }
 

@@ -10,6 +10,8 @@
 #define SIZE   (1u << 20)
 #define MIDDLE (SIZE / 2) /* where pieces of any size end */
 
+#define ENTRY UINT64_C(0x000fffff00000001) /* of a machine with 4 GiB */
+
 static uint8_t marks_of(const uint8_t *b)
 {
 	uint8_t m = 0;
@@ -19,6 +21,8 @@ static uint8_t marks_of(const uint8_t *b)
 	for (unsigned i = 0; i < CARVE_BLOCK; i += 8)
 		m |= (b[i + 3] == 0xc0 && b[i + 2] >= 1 && b[i + 2] <= 0x15) || (b[i + 3] == 0x90 && b[i + 2] == 0) ? CARVE_BLOCK_MARKER
 														    : 0;
+	for (unsigned i = 0; i < CARVE_BLOCK; i += 8)
+		m |= (b[i] & 1) && b[i + 4] == 0 && b[i + 5] == 0 && (b[i + 6] & 15) == 0 ? CARVE_BLOCK_ENTRY : 0;
 	return m;
 }
 
@@ -26,8 +30,8 @@ static void same_marks(const uint8_t *p, size_t n)
 {
 	uint8_t *fast = malloc(n), *plain = malloc(n);
 
-	carve_blocks(p, n, fast);
-	carve_blocks_plain(p, n, plain);
+	carve_blocks(p, n, ENTRY, fast);
+	carve_blocks_plain(p, n, ENTRY, plain);
 	for (size_t i = 0; i < n; i++) {
 		uint8_t all = marks_of(p + i * CARVE_BLOCK);
 
@@ -59,6 +63,11 @@ Test(carvescan, blocks)
 	for (unsigned i = 0; i + 1 < CARVE_BLOCK; i++)
 		put_le16(p + (size_t)i * CARVE_BLOCK + i, 0);
 	same_marks(p, CARVE_BLOCK);
+	memset(p, 0x11, SIZE); /* entries, and what is none by one bit */
+	for (unsigned i = 0; i < SIZE / CARVE_BLOCK; i++)
+		put_le64(p + (size_t)i * CARVE_BLOCK + i % (CARVE_BLOCK / 8) * 8,
+			 UINT64_C(0x8000000012345867) ^ (i < CARVE_BLOCK / 8 ? 0 : UINT64_C(1) << i / (CARVE_BLOCK / 8) % 64));
+	same_marks(p, SIZE / CARVE_BLOCK);
 	for (size_t i = 0, x = 1; i < SIZE; i++, x = x * UINT64_C(6364136223846793005) + 1442695040888963407)
 		p[i] = (uint8_t)(x >> 56);
 	same_marks(p, SIZE / CARVE_BLOCK);
