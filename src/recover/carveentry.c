@@ -37,14 +37,11 @@ static int add_hit(struct finder *s, uint64_t pa, size_t buf, uint32_t page)
 {
 	void *arr = s->v;
 
-	if (s->n >= HITS_MAX) {
-		s->c->entries_limited = true;
-		return 0;
-	}
 	if (arr_reserve(&arr, &s->cap, s->n, sizeof(*s->v)) < 0)
 		return ERR_NOMEM;
 	s->v = arr;
 	s->v[s->n++] = (struct carve_tied){pa, (uint32_t)buf, page, false};
+	s->c->entries_limited |= s->n == HITS_MAX;
 	return 0;
 }
 
@@ -55,7 +52,7 @@ static int follow(struct finder *s, const uint8_t *table, unsigned i, size_t buf
 	uint32_t n = carve_pages_of(&s->c->buf[buf]);
 	int rc = 0;
 
-	for (uint32_t page = 1; page < n && i + page < ENTRIES && rc == 0; page++) {
+	for (uint32_t page = 1; page < n && i + page < ENTRIES && s->n < HITS_MAX && rc == 0; page++) {
 		uint64_t e = le64(table + (size_t)8 * (i + page)), pa = e & CARVE_ENTRY_FRAME;
 
 		if ((e ^ first) & CARVE_ENTRY_SAME || e & CARVE_ENTRY_NEVER || pa == before ||
@@ -95,7 +92,7 @@ static int look_at(struct finder *s, const uint8_t *table)
 		if (!(e & CARVE_ENTRY_VALID) || e & CARVE_ENTRY_NEVER || !(s->filter[bit / 8] >> bit % 8 & 1))
 			continue;
 		carve_mapped(s->c, pa, CARVE_PAGE);
-		for (size_t k = first_at(c, pa); k < c->n && c->buf[k].f->pa - pa < CARVE_PAGE && rc == 0; k++)
+		for (size_t k = first_at(c, pa); k < c->n && c->buf[k].f->pa - pa < CARVE_PAGE && s->n < HITS_MAX && rc == 0; k++)
 			if (wanted(&c->buf[k]))
 				rc = follow(s, table, i, k);
 	}
