@@ -82,6 +82,7 @@ void carve_close(struct carve *c)
 	free(c->packed);
 	free(c->times);
 	free(c->part_times);
+	free(c->step);
 	free(c->live);
 	free(c->tied);
 	free(c->body);

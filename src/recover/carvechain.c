@@ -14,6 +14,7 @@
 #define NODES_MAX (1u << 16) /* of all layers */
 #define TAKES_MAX (1u << 24) /* pages tried for all buffers together */
 #define NO_NODE   UINT32_MAX
+#define DOUBT     (1u << 31) /* in an edge: see struct carve_level */
 
 struct node {
 	uint64_t pa; /* ETW_NO_PA: a page in which no record begins was not found */
@@ -21,7 +22,9 @@ struct node {
 	uint32_t from;          /* a page before; NO_NODE: the buffer's first one */
 	uint32_t edge, n_edges; /* to the pages behind */
 	enum carve_place how;
+	size_t part; /* in scan.part, of one that was found by its records */
 	bool proved;
+	bool doubt; /* of a page in the first layer, as in edges */
 	bool alive; /* the last page can be reached from it */
 	bool on;    /* and it can be reached from the first */
 };
@@ -95,22 +98,23 @@ static uint32_t put_node(struct chain *x, uint32_t i, uint32_t from)
 		return NO_NODE;
 	}
 	x->node = arr;
-	x->node[x->n] = (struct node){.pa = l->pa, .walk = j->walk, .from = from, .how = l->how, .proved = l->proved};
+	x->node[x->n] = (struct node){
+		.pa = l->pa, .walk = j->walk, .from = from, .how = l->how, .part = l->next - 1, .proved = l->proved, .doubt = l->doubt};
 	return (uint32_t)x->n++;
 }
 
-static bool put_edge(struct chain *x, uint32_t from, uint32_t to)
+static bool put_edge(struct chain *x, uint32_t from, uint32_t to, bool doubt)
 {
 	struct node *n = &x->node[from];
 	void *arr = x->edge;
 
 	for (uint32_t k = n->edge; k < n->edge + n->n_edges; k++)
-		if (x->edge[k] == to)
+		if ((x->edge[k] & ~DOUBT) == to)
 			return true;
 	if (arr_reserve(&arr, &x->cap_edges, x->n_edges, sizeof(*x->edge)) < 0)
 		return false;
 	x->edge = arr;
-	x->edge[x->n_edges++] = to;
+	x->edge[x->n_edges++] = to | (doubt ? DOUBT : 0);
 	n->n_edges++;
 	return true;
 }
@@ -140,7 +144,7 @@ static void expand(struct chain *x, uint32_t i, uint32_t from)
 		any = true;
 		tied |= l->how == CARVE_TIED;
 		to = put_node(x, i, from);
-		if (to != NO_NODE && i && !put_edge(x, from, to))
+		if (to != NO_NODE && i && !put_edge(x, from, to, l->doubt))
 			x->limited = true;
 	}
 }
@@ -155,14 +159,14 @@ static void mark(struct chain *x)
 
 		n->alive = i >= x->layer[x->want - 1];
 		for (uint32_t k = n->edge; k < n->edge + n->n_edges && !n->alive; k++)
-			n->alive = x->node[x->edge[k]].alive;
+			n->alive = x->node[x->edge[k] & ~DOUBT].alive;
 	}
 	for (size_t i = 0; i < x->n; i++) {
 		struct node *n = &x->node[i];
 
 		n->on = n->alive && (n->on || i < x->layer[1]);
 		for (uint32_t k = n->edge; k < n->edge + n->n_edges && n->on; k++)
-			x->node[x->edge[k]].on = true;
+			x->node[x->edge[k] & ~DOUBT].on = true;
 	}
 }
 
@@ -181,10 +185,31 @@ static uint32_t only(const struct chain *x, uint32_t i)
 	return got;
 }
 
+/* Does nothing but a doubtful step lead to this node of layer i from those that are on a way? */
+static bool doubtful(const struct chain *x, uint32_t i, uint32_t to)
+{
+	if (i == 0)
+		return x->node[to].doubt;
+	for (uint32_t k = x->layer[i - 1]; k < x->layer[i]; k++)
+		for (uint32_t e = x->node[k].edge; x->node[k].on && e < x->node[k].edge + x->node[k].n_edges; e++)
+			if (x->edge[e] == to)
+				return false;
+	return true;
+}
+
+/* Is there a page on a way in layer i to which a step leads that is not doubtful? */
+static bool any_sure(const struct chain *x, uint32_t i)
+{
+	for (uint32_t k = x->layer[i]; k < x->layer[i + 1]; k++)
+		if (x->node[k].on && !doubtful(x, i, k))
+			return true;
+	return false;
+}
+
 static bool one_way(const struct chain *x)
 {
 	for (uint32_t i = 0; i < x->want; i++)
-		if (only(x, i) == NO_NODE)
+		if (only(x, i) == NO_NODE || doubtful(x, i, only(x, i)))
 			return false;
 	return true;
 }
@@ -204,10 +229,10 @@ static void by_neighbours(struct chain *x)
 		struct node *n = &x->node[i];
 
 		for (uint32_t k = 0; k < n->n_edges && n->on && n->pa != ETW_NO_PA; k++) {
-			uint32_t to = x->edge[n->edge + k];
+			uint32_t edge = x->edge[n->edge + k], to = edge & ~DOUBT;
 
 			if (x->node[to].on && x->node[to].pa == n->pa + CARVE_PAGE) {
-				x->edge[n->edge] = to;
+				x->edge[n->edge] = edge;
 				n->n_edges = 1;
 			}
 		}
@@ -248,7 +273,7 @@ static int hold(struct chain *x)
 	for (uint32_t i = 0; i < x->want; i++) {
 		uint32_t k = only(x, i);
 
-		if (k != NO_NODE && x->node[k].proved)
+		if (k != NO_NODE && x->node[k].proved && !doubtful(x, i, k))
 			pa[n++] = x->node[k].pa;
 	}
 	rc = carve_hold(x->j, pa, n);
@@ -283,10 +308,32 @@ static void between(struct join *j, uint32_t want)
 	}
 }
 
+/* What was believed because no page is lost, it is supposed. */
+static int note_steps(const struct chain *x)
+{
+	struct carve *c = x->j->c;
+	uint64_t before = x->j->b->f->pa & ~(uint64_t)(CARVE_PAGE - 1), last = x->j->b->f->shape.walk.last_ts;
+
+	for (uint32_t i = 0; i < x->want; i++) {
+		const struct node *n = &x->node[only(x, i)];
+		void *arr = c->step;
+
+		if (n->how == CARVE_TIMED) {
+			if (arr_reserve(&arr, &c->cap_steps, c->n_steps, sizeof(*c->step)) < 0)
+				return ERR_NOMEM;
+			c->step = arr;
+			c->step[c->n_steps++] = (struct carve_step){x->j->b, &c->scan.part[n->part], before, last};
+		}
+		before = n->pa;
+		last = n->walk.last_ts;
+	}
+	return 0;
+}
+
 int carve_chain(struct join *j, uint32_t want, bool doubt)
 {
 	struct chain x = {.j = j, .want = want};
-	bool sure;
+	bool sure, lost = false; /* lost: all ways have been in doubt since */
 	int rc = 0;
 
 	x.layer = calloc((size_t)want + 1, sizeof(*x.layer));
@@ -310,10 +357,15 @@ int carve_chain(struct join *j, uint32_t want, bool doubt)
 	for (uint32_t i = 0; i < want; i++) {
 		uint32_t k = only(&x, i);
 
+		lost |= !any_sure(&x, i);
+		if (k != NO_NODE && (lost || doubtful(&x, i, k)))
+			k = NO_NODE;
 		j->level[i].how = k == NO_NODE ? CARVE_PLACES : x.node[k].how;
 		j->level[i].proved = k != NO_NODE && x.node[k].proved;
 		j->level[i].pa = k == NO_NODE ? ETW_NO_PA : x.node[k].pa;
 	}
+	if (sure && j->c->trust)
+		rc = note_steps(&x);
 	between(j, want);
 	j->n = j->n_all = want;
 out:

@@ -106,23 +106,6 @@ static bool taken(const struct join *j, uint32_t i, uint64_t pa)
 	return false;
 }
 
-/* Parts begin at `off` from time `ts` on. */
-static size_t parts_from(const struct carve_scan *s, uint16_t off, uint64_t ts)
-{
-	size_t lo = 0, hi = s->n_parts;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct carve_part *p = &s->part[mid];
-
-		if (p->off < off || (p->off == off && p->ts < ts))
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 /* Where the page before the one of level i stands. */
 static uint64_t before_page(const struct join *j, uint32_t i)
 {
@@ -137,31 +120,7 @@ static uint32_t next_record(const struct join *j, const struct carve_level *l)
 	return l->before.off < have ? l->before.off + carve_record_step(j->c->raw + l->before.off) : l->before.off;
 }
 
-/* Is there no page that leads to this part later than the one before level i does? */
-static bool nearest(const struct join *j, uint32_t i, const struct carve_part *p)
-{
-	const struct carve_scan *s = &j->c->scan;
-	uint64_t before = before_page(j, i), ts;
-	size_t lo = 0, hi = s->n_exits;
-
-	while (lo < hi) { /* the first that is not before the part */
-		size_t mid = lo + (hi - lo) / 2;
-		const struct carve_exit *x = &s->exit[mid];
-
-		if (x->off < p->off || (x->off == p->off && x->ts <= p->ts))
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == 0 || s->exit[lo - 1].off != p->off)
-		return true;
-	for (ts = s->exit[lo - 1].ts; lo > 0 && s->exit[lo - 1].off == p->off && s->exit[lo - 1].ts == ts; lo--)
-		if (s->exit[lo - 1].pa == before)
-			return true;
-	return false;
-}
-
-static bool of_file(const struct carve_shape *s)
+bool carve_of_file(const struct carve_shape *s)
 {
 	return s->met == ETW_MET_FILE && (s->h.flag || (s->h.processor & 0xff00) == PROC_WIN7);
 }
@@ -260,6 +219,24 @@ static bool alone(const struct join *j, const struct carve_level *l, const struc
 	return true;
 }
 
+/* A page to which a table's entry led: a table may be an old one, or none. So its records must go on at this buffer's pace, and no other page may lead to them. */
+static bool entry_fits(const struct join *j, uint32_t i, uint64_t pa)
+{
+	const struct carve_level *l = &j->level[i];
+	struct carve_head head[CARVE_HEADS];
+	struct carve_part p = {.pa = pa};
+	uint8_t page[CARVE_PAGE];
+
+	if (phys_read(j->c->im->dump->phys, pa, page, CARVE_PAGE) != 0)
+		return false;
+	if (!carve_heads(page, head) || !head[0].ts || !l->before.has_ts)
+		return true;
+	p.off = head[0].off;
+	p.ts = head[0].ts;
+	return p.ts >= l->before.last_ts && (p.ts - l->before.last_ts) / carve_usual(&l->before) <= j->o->patience &&
+	       carve_nearest(j->c, before_page(j, i), l->before.last_ts, &p, true);
+}
+
 bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 {
 	struct carve_level *l = &j->level[i];
@@ -267,6 +244,7 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 	uint32_t start = carve_page_start(j, i), at = next_record(j, l), off = at - start;
 	uint64_t last = l->before.has_ts ? l->before.last_ts : 1;
 
+	l->doubt = false;
 	for (; l->how < CARVE_PLACES; l->how++, l->tried = l->looked = 0) {
 		switch (l->how) {
 		case CARVE_MAPPED:
@@ -275,7 +253,7 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 			break;
 		case CARVE_TIED:
 			while (carve_tied_page(j->c, j->b, i + 1, last, l->looked++, pa))
-				if (!gone(j, *pa) && !carve_at(j->c, *pa) && !taken(j, i, *pa))
+				if (!gone(j, *pa) && !carve_at(j->c, *pa) && !taken(j, i, *pa) && (!j->c->tables || entry_fits(j, i, *pa)))
 					return true;
 			break;
 		case CARVE_NEXT:
@@ -295,7 +273,7 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 			if (j->o->row || j->o->tied || at < start || at >= j->end || off >= CARVE_PAGE)
 				break;
 			if (!l->looked++)
-				l->next = parts_from(s, (uint16_t)off, l->how == CARVE_TIMED ? last : 0);
+				l->next = carve_parts_from(s, (uint16_t)off, l->how == CARVE_TIMED ? last : 0);
 			while (l->next < s->n_parts && s->part[l->next].off == off &&
 			       l->tried < (l->how == CARVE_TIMED ? NEAR_MAX : UNTIMED) && l->looked++ < LOOK_MAX) {
 				const struct carve_part *p = &s->part[l->next++];
@@ -310,7 +288,11 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 				if (gone(j, p->pa) || displaced(j, i, p->pa))
 					continue;
 				l->tried++;
-				if (taken(j, i, p->pa) || (j->o->mutual && p->ts && !nearest(j, i, p)))
+				if (taken(j, i, p->pa) ||
+				    (j->o->mutual && p->ts && !carve_nearest(j->c, before_page(j, i), l->before.last_ts, p, false)))
+					continue;
+				l->doubt = !j->c->trust && carve_doubtful(j->c, before_page(j, i), l->before.last_ts, p);
+				if (l->doubt && !j->o->all)
 					continue;
 				if (j->o->mutual && !j->o->all && !alone(j, l, p, last))
 					break;
@@ -320,7 +302,7 @@ bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa)
 			break;
 		case CARVE_FILL:
 			if (!l->tried++ && !j->o->row && !j->o->tied && at >= j->end && j->end - start < CARVE_PAGE &&
-			    of_file(&j->b->f->shape) && fill_page(j, i, pa))
+			    carve_of_file(&j->b->f->shape) && fill_page(j, i, pa))
 				return true;
 			break;
 		case CARVE_NONE: /* no record begins in it: what comes behind can still be found */
@@ -348,6 +330,20 @@ static bool row_sure(const struct join *j, uint32_t i)
 	return n >= CARVE_ROW_SURE;
 }
 
+/* Do the records break off where the data of this buffer can't end, but those of its pages farther on may: whole pages before the end, or where fill stands? Then a page before
+ * it is left out. */
+static bool ends_early(const struct join *j, const struct carve_walk *w, uint32_t to)
+{
+	const uint8_t *raw = j->c->raw;
+	uint32_t at = w->off;
+
+	if (at >= to || (raw[at] != 0 && raw[at] != 0xff) || (!carve_of_file(&j->b->f->shape) && (j->end - at) % CARVE_PAGE))
+		return false;
+	for (; at < to && raw[at] == raw[w->off]; at++) {
+	}
+	return at == to;
+}
+
 bool carve_take(struct join *j, uint32_t i, uint64_t pa)
 {
 	struct carve_level *l = &j->level[i];
@@ -366,7 +362,8 @@ bool carve_take(struct join *j, uint32_t i, uint64_t pa)
 		carve_go_on(&w, j->c->raw, to, j->end);
 	if (w.bad && w.n > l->before.n + TORN_BEFORE)
 		carve_resume(&w, j->c->raw, to, j->end);
-	torn = w.bad && !j->o->whole && w.n > l->before.n + TORN_SURE; /* nothing is known behind it, but the page is this buffer's */
+	/* nothing is known behind it, but the page is this buffer's */
+	torn = w.bad && !j->o->whole && w.n > l->before.n + TORN_SURE && !ends_early(j, &w, to);
 	if (l->how != CARVE_MAPPED && ((w.bad && !torn) || !carve_times_fit(j, l->how, &l->before, &w) || carve_goes_on(j, &w, have)))
 		return false;
 	if (l->how != CARVE_MAPPED && l->how != CARVE_TIED && l->how != CARVE_NONE && !carve_pads_fit(j, l->before.off, start, to))
@@ -391,6 +388,15 @@ bool carve_take(struct join *j, uint32_t i, uint64_t pa)
 	return true;
 }
 
+/* Do the entries lead on from level i to a page that is proved? */
+static bool tied_on(const struct join *j, uint32_t i)
+{
+	while (++i < j->n && j->level[i].how == CARVE_TIED)
+		if (j->level[i].proved)
+			return true;
+	return false;
+}
+
 /* Pages that only stand behind the one before and hold no record that proves them: they are this buffer's when they lie between two pages
  * that are, without a break, or when the whole buffer does. */
 static void drop_unproved(struct join *j)
@@ -405,6 +411,8 @@ static void drop_unproved(struct join *j)
 
 		row = row && before_page(j, i) != ETW_NO_PA && l->pa == before_page(j, i) + CARVE_PAGE;
 		proved += l->proved;
+		if (!l->proved && l->how == CARVE_TIED && j->c->tables && !tied_on(j, i))
+			l->pa = ETW_NO_PA;
 		if (l->proved || l->how != CARVE_BEHIND)
 			continue;
 		while (k + 1 < j->n && j->level[k + 1].pa == j->level[k].pa + CARVE_PAGE && !between)

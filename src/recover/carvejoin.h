@@ -24,6 +24,7 @@ struct carve_level { /* one page that is looked for */
 	enum carve_place how;
 	uint64_t pa;   /* what it has been given */
 	bool proved;   /* by a record in it */
+	bool doubt;    /* another page leads to it as well: it is possible, and no more than that */
 	uint32_t node; /* carvechain.c's own */
 };
 
@@ -49,6 +50,17 @@ static inline uint32_t carve_page_start(const struct join *j, uint32_t i)
 
 /* The next place for level i. False: there is none left. */
 bool carve_next_place(struct join *j, uint32_t i, uint64_t *pa);
+
+/* Is it a buffer of an .etl file, behind whose data fill stands? */
+bool carve_of_file(const struct carve_shape *s);
+
+/* carvelead.c. The first of s->part that begins at `off` from time `ts` on. */
+size_t carve_parts_from(const struct carve_scan *s, uint16_t off, uint64_t ts);
+/* p is to stand behind the page `before`, whose last record is from `last`: is there no page that leads to it later than that? `open`: but those that have one behind
+ * them, or may have another one. */
+bool carve_nearest(const struct carve *c, uint64_t before, uint64_t last, const struct carve_part *p, bool open);
+/* Is there, or does the page before p in memory lead to it? */
+bool carve_doubtful(const struct carve *c, uint64_t before, uint64_t last, const struct carve_part *p);
 
 /* Takes the page at pa for level i if it is mapped, or if the records go on over it: level[i].pa and .proved, j->walk and the bytes at c->raw. */
 bool carve_take(struct join *j, uint32_t i, uint64_t pa);

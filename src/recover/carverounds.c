@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "buf.h"
-#include "carvework.h"
+#include "carvejoin.h"
 
 #define PATIENCE   UINT64_C(64)
 #define PASSES_MAX 32u
@@ -24,8 +24,8 @@ struct round {
 static const struct round sure[] = {{true, false, {.patience = PATIENCE, .whole = true}},
 				    {true, false, {.patience = PATIENCE}},
 				    {false, false, {.patience = PATIENCE, .whole = true, .tied = true}},
-				    {false, false, {.patience = PATIENCE, .tied = true}},
-				    {false, false, {.patience = PATIENCE, .whole = true, .row = true}},
+				    {false, false, {.patience = PATIENCE, .tied = true}}};
+static const struct round rows[] = {{false, false, {.patience = PATIENCE, .whole = true, .row = true}},
 				    {false, false, {.patience = PATIENCE, .row = true}}};
 static const struct round one_way[] = {{false, true, {.patience = PATIENCE, .whole = true, .all = true, .tight = true}},
 				       {false, true, {.patience = PATIENCE, .whole = true, .all = true}},
@@ -250,24 +250,158 @@ static int tries(struct carve *c)
 	return rc < 0 ? rc : 0;
 }
 
-static int behind(struct carve *c)
+/* Each buffer that gets its own pages leaves fewer that could be another's. */
+static int behind(struct carve *c, bool early)
+{
+	size_t before = c->progress + 1;
+	int rc = 0;
+
+	for (unsigned pass = 0; before != c->progress && pass < PASSES_MAX && rc == 0; pass++) {
+		before = c->progress;
+		for (size_t i = 0; i < c->n && rc == 0; i++)
+			rc = carve_behind(c, &c->buf[i], early);
+	}
+	return rc;
+}
+
+/* ---- nothing is lost --------------------------------------------------------------------------------------------------------------------- */
+
+struct before { /* a buffer that is not put together yet */
+	size_t buf, n_held;
+	uint64_t *held; /* owned */
+};
+
+static bool open_buffer(const struct carve_buf *b)
+{
+	return !b->live && !b->page;
+}
+
+static int remember(const struct carve *c, struct before **v, size_t *n)
+{
+	*n = 0;
+	for (size_t i = 0; i < c->n; i++)
+		*n += open_buffer(&c->buf[i]);
+	*v = calloc(*n + 1, sizeof(**v));
+	if (!*v)
+		return ERR_NOMEM;
+	for (size_t i = 0, k = 0; i < c->n; i++) {
+		const struct carve_buf *b = &c->buf[i];
+
+		if (!open_buffer(b))
+			continue;
+		(*v)[k] = (struct before){.buf = i, .n_held = b->n_held};
+		if (b->n_held) {
+			(*v)[k].held = malloc(b->n_held * sizeof(*b->held));
+			if (!(*v)[k].held)
+				return ERR_NOMEM;
+			memcpy((*v)[k].held, b->held, b->n_held * sizeof(*b->held));
+		}
+		k++;
+	}
+	return 0;
+}
+
+static void put_back(struct carve_buf *b, struct before *v)
+{
+	free(b->page);
+	free(b->held);
+	b->page = NULL;
+	b->n_pages = b->n_used = 0;
+	b->held = v->held;
+	b->n_held = v->n_held;
+	b->pending = b->wishes = false;
+	v->held = NULL;
+}
+
+/* *to becomes from and the pages of those of v that are put together. */
+static int claims_of(const struct carve *c, struct addrset *to, const struct addrset *from, const struct before *v, size_t n)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < c->n && rc == 0; i++)
-		rc = carve_behind(c, &c->buf[i]);
+	addrset_free(to);
+	*to = *from;
+	if (from->cap) {
+		to->slot = malloc(from->cap * sizeof(*from->slot));
+		if (!to->slot) {
+			*to = (struct addrset){0};
+			return ERR_NOMEM;
+		}
+		memcpy(to->slot, from->slot, from->cap * sizeof(*from->slot));
+	}
+	for (size_t i = 0; i < n && rc >= 0; i++) {
+		const struct carve_buf *b = &c->buf[v[i].buf];
+
+		for (uint32_t k = 1; b->page && k <= b->n_used && rc >= 0; k++)
+			if (b->page[k] != ETW_NO_PA)
+				rc = addrset_add(to, b->page[k] | 1);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+static bool still_doubtful(const struct carve *c, const struct carve_buf *b)
+{
+	for (size_t i = 0; i < c->n_steps; i++)
+		if (c->step[i].b == b && carve_doubtful(c, c->step[i].before, c->step[i].last, c->step[i].p))
+			return true;
+	return false;
+}
+
+/* A step that is doubtful where a page is lost is right where none is: the page that leads to the same place has another one behind it in the end. So buffers are put together as if
+ * none were lost, and those taken apart again of which that has not become true. */
+static int trust(struct carve *c)
+{
+	struct addrset claimed = c->claimed;
+	struct before *v = NULL;
+	uint64_t ways = c->ways;
+	bool more = true;
+	size_t n = 0;
+	int rc = remember(c, &v, &n);
+
+	c->claimed = (struct addrset){0};
+	rc = rc == 0 ? claims_of(c, &c->claimed, &claimed, v, 0) : rc;
+	c->trust = true;
+	rc = rc == 0 && n ? run(c, one_way, N(one_way)) : rc;
+	c->trust = false;
+	for (unsigned pass = 0; more && rc == 0; pass++) {
+		more = false;
+		for (size_t i = 0; i < n; i++) {
+			struct carve_buf *b = &c->buf[v[i].buf];
+
+			if (!b->page || (pass < PASSES_MAX && !still_doubtful(c, b)))
+				continue;
+			put_back(b, &v[i]);
+			more = true;
+		}
+		if (more)
+			rc = claims_of(c, &c->claimed, &claimed, v, n);
+	}
+	c->ways = ways;
+	c->n_steps = 0;
+	for (size_t i = 0; v && i < n; i++) {
+		struct carve_buf *b = &c->buf[v[i].buf];
+
+		if (!b->page && rc == 0 && v[i].held)
+			put_back(b, &v[i]);
+		free(v[i].held);
+	}
+	free(v);
+	addrset_free(&claimed);
 	return rc;
 }
 
 int carve_join_all(struct carve *c)
 {
-	int rc = run(c, sure, 1); /* those of which nothing is lost; then it is known whether any need what carve_entries() looks for */
+	int rc = run(c, sure, 2);
 
+	rc = rc == 0 && c->tables ? run(c, rows, 1) : rc; /* what follows each other needs no table that may be an old one */
 	rc = rc == 0 ? carve_entries(c, false) : rc;
-	rc = rc == 0 ? run(c, sure + 1, N(sure) - 1) : rc;
-	rc = rc == 0 ? behind(c) : rc;
+	rc = rc == 0 ? run(c, sure + 2, c->tables ? 1 : N(sure) - 2) : rc; /* only the database says where a part of a buffer ends */
+	rc = rc == 0 ? run(c, rows, N(rows)) : rc;
+	rc = rc == 0 ? behind(c, true) : rc;
 	if (rc == 0)
 		rc = run(c, one_way, N(one_way));
+	if (rc == 0)
+		rc = trust(c);
 	if (rc == 0)
 		rc = run(c, common, N(common));
 	if (rc == 0)
@@ -276,6 +410,6 @@ int carve_join_all(struct carve *c)
 		rc = run(c, parts, N(parts));
 	if (rc == 0)
 		rc = tries(c);
-	rc = rc == 0 ? behind(c) : rc;
+	rc = rc == 0 ? behind(c, false) : rc;
 	return rc == 0 ? carve_last(c) : rc;
 }

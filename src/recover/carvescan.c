@@ -9,6 +9,7 @@
 
 #define CHUNK      (128u << 10) /* what one thread reads at once stays in the second-level cache */
 #define FILL_MIN   8u           /* bytes of fill that tell anything */
+#define LED_STEPS  64u          /* times the usual time between two records */
 #define REST_BEGIN 128u         /* bytes at the beginning of a page that are not all zeros when anything is in it */
 
 struct share { /* what one thread found */
@@ -370,6 +371,41 @@ static int by_exit(const void *a, const void *b)
 	return x->pa < y->pa ? -1 : x->pa > y->pa;
 }
 
+static int by_page(const void *a, const void *b)
+{
+	const struct carve_exit *x = a, *y = b;
+
+	return x->pa < y->pa ? -1 : x->pa > y->pa;
+}
+
+/* Does this page lead to the part? */
+static bool leads(const struct carve_exit *x, const struct carve_part *p)
+{
+	uint64_t usual = p->n > 1 ? (p->last_ts - p->ts) / (p->n - 1u) + 1 : 1;
+
+	return x->off == p->off && x->ts <= p->ts && (p->ts - x->ts) / usual <= LED_STEPS;
+}
+
+/* Which parts follow the page before them in memory. by_pa[0, n): the exits. */
+static void find_led(struct carve_scan *s, const struct carve_exit *by_pa, size_t n)
+{
+	for (size_t i = 0; i < s->n_parts; i++) {
+		struct carve_part *p = &s->part[i];
+		size_t lo = 0, hi = n;
+
+		while (lo < hi) {
+			size_t mid = lo + (hi - lo) / 2;
+
+			if (by_pa[mid].pa + CARVE_PAGE < p->pa)
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		for (; lo < n && by_pa[lo].pa + CARVE_PAGE == p->pa && p->ts && !p->led; lo++)
+			p->led = leads(&by_pa[lo], p);
+	}
+}
+
 static int find_exits(struct carve_scan *s)
 {
 	s->exit = malloc((s->n_found + s->n_parts + 1) * sizeof(*s->exit));
@@ -386,8 +422,11 @@ static int find_exits(struct carve_scan *s)
 	for (size_t i = 0; i < s->n_parts; i++)
 		if (s->part[i].exit != CARVE_NO_EXIT && s->part[i].last_ts)
 			s->exit[s->n_exits++] = (struct carve_exit){s->part[i].pa, s->part[i].last_ts, s->part[i].exit};
-	if (s->n_exits)
+	if (s->n_exits) {
+		qsort(s->exit, s->n_exits, sizeof(*s->exit), by_page);
+		find_led(s, s->exit, s->n_exits);
 		qsort(s->exit, s->n_exits, sizeof(*s->exit), by_exit);
+	}
 	return 0;
 }
 

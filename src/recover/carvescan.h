@@ -31,6 +31,7 @@ struct carve_part {  /* records in a page that no header stands before */
 	uint64_t last_ts;
 	uint16_t off;     /* of the first record */
 	uint16_t exit, n; /* see struct carve_head */
+	bool led;         /* records of the page before it in memory lead to just there, and end shortly before it begins */
 };
 
 struct carve_tail { /* a page that ends in fill as a file's last page does */

@@ -51,6 +51,12 @@ struct carve_loose { /* a run of such pages */
 	struct carve_buf b; /* of f */
 };
 
+struct carve_step { /* from one page of a buffer to the next */
+	const struct carve_buf *b;
+	const struct carve_part *p;
+	uint64_t before, last; /* page, and time of the last record in it */
+};
+
 struct carve_live { /* a session that was recovered */
 	uint32_t silo, id, buffer_size;
 	bool has_va; /* of the context */
@@ -90,7 +96,10 @@ struct carve {
 	size_t n_loose;
 	struct carve_tied *tied; /* owned; by buffer and page */
 	size_t n_tied;
-	bool tables;                          /* there is no page frame number database: nothing but page tables leads to pages */
+	bool tables;             /* there is no page frame number database: nothing but page tables leads to pages */
+	bool trust;              /* no page is lost, it is supposed: carverounds.c; steps that were believed then: */
+	struct carve_step *step; /* owned */
+	size_t n_steps, cap_steps;
 	bool entries_looked, entries_limited; /* carveentry.c has looked, and found too many */
 	struct carve_live *live;              /* owned */
 	size_t n_live, cap_live;
@@ -307,8 +316,8 @@ int carve_join(struct carve *c, struct carve_buf *b, const struct carve_how *how
 /* The pages of b are its own from now on. With `all` the caller does that, when no other buffer wants them. 0 or ERR_NOMEM. */
 int carve_claim(struct carve *c, struct carve_buf *b);
 
-/* Of a buffer with a gap, the pages in place behind it that are sure (carvebehind.c). 0 or ERR_NOMEM. */
-int carve_behind(struct carve *c, struct carve_buf *b);
+/* Of a buffer with a gap, the pages in place behind it that are sure (carvebehind.c). `early`: unless another page may stand where the gap is. 0 or ERR_NOMEM. */
+int carve_behind(struct carve *c, struct carve_buf *b, bool early);
 
 /* Buffers that go on in a page which the image ends in: the page's beginning is theirs (carvecut.c). After carve_join_all(). 0 or ERR_NOMEM. */
 int carve_cut(struct carve *c);
