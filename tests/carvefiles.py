@@ -2,7 +2,7 @@
 """Cached files of two sessions that had one id and one buffer size, in two boots: carvefiles.py ETLIFT SCRATCH
 
 No event of one may stand in the other's file, and a time that is said to be certain is right. Rings of even and of odd length (half of an odd one knows no head), files whose
-pages follow each other and files whose buffers lie anywhere, with both headers and with one.
+pages follow each other and files whose buffers lie anywhere, with both headers and with one. Clocks that count alike in both boots, when the header of one file is lost.
 """
 import json
 import os
@@ -220,6 +220,51 @@ def behind(seed, page):
     print("page %d of each buffer lost: %d records whole, %d came back, %d wrong" % (page, len(whole), len(set(got) & whole), wrong))
 
 
+def boots(seed, n, first, same, apart, left, want):
+    """Two boots, both clocks begun alike; the header of the first file is lost. `first`: how many buffers that has; `same`: at the second one's addresses; `left`: which
+    of the second one's are there; None: all. No time may be called more than a guess that is another boot's."""
+    global bad
+    rng = random.Random(seed)
+    both = [session(rng, 0, first, 10**11 + 5000, 0), session(rng, 1, n, 10**11, 0 if same else 1)]
+    kept = [b for i, b in enumerate(both[1]["bufs"]) if left is None or i in left]
+    rows = [both[0]["bufs"], [both[1]["closed"]] + kept]
+    pieces = [p for r in rows for p in r] if apart else [b"".join(r) for r in rows]
+    if apart:
+        rng.shuffle(pieces)
+    both[1]["bufs"] = kept
+    report, out = carve(rng, pieces)
+    judge("two boots, %d and %d buffers, the first header lost, %s place, %s%s" % (first, n, "same" if same else "other", "apart" if apart else "in a row",
+                                                                                "" if left is None else ", second file's %s left" % (left,)), both, report, out, want)
+    if not apart and left is None and ("certain", "S1") not in [(o["time_anchor"]["sure"], o["name"]) for o in report["orphans"]]:
+        bad += 1
+        print("the second file's row is not certain")
+
+
+def freed(seed, n):
+    """Buffers that never were in a file, of this boot, beside a whole file of an earlier one."""
+    rng = random.Random(seed)
+    both = [session(rng, 0, n, 10**11), session(rng, 1, 3, 10**11 + 10**6)]
+    both[1]["bufs"] = [b[:0x2C] + bytes(4) + b[0x30:0x34] + bytes(2) + b[0x36:] for b in both[1]["bufs"]]
+    for i, b in enumerate(both[1]["bufs"]):  # no fill behind the data
+        end, = struct.unpack_from("<I", b, 0x30)
+        both[1]["bufs"][i] = b[:end].ljust(SIZE, b"\0")
+    pieces = [both[0]["closed"]] + both[0]["bufs"] + both[1]["bufs"]
+    rng.shuffle(pieces)
+    report, out = carve(rng, pieces)
+    judge("freed buffers beside a file of %d" % n, both, report, out, [("certain", "S0"), ("guess", "carved-9")])
+
+
+for seed, n in enumerate((8, 9, 12)):
+    for same in (False, True):
+        # all of the second file's numbers are there: in its row, or in the ring of its own
+        boots(70 + seed, n, n - 3, same, False, None, None)
+        boots(70 + seed, n, n - 3, same, True, None, None)
+        boots(70 + seed, n, n + 3, same, True, None, None)
+        boots(70 + seed, n, n - 3, same, True, (), [("guess", "carved-9")] if n == 9 else None)  # an even number in the first: one ring
+        boots(70 + seed, n, n - 3, same, False, (0, 1, 2), None)
+        boots(70 + seed, n, 5, same, True, (0, 6), None)
+for n in (4, 5):
+    freed(80 + n, n)
 for page in (1, 2):
     behind(50 + page, page)
 for wide in (True, False):

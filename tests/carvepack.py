@@ -77,7 +77,7 @@ def pack(src):
 
 
 class Packed:
-    def __init__(self, rng, ident, clock, row, n, lie=None):
+    def __init__(self, rng, ident, clock, row, n, lie=None, seq=None):
         self.ident, self.row, self.records = ident, row, []
         body = bytearray()
         for _ in range(n):
@@ -88,6 +88,7 @@ class Packed:
         assert refetl.unpack(stream) == bytes(body)
         f = dict(size=HDR + len(stream), saved=end, current=end if row else end + SIZE, ref=0, ts=clock.t + 9, seq=rng.randrange(1, 99), cpu=rng.randrange(4),
                  id=ident, state=3, offset=rng.randrange(HDR, SIZE) if row else end, flag=0 if row else 0x60, type=0)
+        f["seq"] = seq or f["seq"]
         if lie in f:
             f[lie] = {"size": HDR + len(body) * 2, "saved": end + 8, "current": end + 8, "ref": 1, "ts": 1 << 62, "seq": 1 << 48, "id": 0x4001, "state": 7,
                       "offset": end + 8, "flag": 0x8060 if not row else 0x8000, "type": 1}[lie]
@@ -148,7 +149,7 @@ def scene(rng):
         mem.extend(b"".join(carvemix.noise(rng) for _ in range(rng.randrange(1, 3))))
 
     clock = carvemix.Clock(rng)
-    put(header_buffer(11, clock.t - 1), [Packed(rng, 11, clock, False, rng.randrange(1, 60)) for _ in range(14)])
+    put(header_buffer(11, clock.t - 1), [Packed(rng, 11, clock, False, rng.randrange(1, 60), seq=i + 1) for i in range(14)])
     clock = carvemix.Clock(rng, True)
     put(b"", [Packed(rng, 12, clock, False, rng.randrange(20, 70)) for _ in range(6)])
     for ident in (13, 14 | 0x8000):

@@ -298,9 +298,21 @@ static void from_system(struct carve_orphan *o, uint64_t last_ts)
 	o->sure = CARVE_UNKNOWN;
 }
 
+/* Buffers that never were in a file: that a header of their id lies before them proves nothing, since it may be of another boot. It is their session's when its
+ * file's buffers hang in the same ring, or when it is of the boot that the memory is of: an id is one session's at a time. */
+static bool goes_by(const struct carve_orphan *o, const struct carve_file *h)
+{
+	int64_t boot = o->sys.boot_time;
+
+	if (o->has_head && h->head == o->head)
+		return true;
+	return carve_is_date((uint64_t)boot) && carve_is_date((uint64_t)h->boot) && h->boot >= boot - HOUR / 60 &&
+	       h->boot <= boot + HOUR / 60;
+}
+
 int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const struct carve_item *it, uint64_t first_ts, uint64_t last_ts)
 {
-	bool in_file = it->origin == CARVE_FROM_FILE || it->origin == CARVE_FROM_RTBACKUP, same;
+	bool in_file = it->origin == CARVE_FROM_FILE || it->origin == CARVE_FROM_RTBACKUP, same, tied;
 	unsigned n = 1;
 	bool loose = it->origin == CARVE_FROM_LOOSE;
 	const struct carve_file *h = it->file           ? &g->h[it->file - 1]
@@ -327,9 +339,10 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 		o->anchor = CARVE_ANCHOR_SESSION;
 		return from_live(o, l);
 	}
-	if (h) {
+	tied = h && (it->file || (n == 1 && it->rivals <= 1 && goes_by(o, h)));
+	if (tied) {
 		o->anchor = CARVE_ANCHOR_FILE_HEADER;
-		o->sure = it->file ? it->sure : n > 1 || it->rivals > 1 ? CARVE_GUESS : CARVE_LIKELY;
+		o->sure = it->file ? it->sure : CARVE_LIKELY;
 		return from_header(o, h);
 	}
 	if (it->dates) {
@@ -347,5 +360,10 @@ int carve_anchor_find(struct carve_groups *g, struct carve_orphan *o, const stru
 	from_system(o, last_ts);
 	if (o->sure == CARVE_LIKELY && (in_file || loose))
 		o->sure = CARVE_GUESS; /* a file may be of another boot, and whose clock counts there nobody knows */
+	if (h && o->sure != CARVE_LIKELY) {
+		o->anchor = CARVE_ANCHOR_FILE_HEADER;
+		o->sure = CARVE_GUESS;
+		return from_header(o, h);
+	}
 	return o->sure == CARVE_UNKNOWN ? from_other_file(g, o, !in_file && !loose, first_ts, last_ts) : 0;
 }

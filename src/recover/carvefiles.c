@@ -1,6 +1,7 @@
 /* carvefiles.c - which cached buffers are of one file. In a file they stand one behind the other, the header buffer first; its pages often follow each other in
  * memory too, and packed buffers, which begin at any byte, share them. A buffer that begins where the one before ends, with the same id, is the same file's:
- * an id alone proves nothing, since Windows gives it to the next session again. The others are the file's whose begin and end they lie between, when it is the only one. */
+ * an id alone proves nothing, since Windows gives it to the next session again. For the others there are their ring, their numbers and the times between which
+ * a file can have had them; times alone do not decide, because ids and clock values come again with each boot and headers get lost. */
 #include <stdlib.h>
 
 #include "carvework.h"
@@ -32,7 +33,7 @@ static bool in_file(const struct carve_item *it)
 }
 
 struct place {
-	uint64_t pa;
+	uint64_t at;
 	struct carve_item *it;
 };
 
@@ -40,22 +41,22 @@ static int by_place(const void *a, const void *b)
 {
 	const struct place *x = a, *y = b;
 
-	return x->pa < y->pa ? -1 : x->pa > y->pa;
+	return x->at < y->at ? -1 : x->at > y->at;
 }
 
-static struct carve_item *item_at(const struct place *v, size_t n, uint64_t pa)
+static struct carve_item *item_at(const struct place *v, size_t n, uint64_t at)
 {
 	size_t lo = 0, hi = n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (v[mid].pa < pa)
+		if (v[mid].at < at)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < n && v[lo].pa == pa ? v[lo].it : NULL;
+	return lo < n && v[lo].at == at ? v[lo].it : NULL;
 }
 
 /* A file's buffers are numbered in the order of their flush, which is nearly that of the file: those of a processor that was idle come late, never early (20 real
@@ -67,23 +68,32 @@ static bool in_turn(const struct carve_file *h, const struct carve_item *it, uin
 	return it->b->f->shape.h.sequence <= turn + slack;
 }
 
-static bool goes_with(const struct carve_file *h, const struct carve_item *it)
+static bool goes_with(const struct carve_groups *g, size_t which, const struct carve_item *it)
 {
-	return it->id == h->id && it->file == 0 && it->dates == (h->clock == ETW_CLOCK_SYSTEM_TIME) && (!it->size || it->size == h->size);
+	const struct carve_file *h = &g->h[which];
+
+	return it->id == h->id && (it->file == 0 || it->file == which + 1) && it->dates == (h->clock == ETW_CLOCK_SYSTEM_TIME) &&
+	       (!it->size || it->size == h->size);
 }
 
-/* The row that begins behind a header: each buffer that goes with it in id, clock, number and time. One alone may stand there by chance, unless it is all that
- * the file has. */
-static void walk_row(struct carve_groups *g, const struct place *v, size_t n, size_t which)
+/* What stands behind a closed file's last buffer is another file's. The header is one of those that it counts. */
+static bool in_count(const struct carve_file *h, uint64_t turn)
 {
-	const struct carve_file *h = &g->h[g->h[which].same];
-	struct carve_item *it, *only = NULL;
-	uint64_t at = g->h[which].end, turn = 1;
-	size_t taken = 0;
+	return !h->closed_at || h->written < 2 || h->mode & ETW_MODE_CIRCULAR || turn < h->written;
+}
 
-	for (; at != 0 && (it = item_at(v, n, at)) != NULL && goes_with(h, it); turn++) {
+/* The row that begins behind a header, in memory or in the view of it that the kernel maps: each buffer that goes with it in id, clock, number and time. One alone
+ * may stand there by chance, unless it is all that the file has. */
+static void walk_row(struct carve_groups *g, const struct place *v, size_t n, size_t which, bool view)
+{
+	size_t same = g->h[which].same, taken = 0;
+	const struct carve_file *h = &g->h[same];
+	struct carve_item *it, *only = NULL;
+	uint64_t at = view ? g->h[which].end_va : g->h[which].end, turn = 1;
+
+	for (; at != 0 && (it = item_at(v, n, at)) != NULL && goes_with(g, same, it) && in_count(h, turn); turn++) {
 		if (in_turn(h, it, turn) && carve_file_begun(h, carve_first_ts(it->b))) {
-			it->file = g->h[which].same + 1;
+			it->file = same + 1;
 			it->firm = carve_file_holds(h, carve_first_ts(it->b), carve_last_ts(it->b));
 			it->late = !it->firm;
 			only = it;
@@ -91,26 +101,38 @@ static void walk_row(struct carve_groups *g, const struct place *v, size_t n, si
 		} else if (!(h->mode & ETW_MODE_CIRCULAR)) {
 			break;
 		}
-		at = carve_file_end(it->b);
+		at = view ? it->b->va + it->size : carve_file_end(it->b);
 	}
 	if (taken == 1 && h->written != 2)
-		only->firm = false;
+		only->firm = only->late = false;
+}
+
+/* Those that the kernel maps, by virtual address; or all by physical one. */
+static void walk_rows(struct carve_groups *g, struct place *v, bool view)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n; i++) {
+		struct carve_item *it = &g->v[i];
+		const struct carve_buf *b = it->b;
+
+		if (in_file(it) && (!view || (b->has_va && !b->user && it->size)))
+			v[n++] = (struct place){view ? b->va : b->f->pa, it};
+	}
+	if (n)
+		qsort(v, n, sizeof(*v), by_place);
+	for (size_t i = 0; i < g->n_h; i++)
+		walk_row(g, v, n, i, view);
 }
 
 int carve_find_files(struct carve_groups *g)
 {
 	struct place *v = malloc((g->n + 1) * sizeof(*v));
-	size_t n = 0;
 
 	if (!v)
 		return ERR_NOMEM;
-	for (size_t i = 0; i < g->n; i++)
-		if (in_file(&g->v[i]))
-			v[n++] = (struct place){g->v[i].b->f->pa, &g->v[i]};
-	if (n)
-		qsort(v, n, sizeof(*v), by_place);
-	for (size_t i = 0; i < g->n_h; i++)
-		walk_row(g, v, n, i);
+	walk_rows(g, v, true);
+	walk_rows(g, v, false);
 	free(v);
 	return 0;
 }
@@ -248,8 +270,11 @@ struct ring {
 	size_t fits[RING_FITS]; /* headers that may have had any of them, */
 	size_t held[RING_FITS]; /* and how many of them */
 	size_t n_fits;
-	bool more; /* there are more headers than that */
-	bool once; /* no two have one number: one session's, as far as can be told */
+	bool more;              /* there are more headers than that */
+	bool once;              /* no two have one number: one session's, as far as can be told */
+	bool alien;             /* there are some that can't be `file`'s */
+	size_t holder;          /* `file`, else the one header that may have had all of them; 0 */
+	enum carve_borne borne; /* what they say of that */
 };
 
 struct number {
@@ -328,12 +353,46 @@ static bool among(const size_t *v, size_t n, size_t which)
 	return false;
 }
 
-/* Its ring's file if that can be, else the latest begun. Sure when there is no other, likely when the ring tells: that can be held by one header only, or most of
- * it stands in a row. */
+/* What a ring and all others say of the file: where one ring alone has all numbers that the header counts, the others are another file's. */
+static enum carve_borne borne_by(const struct carve_file *h, const struct ring *r, bool own)
+{
+	bool all = own && r->borne >= CARVE_BORNE_ALL;
+
+	if (h->whole == 0)
+		return h->borne;
+	return h->whole == 1 && all ? r->borne : CARVE_BORNE_NOT;
+}
+
+/* Buffers that hang in one ring with those that stand in a row are the same file's, unless something speaks against it. A head is known by both sides. */
+static enum carve_sure sure_by_ring(const struct carve_groups *g, const struct carve_item *it, const struct ring *r, bool alone)
+{
+	const struct carve_file *h = &g->h[r->file - 1];
+	enum carve_borne borne = borne_by(h, r, true);
+
+	if (!r->once || r->alien || !carve_number_fits(h, it) || (h->whole && borne == CARVE_BORNE_NOT))
+		return CARVE_GUESS;
+	if (alone && (borne == CARVE_BORNE_WHOLE || (h->head && h->head == it->head)))
+		return CARVE_CERTAIN;
+	return (alone && (borne != CARVE_BORNE_NOT || !h->strangers)) || r->n_firm > r->n / 2 ? CARVE_LIKELY : CARVE_GUESS;
+}
+
+/* That a buffer lies between a file's begin and its end makes it that file's only with all, or most, of the numbers that the header counts. */
+static enum carve_sure sure_by_time(const struct carve_groups *g, const struct carve_item *it, const struct ring *r, bool alone)
+{
+	const struct carve_file *h = &g->h[it->file - 1];
+	bool own = r->holder == it->file;
+	enum carve_borne borne = borne_by(h, r, own);
+
+	if (borne == CARVE_BORNE_NOT || !(alone || own) || (borne == CARVE_BORNE_MOST && h->strangers))
+		return CARVE_GUESS;
+	return alone && borne == CARVE_BORNE_WHOLE ? CARVE_CERTAIN : CARVE_LIKELY;
+}
+
+/* Its ring's file if that can be, else the latest begun. */
 static void choose(struct carve_groups *g, struct carve_item *it, const struct ring *r)
 {
-	size_t fit[CARVE_FITS], n, ring = r->file ? r->file : the_holder(r), row = it->file;
-	bool more;
+	size_t fit[CARVE_FITS], n, row = it->file;
+	bool more, alone;
 
 	it->sure = CARVE_CERTAIN;
 	if (it->firm)
@@ -347,43 +406,103 @@ static void choose(struct carve_groups *g, struct carve_item *it, const struct r
 	it->file = 0;
 	if (n == 0)
 		return;
-	it->held = n == 1 && !more && g->h[fit[0]].last != UINT64_MAX;
-	if (ring && among(fit, n, ring - 1)) {
-		it->file = ring;
-		it->sure = n == 1 && !more ? CARVE_CERTAIN : r->once && (!r->file || r->n_firm > r->n / 2) ? CARVE_LIKELY : CARVE_GUESS;
-	} else {
-		it->file = row && among(fit, n, row - 1) ? row : fit[0] + 1;
-		it->sure = n == 1 && !more ? CARVE_CERTAIN : CARVE_GUESS;
+	alone = n == 1 && !more;
+	it->held = alone && g->h[fit[0]].last != UINT64_MAX;
+	if (r->file && among(fit, n, r->file - 1)) {
+		it->file = r->file;
+		it->sure = sure_by_ring(g, it, r, alone);
+		return;
 	}
+	if (r->holder && among(fit, n, r->holder - 1))
+		it->file = r->holder;
+	else
+		it->file = row && among(fit, n, row - 1) ? row : fit[0] + 1;
+	it->sure = sure_by_time(g, it, r, alone);
 }
 
-static int one_ring(struct carve_groups *g, const size_t *item, size_t n)
+/* What the members of a ring have in common: the file of those that stand in a row, and the headers that can have had any of them. v: room
+ * for n. */
+static int take_ring(struct carve_groups *g, const size_t *item, size_t n, struct carve_claim *v, struct ring *r)
 {
-	struct ring r = {.item = item, .n = n};
-	size_t fit[CARVE_FITS];
+	size_t fit[CARVE_FITS], n_fits;
 	bool several = false, more;
 
-	if (numbers_once(g, &r) != 0)
+	*r = (struct ring){.item = item, .n = n};
+	if (numbers_once(g, r) != 0)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < n; i++) {
 		const struct carve_item *it = &g->v[item[i]];
 
 		if (it->firm) {
-			several |= r.file && r.file != it->file;
-			r.file = it->file;
-			r.n_firm++;
+			several |= r->file && r->file != it->file;
+			r->file = it->file;
+			r->n_firm++;
 		}
 		for (size_t k = fits_of(g, it, fit, &more); k > 0; k--)
-			count_fit(&r, fit[k - 1] + 1);
-		r.more |= more;
+			count_fit(r, fit[k - 1] + 1);
+		r->more |= more;
 	}
 	if (several)
-		r.file = 0;
+		r->file = 0;
+	for (size_t i = 0; i < n && r->file; i++) {
+		const struct carve_item *it = &g->v[item[i]];
+
+		n_fits = fits_of(g, it, fit, &more);
+		r->alien |= !among(fit, n_fits, r->file - 1) && !((it->firm || it->late) && it->file == r->file);
+	}
+	r->holder = r->file ? r->file : the_holder(r);
+	for (size_t i = 0; i < n && r->holder; i++)
+		v[i] = carve_claim_of(r->holder - 1, &g->v[item[i]]);
+	r->borne = r->holder && !r->alien ? carve_borne_out(g, v, n) : CARVE_BORNE_NOT;
+	return 0;
+}
+
+static int one_ring(struct carve_groups *g, const size_t *item, size_t n, struct carve_claim *v)
+{
+	struct ring r;
+
+	if (take_ring(g, item, n, v, &r) != 0)
+		return ERR_NOMEM;
 	for (size_t i = 0; i < n; i++) {
 		struct carve_item *it = &g->v[item[i]];
 
 		choose(g, it, &r);
 		it->local = it->file && !it->firm && !carve_file_plain(&g->h[it->file - 1], carve_first_ts(it->b), carve_last_ts(it->b));
+	}
+	return 0;
+}
+
+struct claims { /* what all rings together say */
+	struct carve_claim *v;
+	uint64_t *stranger;
+	size_t n, n_strangers;
+};
+
+/* All files that a ring's members may be of. Those in a row are of that one only, and so are the others of its ring where they can be. */
+static int claims_of(struct carve_groups *g, const size_t *item, size_t n, struct claims *c)
+{
+	struct ring r;
+
+	if (take_ring(g, item, n, c->v + c->n, &r) != 0)
+		return ERR_NOMEM;
+	if (r.borne >= CARVE_BORNE_ALL)
+		g->h[r.holder - 1].whole++;
+	for (size_t i = 0; i < n; i++) {
+		struct carve_item *it = &g->v[item[i]];
+		size_t fit[CARVE_FITS];
+		bool more, own;
+		size_t fits = fits_of(g, it, fit, &more);
+
+		if (it->firm || (it->late && fits == 0)) {
+			c->v[c->n++] = carve_claim_of(it->file - 1, it);
+			continue;
+		}
+		own = r.holder && among(fit, fits, r.holder - 1);
+		for (size_t k = 0; k < fits; k++)
+			if (!own || fit[k] == r.holder - 1)
+				c->v[c->n++] = carve_claim_of(fit[k], it);
+		if (fits == 0)
+			c->stranger[c->n_strangers++] = carve_stranger_key(it);
 	}
 	return 0;
 }
@@ -401,26 +520,46 @@ static int by_ring(const void *a, const void *b)
 	return x->item < y->item ? -1 : x->item > y->item;
 }
 
+static int by_rings(struct carve_groups *g, const struct member *v, size_t *item, size_t n, struct claims *c)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++)
+		item[i] = v[i].item;
+	for (size_t i = 0, to; i < n && rc == 0; i = to) {
+		for (to = i; to < n && v[to].ring == v[i].ring;)
+			to++;
+		rc = claims_of(g, item + i, to - i, c);
+	}
+	if (rc != 0)
+		return rc;
+	carve_weigh_files(g, c->v, c->n);
+	carve_tell_strangers(g, c->stranger, c->n_strangers);
+	for (size_t i = 0, to; i < n && rc == 0; i = to) {
+		for (to = i; to < n && v[to].ring == v[i].ring;)
+			to++;
+		rc = one_ring(g, item + i, to - i, c->v);
+	}
+	return rc;
+}
+
 int carve_choose_files(struct carve_groups *g)
 {
 	struct member *v = malloc((g->n + 1) * sizeof(*v));
-	size_t *item = malloc((g->n + 1) * sizeof(*item));
-	int rc = v && item ? find_heads(g) : ERR_NOMEM;
-	size_t n = 0;
+	size_t *item = malloc((g->n + 1) * sizeof(*item)), n = 0;
+	struct claims c = {malloc((g->n + 1) * CARVE_FITS * sizeof(*c.v)), malloc((g->n + 1) * sizeof(*c.stranger)), 0, 0};
+	int rc = v && item && c.v && c.stranger ? find_heads(g) : ERR_NOMEM;
 
 	for (size_t i = 0; i < g->n && rc == 0; i++)
 		if (in_file(&g->v[i]))
 			v[n++] = (struct member){g->v[i].ring, i};
 	if (n)
 		qsort(v, n, sizeof(*v), by_ring);
-	for (size_t i = 0; i < n; i++)
-		item[i] = v[i].item;
-	for (size_t i = 0, to; i < n && rc == 0; i = to) {
-		for (to = i; to < n && v[to].ring == v[i].ring;)
-			to++;
-		rc = one_ring(g, item + i, to - i);
-	}
-	free(v);
+	if (rc == 0)
+		rc = by_rings(g, v, item, n, &c);
+	free(c.stranger);
+	free(c.v);
 	free(item);
+	free(v);
 	return rc;
 }

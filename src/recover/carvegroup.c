@@ -118,6 +118,8 @@ static int by_kind(const void *a, const void *b)
 		return x->space < y->space ? -1 : 1;
 	if (x->file != y->file)
 		return x->file < y->file ? -1 : 1;
+	if (x->file && x->sure != y->sure)
+		return x->sure < y->sure ? -1 : 1;
 	if (x->head != y->head)
 		return x->head < y->head ? -1 : 1;
 	if (x->apart != y->apart)
@@ -132,7 +134,7 @@ bool carve_same_kind(const struct carve_item *x, const struct carve_item *y)
 
 static bool same_group(const struct carve_item *x, const struct carve_item *y)
 {
-	return carve_same_kind(x, y) && x->file == y->file && x->head == y->head && x->apart == y->apart;
+	return carve_same_kind(x, y) && carve_same_claim(x, y) && x->head == y->head && x->apart == y->apart;
 }
 
 /* Also of several processes: those are files of none. */
@@ -155,20 +157,16 @@ static void doubt_local(struct carve_groups *g)
 	}
 }
 
-/* Groups that can't all be what their kind, and the file they are thought to be of, lead to; and how sure a group is. */
+/* Groups that can't all be what their kind leads to; and how sure a group is. */
 static void count_rivals(struct carve_groups *g)
 {
-	doubt_local(g);
 	for (size_t i = 0, to; i < g->n; i = to) {
 		size_t groups = 0;
 
 		for (to = i; to < g->n && same_file(&g->v[to], &g->v[i]); to++)
 			groups += to == i || !same_group(&g->v[to], &g->v[to - 1]);
-		for (size_t k = i; k < to; k++) {
+		for (size_t k = i; k < to; k++)
 			g->v[k].rivals = groups;
-			if (groups > 1 && g->v[k].file && !(g->v[k].head && g->v[k].head == g->h[g->v[k].file - 1].head))
-				g->v[k].sure = CARVE_GUESS;
-		}
 	}
 	for (size_t i = 0, to; i < g->n; i = to) {
 		enum carve_sure least = CARVE_CERTAIN;
@@ -449,6 +447,8 @@ int carve_groups(struct carve *c, carve_orphan_fn *fn, void *ctx, struct err *e)
 	if (rc == 0 && g.n) {
 		rc = carve_choose_files(&g);
 		rc = rc == 0 ? carve_rate_of_contexts(&g) : rc;
+		qsort(g.v, g.n, sizeof(*g.v), by_kind);
+		doubt_local(&g);
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);
 		carve_adopt(&g);
 		qsort(g.v, g.n, sizeof(*g.v), by_kind);

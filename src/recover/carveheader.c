@@ -17,11 +17,14 @@
 #define NAME_BYTES    2048u
 #define SECOND        10000000u /* FILETIME */
 #define END_SLACK     10u /* seconds that a file's last events lie behind its EndTime at most (relogged ones do, by 2.5 s: docs/carving.md), */
-#define END_PARTS     1000u                          /* and a part of the file's length: the two clocks drift */
+#define END_EARLY     3u    /* and before it at most: nothing happens, but the buffers are flushed when the file is closed */
+#define END_SHARE     8u    /* of a file's length: the last flush of a short one is not further from its EndTime */
+#define END_PARTS     1000u /* and a part of the file's length: the two clocks drift */
 #define ZONE_SLACK    (UINT64_C(15) * 3600 * SECOND) /* local time is so far from UTC at most */
 #define STANDARD_BIAS 0x54u                          /* in TIME_ZONE_INFORMATION */
 #define DAYLIGHT_BIAS 0xa8u
-#define BIAS_MAX      900      /* minutes */
+#define BIAS_MAX      900 /* minutes */
+#define FREQ_MAX      (UINT64_C(1) << 36)
 #define LOOK_BACK     256u     /* headers tried for one buffer */
 #define PRIVATE_MODES 0x20800u /* EVENT_TRACE_PRIVATE_LOGGER_MODE, _PRIVATE_IN_PROC: ids of each process's own */
 
@@ -102,6 +105,7 @@ int carve_take_header(struct carve_groups *g, const struct carve_buf *b)
 	if (eb.body_len < RECORD_HEADER + HEADER_NARROW || le16(eb.body + 6) != 0 || !carve_header_size(p, b->f->shape.h.buffer_size))
 		goto out;
 	h.end = carve_file_end(b);
+	h.end_va = b->has_va && !b->user ? b->va + b->f->shape.h.buffer_size : 0;
 	wide = le32(p + 0x2c) == 8;
 	fixed = wide ? HEADER_WIDE : HEADER_NARROW;
 	if ((!wide && le32(p + 0x2c) != 4) || eb.body_len < RECORD_HEADER + fixed)
@@ -186,6 +190,18 @@ static uint64_t clock_after(const struct carve_file *h, uint64_t span)
 	return ticks > UINT64_MAX - h->t0 ? UINT64_MAX : h->t0 + ticks;
 }
 
+/* The same to the tick; 0: the clock can't be told. */
+static uint64_t clock_at(const struct carve_file *h, uint64_t span)
+{
+	uint64_t rest = span % SECOND;
+
+	if (clock_after(h, span) == UINT64_MAX || h->freq > FREQ_MAX)
+		return 0;
+	if (dates(h))
+		return h->t0 + span;
+	return h->t0 + (h->clock == ETW_CLOCK_CPU_CYCLE ? span / 10 * h->mhz : span / SECOND * h->freq + rest * h->freq / SECOND);
+}
+
 static bool same_boot(const struct carve_file *x, const struct carve_file *y)
 {
 	int64_t d = x->boot - y->boot;
@@ -197,12 +213,14 @@ static bool same_boot(const struct carve_file *x, const struct carve_file *y)
 static void find_last(struct carve_groups *g, size_t at)
 {
 	struct carve_file *h = &g->h[g->order[at]];
-	uint64_t span;
+	uint64_t span, early = (uint64_t)END_EARLY * SECOND;
 
 	h->last = UINT64_MAX;
 	if (h->stop < h->start || !carve_is_date((uint64_t)h->stop))
 		return;
 	span = (uint64_t)(h->stop - h->start);
+	h->closed_at = clock_at(h, span > early ? span - early : 0);
+	h->near_end = clock_at(h, span - (span / END_SHARE < early ? span / END_SHARE : early));
 	h->last = clock_after(h, span + span / END_PARTS + (uint64_t)END_SLACK * SECOND);
 	if (dates(h) || !h->id || h->mode & PRIVATE_MODES)
 		return;

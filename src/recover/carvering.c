@@ -473,16 +473,17 @@ static bool the_only(const struct carve_item *v, size_t n, uint64_t *head)
 }
 
 /* Buffers of a ring whose head is not known join the only one of their kind and file that has one. Where there are several, each ring stands for itself: an id
- * is given to the next session again, and half of a ring with an odd number of buffers knows no head. `heads`: of the kind. Sorted by kind. */
+ * is given to the next session again, and half of a ring with an odd number of buffers knows no head. So it is where they are a file's by a guess only, which may be
+ * another file's each. `heads`: of the kind. Sorted by kind. */
 static void adopt_file(struct carve_item *v, size_t n, bool heads)
 {
 	uint64_t head;
-	bool one = the_only(v, n, &head);
+	bool one = the_only(v, n, &head), guess = v->file && v->sure == CARVE_GUESS;
 
 	for (size_t k = 0; k < n; k++) {
 		struct carve_item *it = &v[k];
 
-		if (it->head || (one && !heads) || (one && (it->firm || it->held))) {
+		if (it->head || (one && !heads && !(guess && !head)) || (one && (it->firm || it->held))) {
 			it->head = one ? head : it->head;
 		} else if (it->in_ring) {
 			it->apart = it->ring_pa;
@@ -500,7 +501,7 @@ void carve_adopt(struct carve_groups *g)
 			to++;
 		heads = !the_only(&g->v[i], to - i, &head);
 		for (size_t k = i, end; k < to; k = end) {
-			for (end = k; end < to && g->v[end].file == g->v[k].file;)
+			for (end = k; end < to && carve_same_claim(&g->v[end], &g->v[k]);)
 				end++;
 			adopt_file(&g->v[k], end - k, heads);
 		}

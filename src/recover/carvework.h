@@ -153,6 +153,10 @@ struct carve_item { /* one orphaned buffer */
 	size_t rivals;        /* groups of its origin, id, size and clock */
 };
 
+/* What the numbers of a file's buffers say of it: nothing, or less; that most of those which its header counts are there, each once; that all are; that the last of
+ * them was flushed when the file was closed, too. */
+enum carve_borne { CARVE_BORNE_NOT, CARVE_BORNE_MOST, CARVE_BORNE_ALL, CARVE_BORNE_WHOLE };
+
 struct carve_file { /* what the first buffer of an .etl file says */
 	uint32_t id, size;
 	enum etw_clock clock;
@@ -165,10 +169,16 @@ struct carve_file { /* what the first buffer of an .etl file says */
 	char *name, *file; /* owned */
 	uint8_t *more;     /* owned; the records of the header buffer behind the first; NULL: none */
 	size_t more_len;
-	uint64_t end;  /* physical address behind the header buffer; 0: not known */
-	size_t same;   /* which of carve_groups.h stands for it: the first that says the same */
-	bool taken;    /* there are buffers that are this file's for sure */
-	uint64_t head; /* of the ring that those hang in; 0 unknown */
+	uint64_t end;           /* physical address behind the header buffer; 0: not known */
+	uint64_t end_va;        /* the same where the kernel maps it; 0: it does not */
+	size_t same;            /* which of carve_groups.h stands for it: the first that says the same */
+	bool taken;             /* there are buffers that are this file's for sure */
+	uint64_t head;          /* of the ring that those hang in; 0 unknown */
+	uint64_t closed_at;     /* its clock 3 s before its EndTime, or at its begin; 0: it is still written, or that is not known */
+	uint64_t near_end;      /* the same, for a short file nearer */
+	bool strangers;         /* there are buffers of its id, size and clock that no header can have had: one at least is lost */
+	enum carve_borne borne; /* by all that may be its buffers */
+	unsigned whole;         /* rings each of which has all its numbers */
 };
 
 struct carve_groups {
@@ -196,6 +206,11 @@ int carve_find_rings(struct carve_groups *g);
 void carve_adopt(struct carve_groups *g);
 /* Origin, id, size, kind of clock, process. */
 bool carve_same_kind(const struct carve_item *x, const struct carve_item *y);
+/* The same file's, and as surely so: what may be another's is written apart. */
+static inline bool carve_same_claim(const struct carve_item *x, const struct carve_item *y)
+{
+	return x->file == y->file && (!x->file || x->sure == y->sure);
+}
 
 /* Which buffers are of the same file as a header buffer: those that stand behind it in memory, each where the one before ends (carvefiles.c). Items in any order. */
 int carve_find_files(struct carve_groups *g);
@@ -203,6 +218,24 @@ int carve_find_files(struct carve_groups *g);
 int carve_find_views(struct carve_groups *g);
 /* The same for the others of files, by id, size and time, once rings and heads are known. */
 int carve_choose_files(struct carve_groups *g);
+
+/* carveclaim.c. A buffer that may be of a file, by its time and ring. */
+struct carve_claim {
+	size_t file; /* which of carve_groups.h */
+	uint64_t number, first;
+	struct carve_item *it;
+};
+struct carve_claim carve_claim_of(size_t file, struct carve_item *it);
+/* Can a buffer of the file have this number, by how many its header counts? */
+bool carve_number_fits(const struct carve_file *h, const struct carve_item *it);
+/* What v[0, n), all of one file, say of it. They are sorted. */
+enum carve_borne carve_borne_out(const struct carve_groups *g, struct carve_claim *v, size_t n);
+/* The same into `borne` of each file that v[0, n) name. */
+void carve_weigh_files(struct carve_groups *g, struct carve_claim *v, size_t n);
+/* A buffer of files that no header can have had is told to all headers of its id, size and clock: key[0, n) are such buffers'. They are sorted. */
+uint64_t carve_stranger_key(const struct carve_item *it);
+void carve_tell_strangers(struct carve_groups *g, uint64_t *key, size_t n);
+
 /* Physical address behind the last byte of b in its file; 0: it ends with a page that the next one need not follow. */
 uint64_t carve_file_end(const struct carve_buf *b);
 

@@ -274,18 +274,20 @@ Test(carve, ends_that_several_want)
 	}
 }
 
-Test(carve, files)
+/* A file's header: with how many buffers, itself among them, it was closed, or 0; its ID is 12, and it began at 4000000. */
+static void file_of_two(struct fixture *f, uint32_t written, unsigned second)
 {
-	struct fixture f;
-	struct result r;
 	uint8_t *h;
 
-	setup(&f);
+	setup(f);
 	/* 1 KiB steps: file pages hold small buffers anywhere */
-	make_file(f.mem + 20 * PAGE + 0x400, 0x400, 12, 5000000, 3);
-	make_file(f.mem + 20 * PAGE + 0x800, 0x400, 12, 6000000, 4);
-	make_file(f.mem + 33 * PAGE, 0x400, 12, 5000000, 3); /* the first one again */
-	h = f.mem + 40 * PAGE;
+	make_file(f->mem + 20 * PAGE + 0x400, 0x400, 12, 5000000, 3);
+	make_file(f->mem + 20 * PAGE + 0x800, 0x400, 12, 6000000, 4);
+	make_file(f->mem + 33 * PAGE, 0x400, 12, 5000000, 3); /* the first one again */
+	put_le64(f->mem + 20 * PAGE + 0x418, 1);
+	put_le64(f->mem + 33 * PAGE + 0x18, 1);
+	put_le64(f->mem + 20 * PAGE + 0x818, second);
+	h = f->mem + 40 * PAGE;
 	memset(h, 0, 0x400);
 	put_le32(h, 0x400);
 	put_le32(h + 8, 0x48 + 0x160);
@@ -302,11 +304,21 @@ Test(carve, files)
 	put_le64(h + 0x10, 4000000);
 	h += 0x20;
 	put_le32(h, 0x400);
+	put_le64(h + 0x10, written ? DATE + 2001000 : 0);
+	put_le32(h + 0x24, written);
 	put_le32(h + 0x2c, 8);
 	put_le64(h + 0x100, 10000000);
 	put_le64(h + 0x108, DATE);
 	put_le32(h + 0x110, 1);
 	put_le16(h + 0x118, 'N');
+}
+
+Test(carve, files)
+{
+	struct fixture f;
+	struct result r;
+
+	file_of_two(&f, 3, 2);
 	r = run(&f, false);
 	cr_assert_eq(r.groups, 1);
 	cr_assert_eq(r.origin[0], CARVE_FROM_FILE);
@@ -316,6 +328,29 @@ Test(carve, files)
 	cr_assert(r.last.s.reference_time == (int64_t)DATE && r.last.s.reference_ts == 4000000 && r.last.sys.perf_freq == 10000000);
 	cr_assert_str_eq(r.name, "N");
 	done(&f);
+}
+
+/* Times alone do not make buffers a file's: two that have one number, one whose number is not among those that the header counts, a file that is still written. */
+Test(carve, files_by_time)
+{
+	static const struct {
+		uint32_t written;
+		unsigned second;
+		enum carve_sure sure;
+	} as[] = {{3, 2, CARVE_CERTAIN}, {4, 2, CARVE_LIKELY}, {6, 2, CARVE_GUESS},
+		  {3, 1, CARVE_GUESS},   {3, 30, CARVE_GUESS}, {0, 2, CARVE_GUESS}};
+	struct fixture f;
+	struct result r;
+
+	for (size_t i = 0; i < sizeof(as) / sizeof(*as); i++) {
+		file_of_two(&f, as[i].written, as[i].second);
+		r = run(&f, false);
+		cr_assert_eq(r.events, 7);
+		cr_assert(r.last.anchor == CARVE_ANCHOR_FILE_HEADER && r.last.sure == as[i].sure, "%zu: %s", i,
+			  carve_sure_name(r.last.sure));
+		cr_assert_str_eq(r.name, as[i].sure == CARVE_GUESS ? "carved-12" : "N");
+		done(&f);
+	}
 }
 
 /* A buffer that is there twice, one of them or both not whole: each event once, none lost. */

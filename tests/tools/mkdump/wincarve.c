@@ -137,6 +137,19 @@ void wi_private(struct winimg *w, struct wi_session *s, struct wi_process *p, co
 	s->certain = how->mapped && how->but >= s->n_buf && !how->also;
 }
 
+/* A closed file's header counts its buffers, itself among them, and has the time of the last flush. */
+static int64_t end_time(const struct winimg *w, const struct wi_session *s)
+{
+	uint64_t last = s->start_ts;
+
+	for (unsigned i = 0; i < s->n_buf; i++)
+		if (s->buf[i].n_rec && s->buf[i].rec[s->buf[i].n_rec - 1].ts > last)
+			last = s->buf[i].rec[s->buf[i].n_rec - 1].ts;
+	if (s->clock == 2)
+		return (int64_t)last;
+	return s->clock == 1 ? s->start_time + (int64_t)((last - s->start_ts) * 10000000 / w->o.perf_freq) : 0;
+}
+
 static void file_header(struct winimg *w, struct wi_session *s, uint64_t va, bool mapped)
 {
 	uint8_t *raw = malloc(s->buffer_size), *r = raw + HDR, *h = r + 0x20;
@@ -161,7 +174,9 @@ static void file_header(struct winimg *w, struct wi_session *s, uint64_t va, boo
 	h[4] = 10;
 	put_le32(h + 8, w->p.build);
 	put_le32(h + 0xc, w->o.cpus);
+	put_le64(h + 0x10, (uint64_t)end_time(w, s));
 	put_le32(h + 0x20, 1);
+	put_le32(h + 0x24, s->n_buf + 1);
 	put_le32(h + 0x2c, 8);
 	put_le32(h + 0x34, 2900);
 	put_le64(h + 0xf8, (uint64_t)w->o.boot_time);
