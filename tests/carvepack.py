@@ -196,18 +196,26 @@ def bombs(rng, etlift, scratch, mem, where):
             say("400 streams that make 16 MB each: no limit is named")
 
 
+def literals(b):
+    """The same buffer with a stream of literals only: (its bytes, where a byte of the records stands in them)."""
+    body = bytearray()
+    for r in b.records:
+        body += r.ljust(len(r) + 7 & ~7, b"\0")
+    stream = bytearray()
+    for at in range(0, len(body), 32):
+        more = bytes(body[at:at + 32])
+        stream += struct.pack("<I", (1 << 32 - len(more)) - 1) + more
+    return struct.pack("<I", HDR + len(stream)) + b.raw[4:HDR] + stream, lambda off: HDR + off // 32 * 36 + 4 + off % 32
+
+
 def rival(rng, etlift, scratch):
     """Pages apart, and one that goes on just as well for one record, behind which a header claims all the rest: the page with many records is the one."""
     b = Packed(rng, 22, carvemix.Clock(rng), False, 200)
-    body, starts, stream = bytearray(), [], bytearray()
+    body, starts = bytearray(), []
     for r in b.records:
         starts.append(len(body))
         body += r.ljust(len(r) + 7 & ~7, b"\0")
-    for at in range(0, len(body), 32):  # literals only: a byte of the stream is one of the body
-        more = bytes(body[at:at + 32])
-        stream += struct.pack("<I", (1 << 32 - len(more)) - 1) + more
-    raw = struct.pack("<I", HDR + len(stream)) + b.raw[4:HDR] + stream
-    place = lambda off: HDR + off // 32 * 36 + 4 + off % 32
+    raw, place = literals(b)
     page = [raw[i:i + PAGE].ljust(PAGE, b"\xff") for i in range(0, len(raw), PAGE)]
     off = [x for x in starts if place(x) >= PAGE][1]
     at = off + (4 if body[off + 3] == 0xC0 and body[off + 2] in (1, 2, 3, 4, 0x10, 0x11) else 0)
@@ -217,6 +225,63 @@ def rival(rng, etlift, scratch):
     apart = [page[0], bytes(other)] + page[:0:-1]
     have, _ = carve(etlift, scratch, bytes(PAGE) + b"".join(p + carvemix.noise(rng) for p in apart))
     judge("beside a page that begins as well", have, [(0, b)])
+
+
+def impostors(rng, etlift, scratch):
+    """The second page is lost. One of something else ends the record across the edge, with other bytes, and begins one that claims nearly all that comes; in the second round
+    one match before makes the same record five times more. None of it may come out, wherever the page is."""
+    for copies in (0, 5):
+        b, clock = Packed(rng, 23, carvemix.Clock(rng), False, 1), carvemix.Clock(rng)
+        b.records = []
+        while len(b.records) < 150:
+            r = carvemix.record(rng, 0x13, clock.t, 200)
+            if len(r) % 32 == 0:
+                b.records.append(r)
+                clock.next()
+        end = HDR + sum(len(r) for r in b.records)
+        b.raw = b.raw[:4] + struct.pack("<II", end, end + SIZE) + b.raw[12:0x10] + struct.pack("<Q", clock.t + 9) + b.raw[0x18:0x30] + struct.pack("<I", end) + b.raw[0x34:]
+        raw, place = literals(b)
+        page = [raw[i:i + PAGE].ljust(PAGE, b"\xff") for i in range(0, len(raw), PAGE)]
+        starts, at = [], 0
+        for r in b.records:
+            starts.append(at)
+            at += len(r)
+        k = next(i for i, x in enumerate(starts) if place(x) >= PAGE)
+        if (k == 0 or place(starts[k] - 1) < PAGE + 1) and say("no record lies across the edge"):
+            continue
+        other, off = bytearray(page[1]), starts[k + 1]
+        for x in range(starts[k] - 16, starts[k]):  # a page of something else
+            if place(x) >= PAGE:
+                other[place(x) - PAGE] ^= 0x55
+        last = bytes(b.records[k])
+        claim = struct.pack("<H", at - off - copies * len(last) - 8) + last[2:]
+        if copies:  # one match, and its length in a half byte, a byte and 16 bits
+            more = struct.pack("<IHBBH", 1 << 31, len(last) - 1 << 3 | 7, 15, 255, copies * len(last) - 3) + claim[:31] + struct.pack("<I", 0) + claim[31:63]
+        else:
+            more = struct.pack("<I", 0) + claim[:32] + struct.pack("<I", 0) + claim[32:64]
+        other[place(off) - 4 - PAGE:] = more
+        other = bytes(other.ljust(PAGE, b"\0")[:PAGE])
+        for how, memory in (("behind", [page[0], other] + page[2:]), ("apart", [page[0], carvemix.noise(rng), other] + page[:1:-1])):
+            have, orphans = carve(etlift, scratch, bytes(9 * PAGE) + b"".join(p + (carvemix.noise(rng) if how == "apart" else b"") for p in memory) + bytes(9 * PAGE))
+            judge("an impostor %s, %d copies" % (how, copies), have, [(0, b)], (0,))
+            if k - 1 > len(set(have)) or [len(o["buffers"]) for o in orphans] != [1]:
+                say("an impostor %s, %d copies: %d records of the %d in the first page" % (how, copies, len(set(have)), k - 1))
+
+
+def followed_nowhere(rng, etlift, scratch):
+    """A header of which hardly anything but itself is left: its place and what it held are named."""
+    clock = carvemix.Clock(rng)
+    a, b, c = (Packed(rng, 24, clock, False, n) for n in (3, 200, 3))
+    lead = bytes(2 * PAGE - 100 - len(a.raw))
+    mem = bytearray(lead + a.raw + b.raw + c.raw)
+    behind = len(lead) + len(a.raw) + len(b.raw)
+    mem[2 * PAGE:behind // PAGE * PAGE] = bytes(behind // PAGE * PAGE - 2 * PAGE)
+    have, _ = carve(etlift, scratch, bytes(mem) + bytes(-len(mem) % PAGE + 16 * PAGE))
+    judge("beside a header that leads nowhere", have, [(0, a), (0, c)])
+    with open(os.path.join(scratch, "pack", "report.json")) as f:
+        named = [x for x in json.load(f)["losses"] if "%#x" % (2 * PAGE - 100) in x["detail"]]
+    if [(x["what"], x["session"], x["bytes"]) for x in named] != [("page_missing", 24, struct.unpack_from("<I", b.raw, 4)[0] - HDR)]:
+        say("a header that leads nowhere is not named:", named)
 
 
 def main():
@@ -236,6 +301,8 @@ def main():
             if b["packed_bytes"] != sizes.get(b["file_offset"]) or b["gaps"]:
                 say("buffer", b["pa"], "of", b["packed_bytes"], "packed bytes, gaps", b["gaps"])
     rival(rng, etlift, scratch)
+    impostors(rng, etlift, scratch)
+    followed_nowhere(rng, etlift, scratch)
     bombs(rng, etlift, scratch, mem, where)
     touched = sorted({p for at, b in where for p in range(at // PAGE, (at + len(b.raw) - 1) // PAGE + 1)})
     for n, p in enumerate(touched):

@@ -309,14 +309,8 @@ static int one_group(struct carve_groups *g, const struct carve_item *v, size_t 
 static int collect_packed(struct carve_groups *g)
 {
 	struct carve *c = g->c;
-	int rc = 0;
+	int rc = carve_unpack_all(c);
 
-	for (unsigned seek = 0; seek < 2; seek++)
-		for (size_t i = 0; i < c->n_packed && rc == 0; i++)
-			if (!c->packed[i].live)
-				rc = carve_unpack_find(c, &c->packed[i], seek);
-	if (carve_unpack_limited(c))
-		notes_add(&c->im->notes, &NOTE(NOTE_LIMIT_REACHED), "more packed buffers by their shape than could be unpacked");
 	for (size_t i = 0; i < c->n_packed && rc == 0; i++) {
 		struct carve_buf *b = &c->packed[i];
 

@@ -7,49 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "carvepack.h"
-#include "carvework.h"
+#include "carveunpack.h"
 #include "xpress.h"
 
-#define PART_LEAST     3u   /* records that must come out of a stream which is not whole */
-#define LAST_MAX       256u /* pages tried for the last one */
-#define PEEK_BYTES     0x40u
-#define SEEK_LEAST     2u /* records that must begin in a page for it to be believed */
-#define WHOLE_SURE     4u /* records that end in it: beside such a page one in which none or one ends, so that little proves it, is chance */
-#define WHOLE_WEAK     1u
-#define SEEKS_MAX      (1u << 23)          /* pages tried for all buffers together */
-#define FOLLOWERS_EACH 64u                 /* packed buffers looked at that take the time of one of these */
+#define PART_LEAST     3u                  /* records that must come out of a stream which is not whole */
+#define LAST_MAX       256u                /* pages tried for the last one */
+#define FOLLOWERS_EACH 64u                 /* packed buffers looked at that take the time of one page tried */
+#define DROPS_MAX      32u                 /* pages given up at the end of a stream which is not whole, one by one; more are none of its */
+#define PROOF_SAME     24u                 /* the first bytes of a record, up to its time */
+#define SIZES_BYTES    8u                  /* BufferSize and SavedOffset, in the first bytes of a header */
 #define UNPACK_MAX     (UINT64_C(1) << 30) /* bytes made out of all of them, and so many times the image's: */
 #define UNPACK_TIMES   16u
 #define CLAIM_TIMES                                                                                                                        \
 	64u /* bytes that a byte of a stream makes; those that claim more have limits of their own, so that they cost the others nothing */
-#define SYMBOL_MAX 16u /* more than one takes, the flags before it included */
 
-struct attempt {
-	struct carve *c;
-	const struct carve_buf *b;
-	uint32_t end, n_in; /* n_in: bytes of the stream that were read */
-	uint8_t *raw;       /* owned; end + PEEK_BYTES */
-	bool claims;        /* much for its size: see CLAIM_TIMES */
-	bool known;         /* its pages are, and it was unpacked from them before */
-	bool whole, spoilt; /* spoilt: what is at hand is not right; else only pages are missing */
-	uint32_t good;      /* records are whole up to here */
-	struct carve_walk walk;
-};
-
-static uint32_t in_first(const struct carve_buf *b)
-{
-	return CARVE_PAGE - (uint32_t)(b->f->pa % CARVE_PAGE);
-}
-
-/* Header to t->raw, stream to c->raw; as far as pages are there. False: not even the header is. */
-static bool read_stream(struct attempt *t, const uint64_t *page, uint32_t n_pages)
+bool carve_read_stream(struct attempt *t, const uint64_t *page, uint32_t n_pages)
 {
 	struct carve *c = t->c;
 	uint32_t stored = t->b->f->shape.stored, n = 0;
 
 	for (uint32_t i = 0; i < n_pages && n < stored; i++) {
-		uint32_t step = i ? CARVE_PAGE : in_first(t->b);
+		uint32_t step = i ? CARVE_PAGE : carve_in_first(t->b);
 		uint64_t pa = page[i] + (i ? 0 : CARVE_PAGE - step);
 
 		if (step > stored - n)
@@ -77,11 +55,28 @@ static uint32_t leads_to(struct attempt *t, uint32_t n, uint32_t most)
 	return made;
 }
 
+/* Bytes of the stream in its first pages. */
+static uint32_t stream_in(const struct attempt *t, uint32_t pages)
+{
+	uint32_t n = carve_in_first(t->b) + (pages - 1) * CARVE_PAGE;
+
+	n = n > ETW_BUFFER_HEADER_SIZE ? n - ETW_BUFFER_HEADER_SIZE : 0;
+	return n < t->n_in ? n : t->n_in;
+}
+
+/* Pages that the stream was read from. */
+static uint32_t pages_read(const struct attempt *t)
+{
+	uint32_t have = t->n_in + ETW_BUFFER_HEADER_SIZE, first = carve_in_first(t->b);
+
+	return have <= first ? 1 : 1 + (have - first + CARVE_PAGE - 1) / CARVE_PAGE;
+}
+
 /* The walk went wrong at `bad`. What is wrong in the stream stands in the page that leads there, or in one before it that a long record passes over:
  * all that was unpacked from whole pages before the place is sound. */
-static uint32_t sound_to(struct attempt *t, uint32_t bad)
+static uint32_t sound_to(struct attempt *t, uint32_t bad, uint32_t *pages)
 {
-	uint32_t lo = 0, hi = (t->n_in + ETW_BUFFER_HEADER_SIZE + CARVE_PAGE - 1) / CARVE_PAGE + 1, first = in_first(t->b);
+	uint32_t lo = 0, hi = (t->n_in + ETW_BUFFER_HEADER_SIZE + CARVE_PAGE - 1) / CARVE_PAGE + 1, first = carve_in_first(t->b);
 
 	if (bad >= t->end)
 		bad = t->end - 1;
@@ -94,10 +89,8 @@ static uint32_t sound_to(struct attempt *t, uint32_t bad)
 		else
 			hi = mid;
 	}
-	if (lo == 0)
-		return ETW_BUFFER_HEADER_SIZE;
-	lo = first + (lo - 1) * CARVE_PAGE;
-	return lo > ETW_BUFFER_HEADER_SIZE ? leads_to(t, lo - ETW_BUFFER_HEADER_SIZE, t->end) : ETW_BUFFER_HEADER_SIZE;
+	*pages = lo;
+	return lo ? leads_to(t, stream_in(t, lo), t->end) : ETW_BUFFER_HEADER_SIZE;
 }
 
 /* Whole records in raw[0x48, to). */
@@ -118,35 +111,91 @@ static uint32_t whole_records(const struct attempt *t, uint32_t to)
 /* Did the stream break only because it was cut, in the midst of a symbol? */
 static bool by_cut(struct attempt *t, uint32_t made)
 {
-	memset(t->c->raw + ETW_BUFFER_HEADER_SIZE + t->n_in, 0, SYMBOL_MAX);
-	return leads_to(t, t->n_in + SYMBOL_MAX, t->end) > made;
+	memset(t->c->raw + ETW_BUFFER_HEADER_SIZE + t->n_in, 0, CARVE_UNPACK_SYMBOL);
+	return leads_to(t, t->n_in + CARVE_UNPACK_SYMBOL, t->end) > made;
 }
 
-/* A stream of a few bytes can make 16 MB: there must be an end to it. */
-static bool spent(const struct carve *c, bool claims)
+bool carve_unpack_spent(const struct carve *c, bool claims)
 {
 	return c->unpacked[claims] / UNPACK_TIMES > UNPACK_MAX / UNPACK_TIMES + phys_bytes(c->im->dump->phys);
 }
 
+uint32_t carve_proofs(const struct attempt *t, uint32_t from, uint32_t to)
+{
+	uint32_t off = ETW_BUFFER_HEADER_SIZE, before = 0, n = 0;
+
+	while (off + 8 <= to) {
+		uint32_t size = carve_record_size(t->raw + off), same = size < PROOF_SAME ? size : PROOF_SAME;
+
+		if (size < 8 || size > to - off)
+			break;
+		n += off >= from && (!before || memcmp(t->raw + before, t->raw + off, same) != 0);
+		before = off;
+		off += carve_record_step(t->raw + off);
+	}
+	return n;
+}
+
+/* Those that the last of the stream's first pages adds. */
+static uint32_t proofs_in_last(struct attempt *t, uint32_t pages)
+{
+	uint32_t from = leads_to(t, stream_in(t, pages - 1), t->end);
+
+	return carve_proofs(t, from, leads_to(t, stream_in(t, pages), t->end));
+}
+
+/* The stream is not whole. A page of anything else may end the record before it and begin another one by chance, which claims all that comes: the last page
+ * is believed when records begin and end in it, or when it is the header's. What the pages that are left lead to. */
+static uint32_t proven_to(struct attempt *t, uint32_t pages)
+{
+	uint32_t least = pages > DROPS_MAX ? pages - DROPS_MAX : 1;
+
+	while (pages > 1 && proofs_in_last(t, pages) < CARVE_PROOFS_LEAST)
+		if ((--pages == least && least > 1) || carve_unpack_spent(t->c, t->claims))
+			return ETW_BUFFER_HEADER_SIZE;
+	return pages ? leads_to(t, stream_in(t, pages), t->end) : ETW_BUFFER_HEADER_SIZE;
+}
+
+/* The first bytes of a last page that something else took may make the end of the last record as well as its own: where that is all they do, another buffer
+ * must begin behind them, or nothing stand there. */
+static bool closed(struct attempt *t, const uint64_t *page, uint32_t pages)
+{
+	uint32_t in = (uint32_t)((t->b->f->pa + t->b->f->shape.stored) % CARVE_PAGE), same = 1;
+	uint8_t p[CARVE_PAGE];
+
+	if (pages == 1 || in == 0 || proofs_in_last(t, pages) >= CARVE_PROOFS_LEAST || carve_followed(t->c, t->b, page[pages - 1] + in))
+		return true;
+	if (phys_read(t->c->im->dump->phys, page[pages - 1], p, sizeof(p)) != 0 || (p[in] != 0 && p[in] != 0xff))
+		return false;
+	while (same < in && p[same] == p[0])
+		same++;
+	return same < in && memcmp(p + in, p + in + 1, CARVE_PAGE - in - 1) == 0;
+}
+
 static void try_pages(struct attempt *t, const uint64_t *page, uint32_t n_pages)
 {
-	uint32_t all = t->b->f->shape.stored - ETW_BUFFER_HEADER_SIZE, made, sound;
+	uint32_t all = t->b->f->shape.stored - ETW_BUFFER_HEADER_SIZE, made, sound, pages;
 	bool broken;
 
 	t->whole = t->spoilt = false;
 	t->good = ETW_BUFFER_HEADER_SIZE;
 	t->walk = (struct carve_walk){0};
-	if ((!t->known && spent(t->c, t->claims)) || !read_stream(t, page, n_pages))
+	if ((!t->known && carve_unpack_spent(t->c, t->claims)) || !carve_read_stream(t, page, n_pages))
 		return;
 	made = carve_pack_unpack(t->c->raw + ETW_BUFFER_HEADER_SIZE, t->n_in, t->raw, t->end, &t->walk, &broken);
+	if (t->known)
+		return;
 	t->c->unpacked[t->claims] += made;
-	if (t->n_in == all && !broken && made == t->end && !t->walk.bad && t->walk.off >= t->end) {
+	pages = pages_read(t);
+	if (t->n_in == all && !broken && made == t->end && !t->walk.bad && t->walk.off >= t->end && (t->placed || closed(t, page, pages))) {
 		t->whole = true;
 		t->good = t->end;
 		return;
 	}
 	t->spoilt = t->n_in == all || t->walk.bad || made > t->end || (broken && !by_cut(t, made));
-	sound = t->spoilt ? sound_to(t, t->walk.bad && t->walk.off < made ? t->walk.off : made) : made;
+	sound = t->spoilt ? sound_to(t, t->walk.bad && t->walk.off < made ? t->walk.off : made, &pages) : made;
+	if (!t->placed)
+		sound = proven_to(t, pages);
 	t->good = whole_records(t, sound);
 	t->walk = (struct carve_walk){.off = ETW_BUFFER_HEADER_SIZE};
 	carve_go_on(&t->walk, t->raw, t->good, t->good);
@@ -195,6 +244,36 @@ static void next_pages(uint64_t *page, uint32_t n)
 		page[i] = page[i - 1] + CARVE_PAGE;
 }
 
+/* One that was flushed after b, in the same session. */
+static bool is_later(const struct carve_buf *b, const struct carve_buf *o)
+{
+	const struct carve_shape *x = &b->f->shape, *y = &o->f->shape;
+
+	return o != b && y->h.logger_id == x->h.logger_id && y->row == x->row && y->h.timestamp >= x->h.timestamp;
+}
+
+bool carve_may_follow(const struct carve *c, const struct carve_buf *b, size_t i)
+{
+	return is_later(b, &c->packed[i]);
+}
+
+uint64_t carve_next_flush(const struct carve *c, const struct carve_buf *b)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (size_t i = 0; i < c->n_packed; i++)
+		if (is_later(b, &c->packed[i]) && c->packed[i].f->shape.h.timestamp < next)
+			next = c->packed[i].f->shape.h.timestamp;
+	return next;
+}
+
+bool carve_followed(const struct carve *c, const struct carve_buf *b, uint64_t pa)
+{
+	const struct carve_buf *o = carve_packed_at(c, pa);
+
+	return (o && carve_may_follow(c, b, (size_t)(o - c->packed))) || carve_at(c, pa);
+}
+
 /* The last page: another packed buffer begins in it where this one ends. One such page that makes the stream whole, or none. */
 static void by_follower(struct attempt *t, uint64_t *page, uint32_t n)
 {
@@ -202,9 +281,9 @@ static void by_follower(struct attempt *t, uint64_t *page, uint32_t n)
 	uint64_t off = (t->b->f->pa + t->b->f->shape.stored) % CARVE_PAGE, got = ETW_NO_PA, was = page[n - 1];
 	unsigned tried = 0;
 
-	t->c->seeks[t->claims] += s->n_packed / FOLLOWERS_EACH;
-	for (size_t i = 0; off && i < s->n_packed && tried < LAST_MAX && t->c->seeks[t->claims] < SEEKS_MAX; i++) {
-		if (s->packed[i].pa % CARVE_PAGE != off || s->packed[i].pa - off == page[0])
+	t->c->seeks[t->claims] += s->n_packed / FOLLOWERS_EACH + 1;
+	for (size_t i = 0; off && i < s->n_packed && tried < LAST_MAX && t->c->seeks[t->claims] < CARVE_SEEKS_MAX; i++) {
+		if (s->packed[i].pa % CARVE_PAGE != off || s->packed[i].pa - off == page[0] || !carve_may_follow(t->c, t->b, i))
 			continue;
 		tried++;
 		page[n - 1] = s->packed[i].pa - off;
@@ -234,139 +313,10 @@ static int keep(struct carve_buf *b, const struct attempt *t, const uint64_t *pa
 
 static bool better(const struct attempt *t, const struct carve_buf *b)
 {
+	/* a header of which hardly anything stands before the edge of its page: any page before it would do, and its BufferSize is not what it was */
+	if (!t->whole && carve_in_first(b) < SIZES_BYTES)
+		return false;
 	return t->walk.has_ts && (t->whole || t->walk.n >= PART_LEAST) && (!b->page || t->good > b->good);
-}
-
-/* ---- pages that nothing leads to ---------------------------------------------------------------------------------------------------------
- *
- * Where the first page is not mapped any more and the others are not behind it, each page of memory is one that may go on. Nearly all of them break the
- * stream, or leave no record where the next one must begin, within a few bytes. One that gives records and more records is the page; two are none, unless one gives
- * many and the other only a header that happens to look like one, of a record that never ends. */
-
-struct seek {
-	struct attempt *t;
-	struct xpress_at x;     /* behind what is known */
-	struct carve_walk walk; /* over it */
-	uint32_t n;             /* bytes of the stream at hand */
-};
-
-/* Do the records go on over the `n` bytes of the stream that were put behind those at hand? On success *x and *w stand behind;
- * *whole: how many of them end there. */
-static bool goes_on(const struct seek *s, uint32_t n, bool last, struct xpress_at *x, struct carve_walk *w, uint32_t *whole)
-{
-	struct attempt *t = s->t;
-	const uint8_t *in = t->c->raw + ETW_BUFFER_HEADER_SIZE;
-	uint8_t *out = t->raw + ETW_BUFFER_HEADER_SIZE;
-	uint32_t soon = s->walk.off < t->end - PEEK_BYTES ? s->walk.off + PEEK_BYTES : t->end, made;
-	uint32_t from = ETW_BUFFER_HEADER_SIZE + (uint32_t)s->x.made;
-	int broken;
-
-	*x = s->x;
-	*w = s->walk;
-	made = ETW_BUFFER_HEADER_SIZE + (uint32_t)xpress_go_on(x, in, s->n + n, out, soon - ETW_BUFFER_HEADER_SIZE, &broken);
-	carve_go_on(w, t->raw, made < t->end ? made & ~7u : made, t->end);
-	if (w->bad || w->n == s->walk.n)
-		return false;
-	*x = s->x;
-	*w = s->walk;
-	made = ETW_BUFFER_HEADER_SIZE + (uint32_t)xpress_go_on(x, in, s->n + n, out, t->end + PEEK_BYTES - ETW_BUFFER_HEADER_SIZE, &broken);
-	t->c->unpacked[t->claims] += made - from;
-	carve_go_on(w, t->raw, made < t->end ? made & ~7u : t->end, t->end);
-	if (w->bad || made > t->end)
-		return false;
-	*whole = w->n - s->walk.n - (w->n > s->walk.n && w->off > made);
-	if (last)
-		return !broken && made == t->end && w->off >= t->end;
-	return w->n >= s->walk.n + SEEK_LEAST && (!broken || s->n + n - x->at < SYMBOL_MAX);
-}
-
-struct choice {         /* the first page of its kind that goes on */
-	uint64_t pa;    /* ETW_NO_PA: none */
-	uint32_t whole; /* records that end in it */
-	bool several;   /* there is another one */
-	uint8_t bytes[CARVE_PAGE];
-};
-
-static void choose(struct choice *c, uint64_t pa, const uint8_t *bytes, uint32_t n, uint32_t whole)
-{
-	if (c->pa == ETW_NO_PA) {
-		c->pa = pa;
-		c->whole = whole;
-		memcpy(c->bytes, bytes, n);
-	} else if (memcmp(c->bytes, bytes, n) != 0) {
-		c->several = true;
-	}
-}
-
-static uint64_t chosen(const struct choice *weak, const struct choice *c)
-{
-	if (c->pa == ETW_NO_PA)
-		return weak->several ? ETW_NO_PA : weak->pa;
-	return c->several || (weak->pa != ETW_NO_PA && c->whole < WHOLE_SURE) ? ETW_NO_PA : c->pa;
-}
-
-/* The one page that goes on, or ETW_NO_PA. */
-static uint64_t seek_page(struct seek *s, const uint64_t *page, uint32_t i, bool last)
-{
-	struct attempt *t = s->t;
-	const struct phys *p = t->c->im->dump->phys;
-	uint32_t left = t->b->f->shape.stored - ETW_BUFFER_HEADER_SIZE - s->n, n = left < CARVE_PAGE ? left : CARVE_PAGE;
-	uint8_t *at = t->c->raw + ETW_BUFFER_HEADER_SIZE + s->n;
-	struct choice one = {.pa = ETW_NO_PA}, weak = {.pa = ETW_NO_PA};
-	struct phys_run r;
-
-	for (size_t k = 0; phys_run(p, k, &r); k++)
-		for (uint64_t pa = (r.pa + CARVE_PAGE - 1) & ~(uint64_t)(CARVE_PAGE - 1); pa + CARVE_PAGE <= r.pa + r.len;
-		     pa += CARVE_PAGE) {
-			struct xpress_at x;
-			struct carve_walk w;
-			uint32_t whole;
-			bool used = false;
-
-			if (++t->c->seeks[t->claims] >= SEEKS_MAX || spent(t->c, t->claims))
-				return ETW_NO_PA;
-			for (uint32_t q = 0; q < i && !used; q++)
-				used = page[q] == pa;
-			if (used || phys_read(p, pa, at, n) != 0 || !goes_on(s, n, last, &x, &w, &whole))
-				continue;
-			choose(last || whole > WHOLE_WEAK ? &one : &weak, pa, at, n, whole);
-			if (one.several)
-				return ETW_NO_PA;
-		}
-	return chosen(&weak, &one);
-}
-
-/* Goes on from the page that is known, as far as there is one page each time. How many are known then. */
-static uint32_t seek_pages(struct attempt *t, uint64_t *page, uint32_t n)
-{
-	struct seek s = {.t = t, .walk = {.off = ETW_BUFFER_HEADER_SIZE}};
-	uint32_t i = 1, made;
-	int broken;
-
-	if (!read_stream(t, page, 1))
-		return 1;
-	s.n = t->n_in;
-	made = ETW_BUFFER_HEADER_SIZE + (uint32_t)xpress_go_on(&s.x, t->c->raw + ETW_BUFFER_HEADER_SIZE, s.n,
-							       t->raw + ETW_BUFFER_HEADER_SIZE,
-							       t->end + PEEK_BYTES - ETW_BUFFER_HEADER_SIZE, &broken);
-	carve_go_on(&s.walk, t->raw, made < t->end ? made & ~7u : t->end, t->end);
-	if (s.walk.bad || made >= t->end)
-		return 1;
-	for (; i < n; i++) {
-		uint32_t left = t->b->f->shape.stored - ETW_BUFFER_HEADER_SIZE - s.n, step = left < CARVE_PAGE ? left : CARVE_PAGE;
-		struct xpress_at x;
-		struct carve_walk w;
-		uint32_t whole;
-
-		page[i] = seek_page(&s, page, i, i + 1 == n);
-		if (page[i] == ETW_NO_PA || phys_read(t->c->im->dump->phys, page[i], t->c->raw + ETW_BUFFER_HEADER_SIZE + s.n, step) != 0 ||
-		    !goes_on(&s, step, i + 1 == n, &x, &w, &whole))
-			break;
-		s.x = x;
-		s.walk = w;
-		s.n += step;
-	}
-	return i;
 }
 
 /* ---- the best way -------------------------------------------------------------------------------------------------------------------------- */
@@ -394,6 +344,7 @@ static int find_pages(struct attempt *t, struct carve_buf *b, uint64_t *page, ui
 			mapped_pages(t->c, b, page, n);
 		else
 			next_pages(page, n);
+		t->placed = way == WAY_MAPPED || way == WAY_MAPPED_LAST;
 		if (way >= WAY_MAPPED_LAST)
 			by_follower(t, page, n);
 		try_pages(t, page, n);
@@ -405,10 +356,16 @@ static int find_pages(struct attempt *t, struct carve_buf *b, uint64_t *page, ui
 	return rc;
 }
 
-static int find_more(struct attempt *t, struct carve_buf *b, uint64_t *page, uint32_t n)
+static int find_more(struct attempt *t, struct carve_buf *b, uint64_t *page, uint32_t n, struct seeker *k, bool far)
 {
+	uint32_t known;
+	int rc;
+
 	page[0] = b->f->pa & ~(uint64_t)(CARVE_PAGE - 1);
-	for (uint32_t i = seek_pages(t, page, n); i < n; i++)
+	rc = carve_seek_pages(k, t, page, n, far, &known);
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = known; i < n; i++)
 		page[i] = ETW_NO_PA;
 	try_pages(t, page, n);
 	return better(t, b) ? keep(b, t, page, n) : 0;
@@ -417,28 +374,111 @@ static int find_more(struct attempt *t, struct carve_buf *b, uint64_t *page, uin
 static int start(struct attempt *t, struct carve *c, const struct carve_buf *b)
 {
 	*t = (struct attempt){.c = c, .b = b, .end = b->f->shape.end, .claims = b->f->shape.end / CLAIM_TIMES > b->f->shape.stored};
-	t->raw = malloc((size_t)t->end + PEEK_BYTES);
-	return !t->raw || carve_room(c, (size_t)b->f->shape.stored + SYMBOL_MAX) < 0 ? ERR_NOMEM : 0;
+	t->raw = malloc((size_t)t->end + CARVE_UNPACK_PEEK);
+	return !t->raw || carve_room(c, (size_t)b->f->shape.stored + CARVE_UNPACK_SYMBOL) < 0 ? ERR_NOMEM : 0;
 }
 
-int carve_unpack_find(struct carve *c, struct carve_buf *b, bool seek)
+enum pass {
+	PASS_KNOWN, /* pages that something leads to */
+	PASS_NEAR,  /* what goes on from the last one that is known */
+	PASS_FAR,   /* wherever it is */
+	PASSES
+};
+
+/* The pages inside of a whole stream are no other's. */
+static int claim_inside(struct carve *c, const struct carve_buf *b)
 {
-	uint32_t n = (b->f->shape.stored - 1 + CARVE_PAGE - in_first(b)) / CARVE_PAGE + 1;
-	uint64_t *page = malloc(n * sizeof(*page));
+	for (uint32_t i = 1; i + 1 < b->n_pages; i++)
+		if (addrset_add(&c->claimed, b->page[i] | 1) < 0)
+			return ERR_NOMEM;
+	return 0;
+}
+
+static int find(struct carve *c, struct carve_buf *b, struct seeker *k, enum pass pass)
+{
+	uint32_t n = (b->f->shape.stored - 1 + CARVE_PAGE - carve_in_first(b)) / CARVE_PAGE + 1;
+	uint64_t *page;
 	struct attempt t;
 	int rc;
 
-	if (seek && (n == 1 || (b->page && b->good == b->f->shape.end))) {
-		free(page);
+	if (b->live || (pass != PASS_KNOWN && (n == 1 || (b->page && b->good == b->f->shape.end))))
 		return 0;
-	}
+	page = malloc(n * sizeof(*page));
 	rc = start(&t, c, b);
 	if (!page)
 		rc = ERR_NOMEM;
 	if (rc == 0)
-		rc = seek ? find_more(&t, b, page, n) : find_pages(&t, b, page, n);
+		rc = pass == PASS_KNOWN ? find_pages(&t, b, page, n) : find_more(&t, b, page, n, k, pass == PASS_FAR);
+	if (rc == 0 && b->page && b->good == b->f->shape.end)
+		rc = claim_inside(c, b);
 	free(t.raw);
 	free(page);
+	return rc;
+}
+
+static bool limited(const struct carve *c)
+{
+	return c->seeks[0] >= CARVE_SEEKS_MAX || c->seeks[1] >= CARVE_SEEKS_MAX || carve_unpack_spent(c, false) ||
+	       carve_unpack_spent(c, true);
+}
+
+/* Of a header from which nothing came: are there records in its first page, or was it flushed between others of its session? */
+static bool is_header(const struct carve *c, const struct carve_buf *b)
+{
+	const struct etw_bufhdr *h = &b->f->shape.h;
+	bool before = false, behind = false;
+
+	if (carve_in_first(b) < SIZES_BYTES)
+		return false;
+	if (b->f->shape.walk.n)
+		return true;
+	for (size_t i = 0; i < c->n_packed && !(before && behind); i++) {
+		const struct carve_buf *o = &c->packed[i];
+
+		if (!o->page || o->f->shape.h.logger_id != h->logger_id || o->f->shape.row != b->f->shape.row)
+			continue;
+		before |= o->f->shape.h.timestamp <= h->timestamp;
+		behind |= o->f->shape.h.timestamp >= h->timestamp;
+	}
+	return before && behind;
+}
+
+/* What was found and could not be followed is a loss. */
+static void tell_lost(struct carve *c)
+{
+	uint64_t looks = 0;
+
+	if (limited(c))
+		notes_add(&c->im->notes, &NOTE(NOTE_LIMIT_REACHED), "more packed buffers by their shape than could be unpacked");
+	for (size_t i = 0; i < c->n_packed && looks < CARVE_SEEKS_MAX; i++) {
+		const struct carve_buf *b = &c->packed[i];
+		struct note n = NOTE(NOTE_PAGE_MISSING);
+
+		if (b->live || b->page)
+			continue;
+		looks += b->f->shape.walk.n ? 1 : c->n_packed;
+		if (!is_header(c, b))
+			continue;
+		n.session = b->f->shape.h.logger_id & ~CARVE_PRIVATE;
+		n.has_bytes = true;
+		n.bytes = b->f->shape.end - ETW_BUFFER_HEADER_SIZE;
+		notes_add(&c->im->notes, &n, "packed buffer at physical address 0x%llx, of which nothing but the header was found",
+			  (unsigned long long)b->f->pa);
+	}
+}
+
+int carve_unpack_all(struct carve *c)
+{
+	struct seeker k = {0};
+	int rc = 0;
+
+	for (enum pass pass = PASS_KNOWN; pass < PASSES; pass++)
+		for (size_t i = 0; i < c->n_packed && rc == 0; i++)
+			rc = find(c, &c->packed[i], &k, pass);
+	free(k.page);
+	free(k.head);
+	if (rc == 0)
+		tell_lost(c);
 	return rc;
 }
 
@@ -462,9 +502,4 @@ int carve_unpack(struct carve *c, const struct carve_buf *b, struct etw_buffer *
 	for (size_t i = 0; b->spoilt && i < eb->n_gaps; i++)
 		eb->gaps[i].why = ETW_BAD_RECORD;
 	return 0;
-}
-
-bool carve_unpack_limited(const struct carve *c)
-{
-	return c->seeks[0] >= SEEKS_MAX || c->seeks[1] >= SEEKS_MAX || spent(c, false) || spent(c, true);
 }

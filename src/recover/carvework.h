@@ -1,7 +1,7 @@
 /* carvework.h - what the parts of the carver share. Inside src/recover only: carvegroup.c (groups), carveanchor.c (times), carvemap.c (addresses), carvejoin.c
  * (pages), carvefits.c (does a page go on), carvepfn.c (pages by the page frame number database), carveentry.c (by tables that nothing leads to), carvelast.c (where a last record ends),
  * carverounds.c (whose pages first), carvebehind.c (pages in
- * place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c (packed buffers), carveloose.c (pages without a buffer), carvesame.c
+ * place behind a gap), carvecut.c (the page that the image ends in), carveunpack.c and carveseek.c (packed buffers), carveloose.c (pages without a buffer), carvesame.c
  * (buffers that are there twice), carvesize.c (how large files become), carveprivate.c (contexts inside processes). */
 #ifndef ETLIFT_CARVEWORK_H
 #define ETLIFT_CARVEWORK_H
@@ -38,7 +38,7 @@ struct carve_buf { /* one place where a buffer begins */
 		n_row; /* pages behind the first that follow it physically, with records that go on: known before anything is looked for elsewhere */
 	uint32_t n_used;      /* of `page`, behind the first, that no other buffer may have */
 	bool pending, wishes; /* this pass's answer, or `held`, is not checked against the other buffers' yet */
-	/* of a packed one (f->shape.stored), by carve_unpack_find(); `page` is NULL when it is none after all: */
+	/* of a packed one (f->shape.stored), by carve_unpack_all(); `page` is NULL when it is none after all: */
 	uint32_t good; /* records are whole up to here; less than f->shape.end: the rest is lost */
 	bool spoilt;   /* because the stream goes wrong, not only because a page is not there */
 	uint64_t first_ts, last_ts;
@@ -368,10 +368,9 @@ int carve_tails(struct carve *c);
 /* All of them, by carve_join(), in the order that leaves the least doubt (carverounds.c). 0 or ERR_NOMEM. */
 int carve_join_all(struct carve *c);
 
-/* The pages of a packed buffer, and how much of it comes out; b->page stays NULL when what stands there proves nothing. `seek`: if it is not whole yet, all
- * of memory is searched for its pages. 0 or ERR_NOMEM. */
-int carve_unpack_find(struct carve *c, struct carve_buf *b, bool seek);
-bool carve_unpack_limited(const struct carve *c); /* was there so much to unpack that it was given up? */
+/* The pages of all packed buffers that are not live, and how much of each comes out; b->page stays NULL where what stands there proves nothing. What could not be
+ * had is named in the notes. 0 or ERR_NOMEM. */
+int carve_unpack_all(struct carve *c);
 /* Unpacks it into a zeroed *eb but for the address members. 0 or ERR_NOMEM. */
 int carve_unpack(struct carve *c, const struct carve_buf *b, struct etw_buffer *eb);
 

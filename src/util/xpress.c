@@ -93,12 +93,10 @@ static void copy_over(uint8_t *o, uint32_t distance, size_t len)
 			o[i] = from[i];
 }
 
-/* The same as the loop of xpress_unpack_some(), as long as neither end is near: whole blocks are copied. Stops before a step that it can't take. */
-static size_t unpack_fast(struct stream *s, uint8_t *out, size_t n_out, uint32_t *flags, unsigned *left)
+/* The same as the loop of xpress_go_on(), as long as neither end is near: whole blocks are copied. Stops before a step that it can't take. */
+static size_t unpack_fast(struct stream *s, uint8_t *out, size_t made, size_t n_out, uint32_t *flags, unsigned *left)
 {
-	size_t made = 0;
-
-	while (s->n - s->at >= FAST_IN && n_out - made >= FAST_OUT) {
+	while (s->n - s->at >= FAST_IN && n_out >= made + FAST_OUT) {
 		uint32_t distance, match;
 		size_t len, half, at;
 		unsigned run;
@@ -149,10 +147,7 @@ size_t xpress_go_on(struct xpress_at *x, const uint8_t *in, size_t n_in, uint8_t
 	struct stream s = {.p = in, .n = n_in, .at = x->at, .half = x->half};
 	uint32_t flags = x->flags; /* the next one is the highest bit */
 	unsigned left = x->left;
-	size_t made = x->made;
-
-	if (made == 0)
-		made = unpack_fast(&s, out, n_out, &flags, &left);
+	size_t made = unpack_fast(&s, out, x->made, n_out, &flags, &left);
 
 	while (made < n_out && !s.broken && (left == 0 || s.at < s.n)) {
 		uint32_t match, distance;
