@@ -186,7 +186,7 @@ def case_local():
                              ((480, 420), 481, False), ((480, 420), 480 + 1440, False), ((0, 0), 60, False)):
         rng = random.Random(off)
         bufs = [buffer(rng, size, "file", start=start + k * minute - off * minute) for k in range(3)]
-        pieces = [header(size, start, start + 10 * minute, bias, "PerfLog", 7)] + [b for b, _ in bufs]
+        pieces = [header(size, start, start + 10 * minute, bias, "PerfLog", 7)] + [b[:0x18] + struct.pack("<Q", k + 1) + b[0x20:] for k, (b, _) in enumerate(bufs)]
         pages = [p[i:i + PAGE] for p in pieces for i in range(0, size, PAGE)]
         places = rng.sample(range(16, 200), len(pages))
         data = bytearray(rng.randbytes(200 * PAGE))

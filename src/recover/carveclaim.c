@@ -63,6 +63,8 @@ static enum carve_borne weigh(const struct carve_file *h, const struct carve_cla
 	all = distinct == h->written - 1;
 	if (all && distinct >= PROOF_LEAST && latest >= h->closed_at)
 		return latest >= h->near_end ? CARVE_BORNE_WHOLE : CARVE_BORNE_ALL;
+	if (h->clock == ETW_CLOCK_SYSTEM_TIME) /* it does not begin again with each boot, and an id is one session's at a time */
+		return CARVE_BORNE_MOST;
 	ends = h->taken || latest >= h->near_end;
 	return ends && distinct * MOST_PART >= h->written - 1 ? CARVE_BORNE_MOST : CARVE_BORNE_NOT;
 }

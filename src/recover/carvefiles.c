@@ -383,7 +383,7 @@ static enum carve_sure sure_by_time(const struct carve_groups *g, const struct c
 	bool own = r->holder == it->file;
 	enum carve_borne borne = borne_by(h, r, own);
 
-	if (borne == CARVE_BORNE_NOT || !(alone || own) || (borne == CARVE_BORNE_MOST && h->strangers))
+	if (borne == CARVE_BORNE_NOT || !(alone || own) || (borne == CARVE_BORNE_MOST && h->strangers && h->clock != ETW_CLOCK_SYSTEM_TIME))
 		return CARVE_GUESS;
 	return alone && borne == CARVE_BORNE_WHOLE ? CARVE_CERTAIN : CARVE_LIKELY;
 }

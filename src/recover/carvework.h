@@ -153,7 +153,7 @@ struct carve_item { /* one orphaned buffer */
 	size_t rivals;        /* groups of its origin, id, size and clock */
 };
 
-/* What the numbers of a file's buffers say of it: nothing, or less; that most of those which its header counts are there, each once; that all are; that the last of
+/* What the numbers of a file's buffers say of it: nothing, or less; that most of those which its header counts are there, each once (of wall-clock files, some); that all are; that the last of
  * them was flushed when the file was closed, too. */
 enum carve_borne { CARVE_BORNE_NOT, CARVE_BORNE_MOST, CARVE_BORNE_ALL, CARVE_BORNE_WHOLE };
 
