@@ -38,17 +38,51 @@ bool carve_goes_on(const struct join *j, const struct carve_walk *w, uint32_t ha
 	return behind.n > w->n;
 }
 
+/* Records of one length stand at the same places in any buffer. Those of an earlier use, the first of which begins at `first`, tell whose page it is then only when the pages
+ * before follow each other, or when there is but one before and they go on exactly where the data end. */
+static bool places_tell(const struct join *j, uint32_t start, uint32_t first)
+{
+	const struct carve_walk *w = &j->b->f->shape.walk;
+	uint32_t i = (start - j->first) / CARVE_PAGE;
+
+	if (!j->level || j->level[i].how == CARVE_TIED || /* its address tells */
+	    w->off - ETW_BUFFER_HEADER_SIZE != (uint64_t)w->n * carve_record_step(j->c->raw + ETW_BUFFER_HEADER_SIZE))
+		return true;
+	if (i == 0)
+		return first == ((j->end + 7) & ~7u);
+	return j->level[i - 1].pa == (i > 1 ? j->level[i - 2].pa : j->b->f->pa & ~(uint64_t)(CARVE_PAGE - 1)) + CARVE_PAGE;
+}
+
+/* Do records of an earlier use stand behind the end of data in raw[start, have), and nothing later? *n: how many, at most, chain. */
+static bool old_behind(const struct join *j, uint32_t start, uint32_t have, uint32_t *n)
+{
+	struct carve_head head[CARVE_HEADS];
+	uint8_t page[CARVE_PAGE] = {0};
+	unsigned heads;
+
+	*n = 0;
+	if (j->b->f->shape.met == ETW_MET_FILE)
+		return false;
+	memcpy(page, j->c->raw + start, have - start);
+	heads = carve_heads(page, head);
+	for (unsigned i = 0; i < heads; i++) {
+		if (start + head[i].off < j->end || (head[i].n && !head[i].ts) || head[i].last_ts > j->b->f->shape.walk.first_ts)
+			return false;
+		if (head[i].n > *n)
+			*n = head[i].n;
+	}
+	return heads && places_tell(j, start, start + head[0].off);
+}
+
 /* The last page, in which no record begins: it ends as this buffer does when all behind the end of data is zeros or fill and the data before it is
  * not, or when records of an earlier use stand there. */
 bool carve_ends_here(const struct join *j, uint32_t start, uint32_t have)
 {
 	const uint8_t *raw = j->c->raw;
-	uint8_t page[CARVE_PAGE] = {0};
-	struct carve_head head[CARVE_HEADS];
 	uint32_t at = j->end, from = j->end - start < ZEROS_LAST ? start : j->end - ZEROS_LAST;
 	uint8_t fill = at < have ? raw[at] : 0;
 	bool any = false;
-	unsigned n;
+	uint32_t n;
 
 	while (from < j->end)
 		any |= raw[from++] != fill;
@@ -56,14 +90,21 @@ bool carve_ends_here(const struct join *j, uint32_t start, uint32_t have)
 		at++;
 	if (at == have && (fill == 0 || fill == 0xff))
 		return any && have >= j->end + FILL_LEAST;
-	if (j->b->f->shape.met == ETW_MET_FILE)
+	return old_behind(j, start, have, &n) && n >= OLD_SURE;
+}
+
+/* The same, or what an earlier use left there leads into the page right behind the one at pa. */
+bool carve_ends_at(const struct join *j, uint64_t pa, uint32_t start, uint32_t have)
+{
+	uint8_t page[CARVE_PAGE] = {0};
+	uint32_t n;
+
+	if (carve_ends_here(j, start, have))
+		return true;
+	if (!old_behind(j, start, have, &n))
 		return false;
-	memcpy(page, raw + start, have - start);
-	n = carve_heads(page, head);
-	for (unsigned i = 0; i < n; i++)
-		if (start + head[i].off < j->end || !head[i].ts || head[i].last_ts >= j->b->f->shape.walk.first_ts)
-			return false;
-	return n != 0 && head[0].n >= OLD_SURE;
+	memcpy(page + (j->end - start), j->c->raw + j->end, have - j->end);
+	return carve_old_pages(j->c, j->b, pa, page, j->b->f->shape.h.buffer_size - start, 0, 1) != 0;
 }
 
 /* Are the bytes that pad records in raw[off, have) all zeros? off: of a record. *n: how many these are. */

@@ -373,12 +373,12 @@ bool carve_take(struct join *j, uint32_t i, uint64_t pa)
 	if (l->how == CARVE_NEXT && !proved)
 		return false;
 	if (l->how == CARVE_TIED && !proved && have >= j->end) {
-		proved = carve_ends_here(j, start, have);
+		proved = carve_ends_at(j, pa, start, have);
 		if (!proved)
 			return false;
 	}
 	if (l->how == CARVE_BEHIND && !proved && have >= j->end) {
-		proved = carve_ends_here(j, start, have);
+		proved = carve_ends_at(j, pa, start, have);
 		if (!proved && !row_sure(j, i))
 			return false;
 	}

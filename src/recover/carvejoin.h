@@ -76,6 +76,8 @@ bool carve_times_fit(const struct join *j, enum carve_place how, const struct ca
 bool carve_goes_on(const struct join *j, const struct carve_walk *w, uint32_t have);
 /* The last page, in which no record begins: does it end as this buffer does? */
 bool carve_ends_here(const struct join *j, uint32_t start, uint32_t have);
+/* The same of the page at pa, by what stands in the pages right behind it too. */
+bool carve_ends_at(const struct join *j, uint64_t pa, uint32_t start, uint32_t have);
 /* Are the bytes that pad records in raw[off, have) all zeros? off: of a record. *n: how many these are. */
 bool carve_pads_zero(const uint8_t *raw, uint32_t off, uint32_t have, uint32_t *n);
 /* Where the first page and this one show that padding is zeros: is it also zeros in the record that leads from one page into the other? */

@@ -339,7 +339,7 @@ static bool head_at(struct search *s, const uint8_t *page, uint32_t off, struct 
 		uint32_t from = w.off;
 
 		on = step(&w, s->room, CARVE_PAGE, CARVE_PAGE + RECORD_MAX);
-		if (on == STEP_ON)
+		if (on != STEP_BAD)
 			s->passed[from / 8] = 1;
 		w.bad = on == STEP_BAD;
 	}

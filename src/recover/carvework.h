@@ -117,7 +117,8 @@ struct carve {
 	struct addrset old;     /* where loose records would begin that are residual ones of a buffer */
 	struct addrset claimed; /* physical pages: | 1 of buffers that are put together, | 2 held */
 	uint64_t ways;          /* pages tried by carvechain.c, */
-	uint64_t behind;        /* and read by carvebehind.c */
+	uint64_t behind;        /* and read by carvebehind.c, */
+	uint64_t tail_reads;    /* and by carvetail.c */
 	uint64_t seeks[2]; /* and by carveunpack.c, which makes so many bytes; [1]: for those that claim to be much more than they take: */
 	uint64_t unpacked[2];
 	uint64_t settled; /* bytes of records of orphans; */
@@ -364,6 +365,10 @@ void carve_mapped(struct carve *c, uint64_t pa, uint64_t size);
 
 /* Pages behind the data in which records of an earlier use go on, and what of them is a buffer's (carvetail.c). After carve_cut(). 0 or ERR_NOMEM. */
 int carve_tails(struct carve *c);
+/* How many pages right behind the one at pa, at most `most`, are b's because of the old records in them. page: the bytes of that one, zeros up to the end of data; left:
+ * how much of the buffer there is from its first byte on; row: how many pages up to there the buffer has, if all follow each other physically, else 0. */
+uint32_t carve_old_pages(struct carve *c, const struct carve_buf *b, uint64_t pa, const uint8_t page[CARVE_PAGE], uint32_t left,
+			 uint32_t row, uint32_t most);
 
 /* All of them, by carve_join(), in the order that leaves the least doubt (carverounds.c). 0 or ERR_NOMEM. */
 int carve_join_all(struct carve *c);
