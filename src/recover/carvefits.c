@@ -64,6 +64,8 @@ static bool old_behind(const struct join *j, uint32_t start, uint32_t have, uint
 	if (j->b->f->shape.met == ETW_MET_FILE)
 		return false;
 	memcpy(page, j->c->raw + start, have - start);
+	if (carve_plain(page) && le32(page) == j->b->f->shape.h.buffer_size) /* a buffer that holds nothing begins here */
+		return false;
 	heads = carve_heads(page, head);
 	for (unsigned i = 0; i < heads; i++) {
 		if (start + head[i].off < j->end || (head[i].n && !head[i].ts) || head[i].last_ts > j->b->f->shape.walk.first_ts)

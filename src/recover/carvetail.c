@@ -206,7 +206,7 @@ static uint32_t follow_apart(struct trail *t, uint64_t pa, uint32_t left)
 	uint32_t n = 1, began;
 
 	if (left <= CARVE_PAGE || !is_free(t->c, first) || phys_read(t->c->im->dump->phys, first, page, CARVE_PAGE) != 0 ||
-	    !carve_heads(page, h))
+	    is_empty(t, page) || !carve_heads(page, h))
 		return 0;
 	left -= CARVE_PAGE;
 	set_out(t, page, left, h);
