@@ -11,7 +11,13 @@
 
 #define RECORDS_MIN 3u         /* that chain to the end */
 #define STEPS_OVER  2u         /* times the longest time between two records of the buffer: the next page begins before that */
-#define PAGES_MAX   (1u << 18) /* read for all buffers together */
+#define PAGES_LEAST (1u << 18) /* read for all buffers together, */
+#define READS_MAX   2u         /* and as many for each page of the image */
+
+static bool spent(const struct carve *c)
+{
+	return c->behind >= PAGES_LEAST + READS_MAX * (c->scan.scanned / CARVE_PAGE);
+}
 
 static uint32_t page_start(const struct carve_buf *b, uint32_t i)
 {
@@ -45,7 +51,8 @@ static bool short_row(struct carve *c, const struct carve_buf *b, uint32_t want,
 
 		if (*gap && (addrset_has(&c->claimed, in_place(b, *gap) | 1) || carve_at(c, in_place(b, *gap))))
 			break;
-		if (c->behind++ >= PAGES_MAX || carve_room(c, (size_t)to + CARVE_PAGE) < 0 ||
+		c->behind++;
+		if (spent(c) || carve_room(c, (size_t)to + CARVE_PAGE) < 0 ||
 		    phys_read(c->im->dump->phys, *gap ? in_place(b, *gap) : b->f->pa, c->raw + from, to - from) != 0)
 			break;
 		memset(c->raw + to, 0, CARVE_PAGE);
@@ -132,7 +139,8 @@ static bool reaches_end(struct carve *c, const struct carve_buf *b, uint32_t i, 
 	if (carve_room(c, (size_t)n + 2 * (size_t)CARVE_PAGE) < 0)
 		return false;
 	for (uint32_t have = 0; have < n && !w.bad;) {
-		if (c->behind++ >= PAGES_MAX || phys_read(c->im->dump->phys, in_place(b, i) + have, c->raw + have, CARVE_PAGE) != 0)
+		c->behind++;
+		if (spent(c) || phys_read(c->im->dump->phys, in_place(b, i) + have, c->raw + have, CARVE_PAGE) != 0)
 			return false;
 		memset(c->raw + have + CARVE_PAGE, 0, CARVE_PAGE); /* a header that lies across finds zeros there */
 		if (!have) {
@@ -192,11 +200,10 @@ int carve_behind(struct carve *c, struct carve_buf *b, bool early)
 	struct carve_walk w;
 	uint64_t begins = 0;
 
-	if (b->live || b->has_va || b->f->shape.stored || !(b->page ? known_row(b, want, &gap) : short_row(c, b, want, &gap)) ||
-	    c->behind >= PAGES_MAX || heads_of(c, in_place(b, gap), head) || !walk_before(c, b, gap, &w) ||
-	    (early && goes_on(c, b, gap, &w)))
+	if (b->live || b->has_va || b->f->shape.stored || !(b->page ? known_row(b, want, &gap) : short_row(c, b, want, &gap)) || spent(c) ||
+	    heads_of(c, in_place(b, gap), head) || !walk_before(c, b, gap, &w) || (early && goes_on(c, b, gap, &w)))
 		return 0;
-	for (uint32_t i = first_free(c, b, gap, want); i <= want && c->behind < PAGES_MAX; i++) {
+	for (uint32_t i = first_free(c, b, gap, want); i <= want && !spent(c); i++) {
 		if (gap < 2 && i == want) /* one page here and one there follow nothing */
 			break;
 		if (reaches_end(c, b, i, w.last_ts, &begins))

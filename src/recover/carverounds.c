@@ -269,6 +269,7 @@ static int behind(struct carve *c, bool early)
 struct before { /* a buffer that is not put together yet */
 	size_t buf, n_held;
 	uint64_t *held; /* owned */
+	bool back;      /* it is as it was */
 };
 
 static bool open_buffer(const struct carve_buf *b)
@@ -311,6 +312,7 @@ static void put_back(struct carve_buf *b, struct before *v)
 	b->n_held = v->n_held;
 	b->pending = b->wishes = false;
 	v->held = NULL;
+	v->back = true;
 }
 
 /* *to becomes from and the pages of those of v that are put together. */
@@ -338,12 +340,15 @@ static int claims_of(const struct carve *c, struct addrset *to, const struct add
 	return rc < 0 ? rc : 0;
 }
 
-static bool still_doubtful(const struct carve *c, const struct carve_buf *b)
+/* The buffers that have a step which still is doubtful. */
+static void mark_doubtful(struct carve *c)
 {
-	for (size_t i = 0; i < c->n_steps; i++)
-		if (c->step[i].b == b && carve_doubtful(c, c->step[i].before, c->step[i].last, c->step[i].p))
-			return true;
-	return false;
+	for (size_t i = 0; i < c->n_steps; i++) {
+		const struct carve_step *s = &c->step[i];
+
+		if (s->b->page && !s->b->doubt)
+			s->b->doubt = carve_doubtful(c, s->before, s->last, s->p);
+	}
 }
 
 /* A step that is doubtful where a page is lost is right where none is: the page that leads to the same place has another one behind it in the end. So buffers are put together as if
@@ -364,10 +369,11 @@ static int trust(struct carve *c)
 	c->trust = false;
 	for (unsigned pass = 0; more && rc == 0; pass++) {
 		more = false;
+		mark_doubtful(c);
 		for (size_t i = 0; i < n; i++) {
 			struct carve_buf *b = &c->buf[v[i].buf];
 
-			if (!b->page || (pass < PASSES_MAX && !still_doubtful(c, b)))
+			if (!b->page || (pass < PASSES_MAX && !b->doubt))
 				continue;
 			put_back(b, &v[i]);
 			more = true;
@@ -375,15 +381,14 @@ static int trust(struct carve *c)
 		if (more)
 			rc = claims_of(c, &c->claimed, &claimed, v, n);
 	}
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (!c->buf[v[i].buf].page && !v[i].back)
+			put_back(&c->buf[v[i].buf], &v[i]);
+	rc = rc == 0 && n ? claims_of(c, &c->claimed, &claimed, v, n) : rc;
 	c->ways = ways;
 	c->n_steps = 0;
-	for (size_t i = 0; v && i < n; i++) {
-		struct carve_buf *b = &c->buf[v[i].buf];
-
-		if (!b->page && rc == 0 && v[i].held)
-			put_back(b, &v[i]);
+	for (size_t i = 0; v && i < n; i++)
 		free(v[i].held);
-	}
 	free(v);
 	addrset_free(&claimed);
 	return rc;

@@ -37,6 +37,7 @@ struct carve_buf { /* one place where a buffer begins */
 	uint32_t
 		n_row; /* pages behind the first that follow it physically, with records that go on: known before anything is looked for elsewhere */
 	uint32_t n_used;      /* of `page`, behind the first, that no other buffer may have */
+	bool doubt;           /* it was put together by a step that has not become certain: carverounds.c */
 	bool pending, wishes; /* this pass's answer, or `held`, is not checked against the other buffers' yet */
 	/* of a packed one (f->shape.stored), by carve_unpack_all(); `page` is NULL when it is none after all: */
 	uint32_t good; /* records are whole up to here; less than f->shape.end: the rest is lost */
@@ -52,7 +53,7 @@ struct carve_loose { /* a run of such pages */
 };
 
 struct carve_step { /* from one page of a buffer to the next */
-	const struct carve_buf *b;
+	struct carve_buf *b;
 	const struct carve_part *p;
 	uint64_t before, last; /* page, and time of the last record in it */
 };
