@@ -11,6 +11,7 @@
 
 #define RECORDS_MIN 3u         /* that chain to the end */
 #define STEPS_OVER  2u         /* times the longest time between two records of the buffer: the next page begins before that */
+#define LOOK_MAX    4096u      /* pages looked at for one place */
 #define PAGES_LEAST (1u << 18) /* read for all buffers together, */
 #define READS_MAX   2u         /* and as many for each page of the image */
 
@@ -87,7 +88,8 @@ static bool goes_on(const struct carve *c, const struct carve_buf *b, uint32_t g
 
 	if (w->bad || w->off < page_start(b, gap) || off >= CARVE_PAGE)
 		return false;
-	for (size_t i = carve_parts_from(s, (uint16_t)off, w->last_ts); i < s->n_parts && s->part[i].off == off; i++) {
+	for (size_t i = carve_parts_from(s, (uint16_t)off, w->last_ts), n = 0; i < s->n_parts && s->part[i].off == off && n < LOOK_MAX;
+	     i++, n++) {
 		const struct carve_part *p = &s->part[i];
 
 		if (p->ts - w->last_ts > STEPS_OVER * w->step_max)
@@ -156,7 +158,7 @@ static bool reaches_end(struct carve *c, const struct carve_buf *b, uint32_t i, 
 	return !w.bad && w.off == n && w.n >= RECORDS_MIN && w.last_ts <= carve_latest(&b->f->shape) && ends(c, b, &w, n, to);
 }
 
-/* Is the page in place that of a loss between two parts of the row, or one that stands there with records of that time? */
+/* Do records of the time between stand in the page in place, which nobody has? */
 static bool in_between(struct carve *c, const struct carve_buf *b, uint32_t i, uint64_t from, uint64_t to, uint64_t *last)
 {
 	struct carve_head head[CARVE_HEADS];

@@ -4,8 +4,8 @@
  * behind it yet ends where it begins, later than the buffer's last record, and leads to no other page that is left; the page before it in memory most of all. */
 #include "carvejoin.h"
 
-#define STEPS_MAX 64u   /* times the usual time between two records, in which a page's next one begins */
-#define LOOK_MAX  4096u /* pages looked at for one place */
+#define STEPS_MAX 64u  /* times the usual time between two records, in which a page's next one begins */
+#define LOOK_MAX  512u /* pages looked at for one place, and for each of those as many */
 
 size_t carve_parts_from(const struct carve_scan *s, uint16_t off, uint64_t ts)
 {
